@@ -1,0 +1,140 @@
+//! What the guest is told before it starts: one JSON document in the initramfs.
+//!
+//! It travels as the file [`CONFIG_PATH`] of a second cpio segment, on a 4-byte boundary behind the
+//! kernel's own initramfs; the guest refuses to boot without it.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// Where the guest finds its configuration, in the initramfs.
+pub const CONFIG_PATH: &str = "ignite.json";
+
+/// Name of the virtio-serial port that carries the agent's stream.
+pub const AGENT_PORT: &str = "org.ignite.agent";
+
+/// Version of [`Config`]; the guest refuses any other.
+pub const CONFIG_VERSION: u32 = 1;
+
+/// Everything the guest program needs to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Config {
+    /// [`CONFIG_VERSION`].
+    pub version: u32,
+    /// Host name, also written to `/etc/hostname`.
+    pub hostname: String,
+    /// Wall clock at the start of the VMM, nanoseconds since the epoch.
+    pub clock_ns: u64,
+    /// Network interfaces, found by their MAC and named as said here.
+    pub interfaces: Vec<Interface>,
+    /// Resolver configuration.
+    pub dns: Dns,
+    /// Further lines of `/etc/hosts`.
+    pub hosts: Vec<Host>,
+    /// Public keys for root's `authorized_keys`; empty leaves the file alone.
+    pub ssh_keys: Vec<String>,
+    /// The root file system.
+    pub root: Root,
+    /// The kernel's module tree, mounted read-only; none if the kernel needs none.
+    pub modules: Option<Modules>,
+    /// What runs as the user's program.
+    pub process: Process,
+}
+
+/// One network interface of the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interface {
+    /// Name in the guest: `eth0`, `eth1`, ...
+    pub name: String,
+    /// MAC address, lower-case, colon-separated.
+    pub mac: String,
+    /// MTU in bytes.
+    pub mtu: u32,
+    /// Addresses with their prefix length.
+    pub addresses: Vec<IpNet>,
+    /// Routes through this interface.
+    pub routes: Vec<Route>,
+}
+
+/// One route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// Destination; `0.0.0.0/0` or `::/0` for the default.
+    pub destination: IpNet,
+    /// Next hop; none for a destination on the link itself.
+    pub gateway: Option<IpAddr>,
+    /// Metric; the kernel's default where none.
+    pub metric: Option<u32>,
+}
+
+/// Content of the guest's `/etc/resolv.conf`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dns {
+    /// Name servers, in order.
+    pub servers: Vec<IpAddr>,
+    /// Search list.
+    pub search: Vec<String>,
+    /// Options as in resolv.conf(5).
+    pub options: Vec<String>,
+}
+
+/// One line of `/etc/hosts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Host {
+    /// The address.
+    pub address: IpAddr,
+    /// Its names.
+    pub names: Vec<String>,
+}
+
+/// The root file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Root {
+    /// Block device in the guest, `/dev/vda`.
+    pub device: String,
+    /// File system type, `ext4`.
+    pub filesystem: String,
+    /// Whether to grow the file system to the size of the device.
+    pub grow: bool,
+}
+
+/// The disk with the kernel's module tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Modules {
+    /// Block device in the guest, `/dev/vdb`.
+    pub device: String,
+    /// File system type, `ext4`.
+    pub filesystem: String,
+    /// The kernel's release: the tree is mounted at `/lib/modules/<release>`.
+    pub release: String,
+}
+
+/// The user's program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Process {
+    /// The image's own init becomes PID 1.
+    Init {
+        /// Absolute path in the root file system.
+        path: String,
+    },
+    /// A command under our own PID 1, which reaps and powers off when the command ends.
+    Command {
+        /// Program and arguments, never empty.
+        argv: Vec<String>,
+        /// Environment, `KEY=value`.
+        env: Vec<String>,
+        /// `user[:group]`, names or numbers, as in an OCI image's configuration; empty for root.
+        user: String,
+        /// Working directory; empty for `/`.
+        cwd: String,
+    },
+}

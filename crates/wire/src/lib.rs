@@ -1,0 +1,11 @@
+//! Protocols between Ignite's own processes, and DHCP: bytes in, bytes out.
+//!
+//! ```text
+//!  ignite (CLI) --control socket--> ignite-spawn --virtio-serial or vsock--> ignite-guest
+//!     frames, requests                 frames, relayed                          agent
+//! ```
+//!
+//! Nothing here opens a socket or a file: what a guest says is parsed where it can reach nothing.
+
+pub mod guest;
+pub mod supervisor;

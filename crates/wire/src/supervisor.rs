@@ -1,0 +1,188 @@
+//! Between the engine and a VM's supervisor.
+//!
+//! * [`Plan`]: all that `ignite-spawn` needs, written by the engine as `plan.json` before it starts.
+//! * [`Event`]: one JSON object a line on the notification pipe the engine holds while a VM starts.
+//!
+//! The control socket speaks the agent's frames (`agent` module), see there.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::guest;
+
+/// All that a supervisor needs to run its VM once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The VM's uid.
+    pub uid: String,
+    /// The VM's name, for messages.
+    pub name: String,
+    /// Durable directory of the VM: `status.json` and `console.log` are written there.
+    pub vm_dir: PathBuf,
+    /// Runtime directory of the VM: the control socket `control.sock` is made there.
+    pub run_dir: PathBuf,
+    /// The machine to run.
+    pub machine: Machine,
+    /// The guest's configuration.
+    pub guest: guest::Config,
+    /// Interfaces of the sandbox to join to the guest, in the guest's order.
+    pub attachments: Vec<Attachment>,
+    /// Milliseconds within which the agent must have said it is ready.
+    pub boot_timeout_ms: u64,
+    /// The console log is cut to its newer half when it grows past this many bytes.
+    pub console_limit: u64,
+    /// Program and arguments of the last act, run in the host's network namespace.
+    pub release: Vec<String>,
+}
+
+/// A machine, whatever the VMM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Machine {
+    /// Which driver runs it.
+    pub vmm: Vmm,
+    /// The VMM's program.
+    pub program: PathBuf,
+    /// Number of virtual processors.
+    pub cpus: u32,
+    /// Memory in bytes, a multiple of 1 MiB.
+    pub memory: u64,
+    /// The uncompressed kernel.
+    pub kernel: PathBuf,
+    /// The kernel's initramfs; the guest's configuration is appended to it at each start.
+    pub initramfs: PathBuf,
+    /// Kernel command line, whole: the driver adds only what its machine type needs.
+    pub cmdline: String,
+    /// Disks in the guest's order: `/dev/vda`, `/dev/vdb`, ...
+    pub disks: Vec<Disk>,
+}
+
+/// The driver and how it accelerates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vmm {
+    /// QEMU, translating instructions.
+    QemuTcg,
+    /// QEMU with hardware virtualisation.
+    QemuKvm,
+}
+
+/// One disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Disk {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub format: DiskFormat,
+    /// Whether the guest may write.
+    pub read_only: bool,
+}
+
+/// Format of a disk's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum DiskFormat {
+    /// The bytes themselves.
+    Raw,
+    /// A qcow2 overlay over a raw file; the backing file is named here, the header is not trusted.
+    Qcow2 {
+        /// The raw image below.
+        backing: PathBuf,
+    },
+}
+
+/// One interface of the sandbox, and the guest's view of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    /// Interface in the sandbox, made by the network plugin: `eth0`.
+    pub interface: String,
+    /// Tap to make: `tap0`.
+    pub tap: String,
+    /// The guest's MAC, equal to the interface's.
+    pub mac: String,
+    /// MTU in bytes.
+    pub mtu: u32,
+    /// The guest's addresses; empty on a network without address management, where any is allowed.
+    pub addresses: Vec<IpNet>,
+    /// The lease the DHCP server answers with; none if there is no IPv4 address.
+    pub dhcp: Option<Lease>,
+}
+
+/// What the DHCP server on a tap hands out: always the same, to one MAC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lease {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Its prefix length.
+    pub prefix: u8,
+    /// The server's own address (option 54): the gateway where there is one.
+    pub server: Ipv4Addr,
+    /// Default gateway (option 3).
+    pub gateway: Option<Ipv4Addr>,
+    /// Classless routes (option 121), the default route included when there is a gateway.
+    pub routes: Vec<(ipnet::Ipv4Net, Ipv4Addr)>,
+    /// DNS servers (option 6).
+    pub dns: Vec<Ipv4Addr>,
+    /// Host name (option 12).
+    pub hostname: String,
+    /// Domain (option 15).
+    pub domain: Option<String>,
+    /// MTU in bytes (option 26).
+    pub mtu: u16,
+    /// Lease time in seconds (option 51); `u32::MAX` for ever.
+    pub lease_time: u32,
+}
+
+/// What the supervisor tells the engine while a VM starts, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// Taps, redirects and sockets are there; the VMM's process was started.
+    Started {
+        /// The VMM's process id.
+        vmm_pid: i32,
+        /// Microseconds the supervisor needed up to here, by step.
+        steps: Vec<(String, u64)>,
+    },
+    /// The agent is ready: network up, root mounted, the user's program about to run.
+    Ready,
+    /// The VM could not be started; the supervisor ends.
+    Failed {
+        /// What failed and why.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+        /// Last lines of the console.
+        console: Vec<String>,
+    },
+}
+
+/// How a VM ended, as `status.json` keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// The guest powered itself off, its command ended, or it was stopped in order.
+    PoweredOff,
+    /// The guest's kernel halted without powering off.
+    Halted,
+    /// The guest asked for a reboot; the VM is stopped.
+    Rebooted,
+    /// The guest's kernel panicked.
+    Panicked,
+    /// Ended by `kill`, or by `stop` past its grace period.
+    Killed,
+    /// The agent was not ready within the boot time.
+    BootTimeout,
+    /// The VMM ended by itself without a word.
+    VmmFailed,
+    /// The supervisor vanished (a crash or a reboot of the host); found out by a repair.
+    Lost,
+}
+
