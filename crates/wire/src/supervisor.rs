@@ -142,7 +142,11 @@ pub struct Lease {
 
 /// What the supervisor tells the engine while a VM starts, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "event",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Event {
     /// Taps, redirects and sockets are there; the VMM's process was started.
     Started {
@@ -185,4 +189,3 @@ pub enum End {
     /// The supervisor vanished (a crash or a reboot of the host); found out by a repair.
     Lost,
 }
-

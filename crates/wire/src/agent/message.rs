@@ -1,0 +1,162 @@
+//! What the frames say.
+
+use serde::{Deserialize, Serialize};
+
+/// One message, either direction; who may say what is in the comments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Agent: the stream is open. First frame.
+    Hello {
+        /// [`super::VERSION`].
+        version: u32,
+    },
+    /// Agent: network up, root mounted, the user's program is about to start.
+    Ready,
+    /// Agent: the user's command ended; the guest powers off next. Only for images without init.
+    Ended {
+        /// Exit code, 128 plus the number for a signal, 127 and 126 as in a shell.
+        code: i32,
+    },
+    /// Agent: the guest is going down.
+    Going {
+        /// How, as far as the agent knows.
+        action: PowerAction,
+    },
+    /// Client: run a program on this channel, which must be free.
+    Exec(ExecRequest),
+    /// Client: bytes for the program's standard input.
+    Stdin(Vec<u8>),
+    /// Client: no more input.
+    StdinEnd,
+    /// Agent: bytes of the program's standard output.
+    Stdout(Vec<u8>),
+    /// Agent: bytes of the program's standard error.
+    Stderr(Vec<u8>),
+    /// Agent: the program ended. Last frame of the channel, which is free again.
+    Exit {
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// Client: send this signal to the program.
+    Signal {
+        /// Signal number on Linux.
+        number: i32,
+    },
+    /// Either: that many more bytes may be sent on this channel.
+    Credit {
+        /// Bytes consumed since the last grant.
+        bytes: u32,
+    },
+    /// Client or supervisor: nobody listens to this channel any more; its program is killed and no
+    /// `Exit` follows.
+    Close,
+    /// Supervisor: shut the guest down in order.
+    Shutdown {
+        /// Milliseconds until what does not end by itself is killed.
+        grace_ms: u64,
+    },
+    /// Client, control socket only: stop the VM in order, kill it past the grace period.
+    Stop {
+        /// Milliseconds.
+        grace_ms: u64,
+    },
+    /// Client, control socket only: end the VM at once.
+    Kill,
+    /// Client, control socket only: how is the VM?
+    Status,
+    /// Supervisor, control socket only.
+    StatusReply(SupervisorStatus),
+    /// Either: the request on this channel failed.
+    Error {
+        /// What failed and why.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// Either: answer with the same number.
+    Ping(u64),
+    /// The answer to [`Message::Ping`].
+    Pong(u64),
+}
+
+/// How a guest goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerAction {
+    /// Powered off.
+    PowerOff,
+    /// Stopped without powering off.
+    Halt,
+    /// Reboot asked for.
+    Reboot,
+}
+
+/// A program to run in the guest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExecRequest {
+    /// Program and arguments; the program is looked up in the environment's `PATH`.
+    pub argv: Vec<String>,
+    /// Environment, `KEY=value`, over the agent's `PATH`, `HOME` and `TERM`.
+    pub env: Vec<String>,
+    /// `user[:group]`, names or numbers; empty for root.
+    pub user: String,
+    /// Working directory; empty for `/`.
+    pub cwd: String,
+    /// Whether `Stdin` frames follow; otherwise the input is `/dev/null`.
+    pub stdin: bool,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ExitStatus {
+    /// It exited.
+    Code {
+        /// Exit code, 0 to 255.
+        code: i32,
+    },
+    /// A signal ended it.
+    Signal {
+        /// Its number.
+        number: i32,
+    },
+    /// There is no such program, user or directory.
+    NotFound {
+        /// What was not found.
+        message: String,
+    },
+    /// It is there but could not be executed.
+    NotExecutable {
+        /// Why.
+        message: String,
+    },
+}
+
+impl ExitStatus {
+    /// The code a shell would give: 128 plus the signal, 127 not found, 126 not executable.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Code { code } => *code,
+            Self::Signal { number } => 128 + number,
+            Self::NotFound { .. } => 127,
+            Self::NotExecutable { .. } => 126,
+        }
+    }
+}
+
+/// Answer of a supervisor to [`Message::Status`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SupervisorStatus {
+    /// The VM's uid.
+    pub uid: String,
+    /// Process id of the VMM.
+    pub vmm_pid: i32,
+    /// Whether the agent said it is ready.
+    pub ready: bool,
+    /// Whether the VM was asked to stop.
+    pub stopping: bool,
+    /// Milliseconds since the VMM was started.
+    pub uptime_ms: u64,
+}

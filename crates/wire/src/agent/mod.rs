@@ -1,0 +1,46 @@
+//! The agent's stream: frames of many channels on one byte stream, in both directions.
+//!
+//! Spoken between the supervisor and the agent in the guest, and, with a few more requests, between
+//! a client (`ignite exec`, `ignite stop`) and the supervisor on its control socket.
+//!
+//! ```text
+//!   0        4      5          9
+//!  +--------+------+----------+----------------------+
+//!  | length | kind | channel  | payload              |   integers little-endian
+//!  | u32    | u8   | u32      | `length` bytes       |   length <= 64 KiB
+//!  +--------+------+----------+----------------------+
+//!
+//!  channel 0: the link itself            channel n: one program run by `Exec`
+//!
+//!   agent              supervisor         agent                supervisor / client
+//!     | Hello ----------->|                 |<-------------- Exec |
+//!     | Ready ----------->|                 |<-- Stdin, StdinEnd  |   up to the window
+//!     |<------------ Ping |                 | Stdout, Stderr ---->|   up to the window
+//!     | Pong ------------>|                 | Credit ------------>|   Stdin was consumed
+//!     |<-------- Shutdown |                 |<------------ Credit |   output was consumed
+//!     | Ended, Going ---->|                 |<------------ Signal |
+//!                                           | Exit -------------->|   last frame of the channel
+//!                                           |<------------- Close |   or: kill it, nobody listens
+//! ```
+//!
+//! Each side may have [`INITIAL_WINDOW`] bytes of data (`Stdin` one way; `Stdout` and `Stderr`
+//! together the other way) under way on a channel; the receiver grants more by `Credit` as it
+//! consumes them. [`Credits`] does the counting.
+//!
+//! The agent sends `Hello` when it opens its port and `Ready` when the guest is up; both again
+//! whenever the host's side of the port was closed and opened in between.
+
+mod codec;
+mod credits;
+mod message;
+
+pub use codec::{Decoder, Error, Frame, HEADER_LEN, MAX_PAYLOAD};
+pub use credits::{Credits, INITIAL_WINDOW, Overrun};
+pub use message::{ExecRequest, ExitStatus, Message, PowerAction, SupervisorStatus};
+
+/// Version of the protocol, said in [`Message::Hello`].
+pub const VERSION: u32 = 1;
+
+/// Largest piece of data (`Stdin`, `Stdout`, `Stderr`) worth putting into one frame: small enough
+/// that a busy channel does not keep the others waiting.
+pub const DATA_CHUNK: usize = 16 * 1024;
