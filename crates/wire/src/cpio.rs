@@ -180,6 +180,20 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_as_the_kernel_documents_it() {
+        let mut writer = Writer::new();
+        writer
+            .character_device("dev/console", 0o600, 5, 1)
+            .expect("a good path");
+        let bytes = writer.finish();
+        let header = "070701\
+            00000001000021800000000000000000000000010000000000000000\
+            000000000000000000000005000000010000000C00000000dev/console\0";
+        assert_eq!(String::from_utf8_lossy(&bytes[..header.len()]), header);
+        assert_eq!(&bytes[header.len().next_multiple_of(4)..][..6], b"070701");
+    }
+
+    #[test]
     fn bad_paths_are_refused() {
         for path in ["", "/init", "a\0b"] {
             assert_eq!(

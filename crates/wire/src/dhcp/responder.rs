@@ -233,5 +233,4 @@ fn classless_routes(lease: &Lease) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "responder_tests.rs"]
 mod tests;

@@ -1,1 +1,162 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::agent::{ExecRequest, ExitStatus, PowerAction, SupervisorStatus};
+
+fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,40}"
+}
+
+fn data() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..2000)
+}
+
+fn status() -> impl Strategy<Value = ExitStatus> {
+    prop_oneof![
+        (0..256i32).prop_map(|code| ExitStatus::Code { code }),
+        (1..65i32).prop_map(|number| ExitStatus::Signal { number }),
+        text().prop_map(|message| ExitStatus::NotFound { message }),
+        text().prop_map(|message| ExitStatus::NotExecutable { message }),
+    ]
+}
+
+fn exec() -> impl Strategy<Value = ExecRequest> {
+    let list = || prop::collection::vec(text(), 0..4);
+    (list(), list(), text(), text(), any::<bool>()).prop_map(|(argv, env, user, cwd, stdin)| {
+        ExecRequest {
+            argv,
+            env,
+            user,
+            cwd,
+            stdin,
+        }
+    })
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let action = prop::sample::select(vec![
+        PowerAction::PowerOff,
+        PowerAction::Halt,
+        PowerAction::Reboot,
+    ]);
+    prop_oneof![
+        any::<u32>().prop_map(|version| Message::Hello { version }),
+        prop::sample::select(vec![
+            Message::Ready,
+            Message::StdinEnd,
+            Message::Close,
+            Message::Kill,
+            Message::Status,
+        ]),
+        any::<i32>().prop_map(|code| Message::Ended { code }),
+        action.prop_map(|action| Message::Going { action }),
+        exec().prop_map(Message::Exec),
+        data().prop_map(Message::Stdin),
+        data().prop_map(Message::Stdout),
+        data().prop_map(Message::Stderr),
+        status().prop_map(|status| Message::Exit { status }),
+        any::<i32>().prop_map(|number| Message::Signal { number }),
+        any::<u32>().prop_map(|bytes| Message::Credit { bytes }),
+        any::<u64>().prop_map(|grace_ms| Message::Shutdown { grace_ms }),
+        any::<u64>().prop_map(|grace_ms| Message::Stop { grace_ms }),
+        (text(), any::<u64>()).prop_map(|(uid, uptime_ms)| {
+            Message::StatusReply(SupervisorStatus {
+                uid,
+                uptime_ms,
+                ..Default::default()
+            })
+        }),
+        (text(), prop::option::of(text()))
+            .prop_map(|(message, hint)| Message::Error { message, hint }),
+        any::<u64>().prop_map(Message::Ping),
+        any::<u64>().prop_map(Message::Pong),
+    ]
+}
+
+fn frames() -> impl Strategy<Value = Vec<Frame>> {
+    let frame = (any::<u32>(), message()).prop_map(|(channel, message)| Frame { channel, message });
+    prop::collection::vec(frame, 0..8)
+}
+
+fn encoded(frames: &[Frame]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for frame in frames {
+        frame.encode(&mut bytes).expect("the payload is small");
+    }
+    bytes
+}
+
+/// All frames of a stream that comes in pieces of `size` bytes.
+fn decoded(bytes: &[u8], size: usize) -> Result<Vec<Frame>, Error> {
+    let mut decoder = Decoder::new();
+    let mut frames = Vec::new();
+    for piece in bytes.chunks(size) {
+        decoder.push(piece);
+        while let Some(frame) = decoder.next()? {
+            frames.push(frame);
+        }
+        assert!(decoder.buffer.len() <= HEADER_LEN + MAX_PAYLOAD + size);
+    }
+    Ok(frames)
+}
+
+#[test]
+fn layout_is_as_drawn() {
+    let bytes = encoded(&[Frame {
+        channel: 7,
+        message: Message::Stdout(b"hi".to_vec()),
+    }]);
+    assert_eq!(bytes, [2, 0, 0, 0, 8, 7, 0, 0, 0, b'h', b'i']);
+}
+
+#[test]
+fn too_long_is_refused_both_ways() {
+    let mut out = b"before".to_vec();
+    let frame = Frame::link(Message::Stdin(vec![0; MAX_PAYLOAD + 1]));
+    assert!(matches!(frame.encode(&mut out), Err(Error::TooLong { .. })));
+    assert_eq!(out, b"before");
+    let mut decoder = Decoder::new();
+    decoder.push(&[1, 0, 1, 0, 6, 0, 0, 0, 0]);
+    assert!(matches!(
+        decoder.next(),
+        Err(Error::TooLong { length: 65537, .. })
+    ));
+}
+
+#[test]
+fn a_newer_exec_request_is_understood() {
+    let payload = br#"{"argv":["sh"],"tty":{"rows":24}}"#;
+    let message = decode_payload(kind::EXEC, payload).expect("unknown fields are for later");
+    let argv = vec!["sh".to_owned()];
+    assert_eq!(
+        message,
+        Message::Exec(ExecRequest {
+            argv,
+            ..Default::default()
+        })
+    );
+}
+
+proptest! {
+    #[test]
+    fn frames_survive(frames in frames(), size in 1usize..5000) {
+        prop_assert_eq!(decoded(&encoded(&frames), size).expect("our own bytes"), frames);
+    }
+
+    #[test]
+    fn any_bytes_are_safe(bytes in prop::collection::vec(any::<u8>(), 0..4096), size in 1usize..300) {
+        let _ = decoded(&bytes, size);
+    }
+
+    #[test]
+    fn damaged_streams_are_safe(
+        frames in frames(), at in any::<prop::sample::Index>(), byte in any::<u8>(), size in 1usize..300,
+    ) {
+        let mut bytes = encoded(&frames);
+        if !bytes.is_empty() {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let _ = decoded(&bytes, size);
+    }
+}
