@@ -1,0 +1,114 @@
+# Ignite's two commands are `make quickstart` and `make test`; `make help`
+# lists the others. Everything made lands in build/ and target/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+IMAGE ?=
+FUZZ_SECONDS ?= 20
+
+triple := $(shell uname -m)-unknown-linux-gnu
+static := RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --profile small --target $(triple)
+bin := build/bin
+libexec := build/libexec/ignite
+shellcheck := build/tools/shellcheck/usr/bin/shellcheck
+scripts := $(wildcard tools/*.sh) tools/as-root tools/quickstart/web .ci/run
+
+# Tests that make namespaces need root: cargo starts them through this.
+test_as_root := CARGO_TARGET_$(shell tr a-z- A-Z_ <<<$(triple))_RUNNER=$(CURDIR)/tools/as-root
+
+.PHONY: help
+help: ## List what can be made
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+
+## Building
+
+.PHONY: build
+build: build-packages programs ## Build the programs into build/
+
+.PHONY: build-packages
+build-packages:
+	@tools/packages.sh build
+
+# The guest program is in every initramfs and the supervisor runs once for
+# each VM: they are built for size, and the guest's without a libc to find.
+.PHONY: programs
+programs:
+	@echo "Building (release mode)"
+	@cargo build --quiet --release -p ignite-cli
+	@cargo build --quiet --profile small -p ignite-spawn
+	@$(static) -p ignite-guest
+	@mkdir -p $(bin) $(libexec)
+	@install -C -m 755 target/release/ignite $(bin)/
+	@install -C -m 755 target/small/ignite-spawn target/$(triple)/small/ignite-guest $(libexec)/
+
+.PHONY: install
+install: programs ## Install programs, completions and man pages (PREFIX, DESTDIR)
+	@tools/install.sh "$(DESTDIR)$(PREFIX)"
+
+## First steps
+
+.PHONY: quickstart
+quickstart: ## Install what is needed, build, run a VM, fetch a page from it (IMAGE=... for another image)
+	@tools/packages.sh run build quickstart
+	@$(MAKE) programs
+	@tools/quickstart.sh "$(IMAGE)"
+
+.PHONY: quickstart-clean
+quickstart-clean: ## Take everything back that quickstart made
+	@tools/quickstart-clean.sh
+
+## Tests
+
+.PHONY: test
+test: test-packages lint unit e2e ## Run every test, with real VMs
+
+.PHONY: test-packages
+test-packages:
+	@tools/packages.sh run build test
+	@tools/unpack.sh shellcheck docker-registry
+
+.PHONY: lint
+lint: ## Format, lints, layers, shell scripts
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --quiet -p ignite-cli --test e2e -- -D warnings
+	cargo xtask layers
+	@[ -x $(shellcheck) ] || tools/unpack.sh shellcheck
+	$(shellcheck) $(scripts)
+
+.PHONY: unit
+unit: ## Unit, property and snapshot tests
+	$(test_as_root) cargo test --quiet --workspace
+
+.PHONY: e2e
+e2e: programs e2e-fixtures ## End-to-end tests with real VMs (TESTS=filter)
+	@$(test_as_root) tools/e2e.sh $(TESTS)
+
+# What the end-to-end tests take as given: a kernel, images, a registry.
+.PHONY: e2e-fixtures
+e2e-fixtures:
+	@$(static) -p ignite-testkit --bin testkit-helper
+	@mkdir -p build/testkit
+	@install -C -m 755 target/$(triple)/small/testkit-helper build/testkit/
+	@tools/unpack.sh docker-registry
+	@tools/kernel.sh >/dev/null
+	@tools/images.sh busy systemd
+
+.PHONY: bench
+bench: programs e2e-fixtures ## Measure, and write bench/RESULTS.md and bench/results.json
+	@cargo build --quiet --release --package xtask
+	@tools/as-root target/release/xtask bench
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZ_SECONDS
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: clean
+clean: ## Remove build/ and target/
+	@cargo clean --quiet
+	@tools/as-root rm -rf build

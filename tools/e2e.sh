@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs the end-to-end tests, then proves that the machine is as it was.
+#
+#   tools/e2e.sh [FILTER]         only the tests whose name contains FILTER
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+cd "$top"
+before=$build/e2e/machine-before
+
+mkdir -p "$build/e2e"
+cargo build --quiet --package xtask
+tools/as-root target/debug/xtask machine save "$before"
+status=0
+cargo test --package ignite-cli --test e2e -- "$@" || status=$?
+tools/as-root target/debug/xtask machine compare "$before" || status=1
+exit $status
