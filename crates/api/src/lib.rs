@@ -1,1 +1,48 @@
-//! api
+//! Manifests and the words they are made of: pure data, no system call.
+//!
+//! Every value a person writes (a name, a size, a port mapping, an image reference) has a type here
+//! that can only hold what is valid; text becomes such a type at the edge, once, or an error that says
+//! what was expected. Objects ([`Vm`], [`Image`], [`Kernel`]) keep the shape `ignite.weave.works/v1alpha4`.
+//!
+//! * [`decode`] reads one object from YAML or JSON, strictly.
+//! * [`validate`] reports every fault of a VM at once, each with its path.
+//!
+//! Nothing here looks at the host: whether a port is free or an image exists is for others to find out.
+
+mod dns;
+mod env;
+mod label;
+mod mac;
+mod manifest;
+mod metadata;
+mod name;
+mod object;
+mod plugin;
+mod port;
+mod reference;
+mod size;
+mod ssh;
+mod text;
+mod uid;
+mod validate;
+mod vm;
+
+pub use dns::{Dns, DnsError};
+pub use env::{EnvError, EnvVar};
+pub use label::{Label, LabelError};
+pub use mac::{Mac, MacError};
+pub use manifest::{Manifest, ManifestError, decode, encode_json, encode_yaml};
+pub use metadata::{ApiVersion, Kind, Metadata, Object};
+pub use name::{Name, NameError};
+pub use object::{Image, ImageSpec, ImageStatus, Kernel, KernelSpec, KernelStatus, OciSource};
+pub use plugin::{NetworkPlugin, NetworkPluginError};
+pub use port::{PortError, PortMapping, Protocol};
+pub use reference::{Reference, ReferenceError};
+pub use size::{Size, SizeError};
+pub use ssh::Ssh;
+pub use uid::{IdPrefix, IdPrefixError, Uid, UidError};
+pub use validate::{Fault, MAX_CPUS, MIN_MEMORY, validate};
+pub use vm::{
+    BlockDevice, CopyFile, InterfaceStatus, KernelChoice, NetworkSpec, NetworkStatus, OciChoice,
+    RuntimeStatus, StorageSpec, Vm, VmSpec, VmStatus, Volume, VolumeMount,
+};

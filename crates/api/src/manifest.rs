@@ -1,0 +1,189 @@
+//! Objects as text: YAML, and JSON, which is YAML.
+//!
+//! `apiVersion` and `kind` are read first; then the whole text is read as that type, so that every
+//! error has the line it belongs to and unknown fields are refused.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::vm::{NetworkStatus, VmStatus};
+use crate::{ApiVersion, Image, Kernel, Object, Vm, VmSpec};
+
+/// Longest text that is looked at, in bytes.
+const MAX_LENGTH: usize = 1 << 20;
+
+/// One object, whatever its kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Manifest {
+    /// A VM.
+    Vm(Box<Vm>),
+    /// An image.
+    Image(Image),
+    /// A kernel.
+    Kernel(Kernel),
+}
+
+/// Text that is no object.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Nothing but blanks and comments.
+    #[error("the manifest is empty")]
+    Empty,
+    /// Longer than any manifest.
+    #[error("the manifest has more than {MAX_LENGTH} bytes")]
+    TooLong,
+    /// `apiVersion` or `kind` is missing or not text.
+    #[error("the manifest does not begin with apiVersion and kind: {message}")]
+    Head {
+        /// What the parser found, with the line.
+        message: String,
+    },
+    /// Written for a version that is not read.
+    #[error("manifests of version {version:?} are not read")]
+    Version {
+        /// The version given.
+        version: String,
+    },
+    /// A kind that does not exist.
+    #[error("there is no kind {kind:?}")]
+    Kind {
+        /// The kind given.
+        kind: String,
+    },
+    /// Not of the shape of its kind.
+    #[error("the manifest is not a valid {kind}: {message}")]
+    Shape {
+        /// The kind it claims.
+        kind: String,
+        /// What the parser found, with the line.
+        message: String,
+    },
+}
+
+impl ManifestError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::Empty | Self::Head { .. } | Self::Version { .. } => {
+                    "begin it with `apiVersion: ignite.weave.works/v1alpha4` and `kind: VM`"
+                }
+                Self::Kind { .. } => "choose VM, Image or Kernel",
+                Self::TooLong | Self::Shape { .. } => return None,
+            }
+            .into(),
+        )
+    }
+}
+
+/// The two fields that say what the rest is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    api_version: String,
+    kind: String,
+}
+
+/// Reads one object.
+pub fn decode(text: &str) -> Result<Manifest, ManifestError> {
+    if text.len() > MAX_LENGTH {
+        return Err(ManifestError::TooLong);
+    }
+    if text.lines().all(is_blank) {
+        return Err(ManifestError::Empty);
+    }
+    let head: Head = serde_saphyr::from_str(text).map_err(|error| ManifestError::Head {
+        message: message(&error),
+    })?;
+    let version: ApiVersion = head
+        .api_version
+        .parse()
+        .map_err(|_| ManifestError::Version {
+            version: head.api_version.clone(),
+        })?;
+    match head.kind.as_str() {
+        "VM" => Ok(Manifest::Vm(Box::new(decode_vm(text, version)?))),
+        "Image" => Ok(Manifest::Image(read(text, "Image")?)),
+        "Kernel" => Ok(Manifest::Kernel(read(text, "Kernel")?)),
+        kind => Err(ManifestError::Kind { kind: kind.into() }),
+    }
+}
+
+fn is_blank(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('#') || line == "---"
+}
+
+fn decode_vm(text: &str, version: ApiVersion) -> Result<Vm, ManifestError> {
+    let mut vm = match version {
+        ApiVersion::V1alpha2 => read::<Object<VmSpec, StatusV1alpha2>>(text, "VM")?.upgrade(),
+        ApiVersion::V1alpha3 | ApiVersion::V1alpha4 => read(text, "VM")?,
+    };
+    vm.api_version = ApiVersion::V1alpha4;
+    vm.spec.fill_zeros();
+    Ok(vm)
+}
+
+/// A VM's status in v1alpha2: addresses at the top, no names of runtime and network plugin.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct StatusV1alpha2 {
+    running: bool,
+    runtime: Option<RuntimeV1alpha2>,
+    start_time: Option<jiff::Timestamp>,
+    ip_addresses: Option<Vec<std::net::IpAddr>>,
+    image: Option<crate::OciSource>,
+    kernel: Option<crate::OciSource>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuntimeV1alpha2 {
+    id: String,
+}
+
+impl Object<VmSpec, StatusV1alpha2> {
+    fn upgrade(self) -> Vm {
+        let old = self.status;
+        let mut vm = Vm::new(self.kind, self.metadata, self.spec);
+        vm.status = VmStatus {
+            running: old.running,
+            start_time: old.start_time,
+            network: NetworkStatus {
+                ip_addresses: old.ip_addresses,
+                ..NetworkStatus::default()
+            },
+            image: old.image,
+            kernel: old.kernel,
+            ..VmStatus::default()
+        };
+        vm.status.runtime.id = old.runtime.unwrap_or_default().id;
+        vm
+    }
+}
+
+fn read<T: DeserializeOwned>(text: &str, kind: &str) -> Result<T, ManifestError> {
+    serde_saphyr::from_str(text).map_err(|error| ManifestError::Shape {
+        kind: kind.into(),
+        message: message(&error),
+    })
+}
+
+/// The parser's words and the place, without its drawing of the source.
+fn message(error: &serde_saphyr::Error) -> String {
+    error.without_snippet().to_string()
+}
+
+/// Writes an object as JSON, indented by two blanks.
+pub fn encode_json<T: Serialize>(object: &T) -> String {
+    serde_json::to_string_pretty(object).expect("objects are maps with text keys")
+}
+
+/// Writes an object as YAML.
+pub fn encode_yaml<T: Serialize>(object: &T) -> String {
+    serde_saphyr::to_string(object).expect("objects are maps with text keys")
+}
+
+#[cfg(test)]
+#[path = "manifest_tests.rs"]
+mod tests;

@@ -1,0 +1,277 @@
+//! Everything that is wrong with a VM, at once.
+//!
+//! What a type rules out cannot be wrong here any more; what is left is what only the whole shows:
+//! things that are missing, too small, given twice, or do not fit each other.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use crate::{CopyFile, Name, PortMapping, Size, StorageSpec, Vm, VmSpec};
+
+/// Most virtual processors.
+pub const MAX_CPUS: u64 = 32;
+
+/// Least memory: below it no kernel gets as far as its init.
+pub const MIN_MEMORY: Size = Size::from_mib(64);
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: `spec.network.ports[1]`.
+    pub path: String,
+    /// What.
+    pub message: String,
+}
+
+impl Fault {
+    fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// Checks a VM that is about to be created; every fault is reported, in the order of the fields.
+pub fn validate(vm: &Vm) -> Result<(), Vec<Fault>> {
+    let mut faults = Vec::new();
+    check_name(vm, &mut faults);
+    check_machine(&vm.spec, &mut faults);
+    check_ports(&vm.spec.network.ports, &mut faults);
+    check_storage(&vm.spec.storage, &mut faults);
+    check_copies(&vm.spec.copy_files, &mut faults);
+    check_process(&vm.spec, &mut faults);
+    check_networks(&vm.spec.networks, &mut faults);
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults)
+    }
+}
+
+fn check_name(vm: &Vm, faults: &mut Vec<Fault>) {
+    // An empty name is one that is still to be chosen.
+    if !vm.metadata.name.is_empty()
+        && let Err(error) = vm.metadata.name.parse::<Name>()
+    {
+        faults.push(Fault::new("metadata.name", error.to_string()));
+    }
+}
+
+fn check_machine(spec: &VmSpec, faults: &mut Vec<Fault>) {
+    if spec.image.oci.is_none() {
+        faults.push(Fault::new("spec.image.oci", "no image is named"));
+    }
+    if !(1..=MAX_CPUS).contains(&spec.cpus) {
+        faults.push(Fault::new(
+            "spec.cpus",
+            format!("{} is not between 1 and {MAX_CPUS}", spec.cpus),
+        ));
+    }
+    if spec.memory < MIN_MEMORY {
+        faults.push(Fault::new(
+            "spec.memory",
+            format!("{} is less than {MIN_MEMORY}", spec.memory),
+        ));
+    } else if !spec.memory.bytes().is_multiple_of(Size::MIB.bytes()) {
+        faults.push(Fault::new(
+            "spec.memory",
+            format!("{} is not a whole number of MB", spec.memory),
+        ));
+    }
+    if spec.disk_size < Size::MIB {
+        faults.push(Fault::new(
+            "spec.diskSize",
+            format!("{} is less than {}", spec.disk_size, Size::MIB),
+        ));
+    }
+}
+
+fn check_ports(ports: &[PortMapping], faults: &mut Vec<Fault>) {
+    for (index, port) in ports.iter().enumerate() {
+        let path = format!("spec.network.ports[{index}]");
+        if port.host_port == 0 || port.vm_port == 0 {
+            faults.push(Fault::new(&path, "0 is not a port"));
+        }
+        if let Some(first) = ports[..index].iter().find(|first| first.overlaps(port)) {
+            faults.push(Fault::new(
+                path,
+                format!("takes the same host port as {first}"),
+            ));
+        }
+    }
+}
+
+fn check_storage(storage: &StorageSpec, faults: &mut Vec<Fault>) {
+    let (mut names, mut devices) = (HashSet::new(), HashSet::new());
+    for (index, volume) in storage.volumes.iter().enumerate() {
+        let path = format!("spec.storage.volumes[{index}]");
+        if volume.name.is_empty() {
+            faults.push(Fault::new(format!("{path}.name"), "is empty"));
+        } else if !names.insert(volume.name.as_str()) {
+            faults.push(Fault::new(
+                format!("{path}.name"),
+                format!("{:?} is there twice", volume.name),
+            ));
+        }
+        match &volume.block_device {
+            None => faults.push(Fault::new(
+                format!("{path}.blockDevice"),
+                "no device is named",
+            )),
+            Some(device) => check_unique_path(
+                &format!("{path}.blockDevice.path"),
+                &device.path,
+                &mut devices,
+                faults,
+            ),
+        }
+    }
+    let (mut mounted, mut targets) = (HashSet::new(), HashSet::new());
+    for (index, mount) in storage.volume_mounts.iter().enumerate() {
+        let path = format!("spec.storage.volumeMounts[{index}]");
+        if !names.contains(mount.name.as_str()) {
+            faults.push(Fault::new(
+                format!("{path}.name"),
+                format!("there is no volume {:?}", mount.name),
+            ));
+        } else if !mounted.insert(mount.name.as_str()) {
+            faults.push(Fault::new(
+                format!("{path}.name"),
+                format!("{:?} is mounted twice", mount.name),
+            ));
+        }
+        check_unique_path(
+            &format!("{path}.mountPath"),
+            &mount.mount_path,
+            &mut targets,
+            faults,
+        );
+    }
+}
+
+fn check_unique_path<'a>(
+    path: &str,
+    value: &'a str,
+    seen: &mut HashSet<&'a str>,
+    faults: &mut Vec<Fault>,
+) {
+    check_absolute(path, value, faults);
+    if !seen.insert(value) {
+        faults.push(Fault::new(path, format!("{value:?} is there twice")));
+    }
+}
+
+fn check_absolute(path: &str, value: &str, faults: &mut Vec<Fault>) {
+    if !value.starts_with('/') {
+        faults.push(Fault::new(
+            path,
+            format!("{value:?} is not an absolute path"),
+        ));
+    }
+}
+
+fn check_copies(copies: &[CopyFile], faults: &mut Vec<Fault>) {
+    for (index, copy) in copies.iter().enumerate() {
+        check_absolute(
+            &format!("spec.copyFiles[{index}].hostPath"),
+            &copy.host_path,
+            faults,
+        );
+        check_absolute(
+            &format!("spec.copyFiles[{index}].vmPath"),
+            &copy.vm_path,
+            faults,
+        );
+    }
+}
+
+fn check_process(spec: &VmSpec, faults: &mut Vec<Fault>) {
+    if spec.command.first().is_some_and(String::is_empty) {
+        faults.push(Fault::new("spec.command[0]", "the program has no name"));
+    }
+    for (index, argument) in spec.command.iter().enumerate() {
+        if argument.contains('\0') {
+            faults.push(Fault::new(
+                format!("spec.command[{index}]"),
+                "holds a NUL byte",
+            ));
+        }
+    }
+    if let Some(line) = &spec.kernel.cmd_line
+        && line.contains(['\n', '\0'])
+    {
+        faults.push(Fault::new("spec.kernel.cmdLine", "is more than one line"));
+    }
+}
+
+fn check_networks(networks: &[String], faults: &mut Vec<Fault>) {
+    let mut seen = HashSet::new();
+    for (index, network) in networks.iter().enumerate() {
+        let path = format!("spec.networks[{index}]");
+        if network.is_empty() {
+            faults.push(Fault::new(path, "is empty"));
+        } else if !seen.insert(network) {
+            faults.push(Fault::new(path, format!("{network:?} is there twice")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BlockDevice, Volume, VolumeMount};
+
+    fn vm() -> Vm {
+        Vm::of_image("alpine".parse().expect("valid"))
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        validate(&vm()).expect("valid");
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let mut vm = vm();
+        vm.metadata.name = "Not_a_name".into();
+        vm.spec.image.oci = None;
+        vm.spec.cpus = 33;
+        vm.spec.memory = Size::from_bytes(1 << 10);
+        vm.spec.disk_size = Size::from_bytes(5);
+        vm.spec.network.ports = PortMapping::parse("80-81:80-81").expect("valid");
+        vm.spec.network.ports.push(vm.spec.network.ports[0]);
+        vm.spec.storage.volumes = vec![
+            Volume {
+                name: "a".into(),
+                block_device: Some(BlockDevice {
+                    path: "dev/x".into(),
+                }),
+            },
+            Volume {
+                name: "a".into(),
+                block_device: None,
+            },
+        ];
+        vm.spec.storage.volume_mounts = vec![VolumeMount {
+            name: "b".into(),
+            mount_path: "/m".into(),
+        }];
+        vm.spec.copy_files = vec![CopyFile {
+            host_path: "a".into(),
+            vm_path: "/b".into(),
+        }];
+        vm.spec.command = vec![String::new()];
+        vm.spec.kernel.cmd_line = Some("a\nb".into());
+        vm.spec.networks = vec!["n".into(), "n".into()];
+        let faults = validate(&vm).expect_err("many faults");
+        let report: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(report.join("\n"));
+    }
+}

@@ -1,0 +1,276 @@
+//! A VM as an object: what is wanted of it, and what is so.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Dns, EnvVar, IdPrefix, Kind, Mac, Metadata, NetworkPlugin, Object, OciSource, PortMapping,
+    Reference, Size, Ssh,
+};
+
+/// A microVM.
+pub type Vm = Object<VmSpec, VmStatus>;
+
+impl Vm {
+    /// A VM with nothing but its defaults and an image.
+    pub fn of_image(image: Reference) -> Self {
+        let spec = VmSpec {
+            image: OciChoice { oci: Some(image) },
+            ..VmSpec::default()
+        };
+        Self::new(Kind::Vm, Metadata::default(), spec)
+    }
+}
+
+/// What is wanted of a VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct VmSpec {
+    /// The image of its root file system.
+    pub image: OciChoice,
+    /// The image of its sandbox: read from older manifests, not used.
+    #[serde(skip_serializing_if = "OciChoice::is_empty")]
+    pub sandbox: OciChoice,
+    /// Its kernel.
+    pub kernel: KernelChoice,
+    /// Number of virtual processors.
+    pub cpus: u64,
+    /// Memory.
+    pub memory: Size,
+    /// Size of the root file system.
+    pub disk_size: Size,
+    /// Its network.
+    pub network: NetworkSpec,
+    /// Further disks.
+    pub storage: StorageSpec,
+    /// Files to copy into its root file system when it is created.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copy_files: Vec<CopyFile>,
+    /// Access by ssh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<Ssh>,
+    /// What runs instead of the image's own command; empty for that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Environment, over the image's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<EnvVar>,
+    /// DNS servers instead of those its network names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<Dns>,
+    /// CNI networks by name, in the order of the interfaces; empty for the default one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+}
+
+impl VmSpec {
+    /// Number of processors where none is given.
+    pub const DEFAULT_CPUS: u64 = 1;
+    /// Memory where none is given.
+    pub const DEFAULT_MEMORY: Size = Size::from_mib(512);
+    /// Size of the root file system where none is given.
+    pub const DEFAULT_DISK_SIZE: Size = Size::from_mib(4096);
+
+    /// Puts the defaults where a manifest says zero.
+    pub(crate) fn fill_zeros(&mut self) {
+        let default = Self::default();
+        if self.cpus == 0 {
+            self.cpus = default.cpus;
+        }
+        if self.memory.bytes() == 0 {
+            self.memory = default.memory;
+        }
+        if self.disk_size.bytes() == 0 {
+            self.disk_size = default.disk_size;
+        }
+    }
+}
+
+impl Default for VmSpec {
+    fn default() -> Self {
+        Self {
+            image: OciChoice::default(),
+            sandbox: OciChoice::default(),
+            kernel: KernelChoice::default(),
+            cpus: Self::DEFAULT_CPUS,
+            memory: Self::DEFAULT_MEMORY,
+            disk_size: Self::DEFAULT_DISK_SIZE,
+            network: NetworkSpec::default(),
+            storage: StorageSpec::default(),
+            copy_files: Vec::new(),
+            ssh: None,
+            command: Vec::new(),
+            env: Vec::new(),
+            dns: Vec::new(),
+            networks: Vec::new(),
+        }
+    }
+}
+
+/// An image, by reference.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct OciChoice {
+    /// The reference; none where it is left to the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oci: Option<Reference>,
+}
+
+impl OciChoice {
+    fn is_empty(&self) -> bool {
+        self.oci.is_none()
+    }
+}
+
+/// A kernel, by reference, and its command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct KernelChoice {
+    /// The reference; none for the default kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oci: Option<Reference>,
+    /// The whole command line; none for the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmd_line: Option<String>,
+}
+
+/// A VM's network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NetworkSpec {
+    /// Published ports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortMapping>,
+}
+
+/// A VM's further disks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StorageSpec {
+    /// Disks by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+    /// Where they are mounted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volume_mounts: Vec<VolumeMount>,
+}
+
+/// One disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Volume {
+    /// Its name in the manifest.
+    pub name: String,
+    /// The device of the host behind it.
+    #[serde(default)]
+    pub block_device: Option<BlockDevice>,
+}
+
+/// A device of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BlockDevice {
+    /// Its absolute path.
+    pub path: String,
+}
+
+/// A mount of one disk in the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VolumeMount {
+    /// The disk's name.
+    pub name: String,
+    /// Absolute path in the guest.
+    pub mount_path: String,
+}
+
+/// One file to copy into a VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CopyFile {
+    /// Absolute path on the host.
+    pub host_path: String,
+    /// Absolute path in the guest.
+    pub vm_path: String,
+}
+
+/// What is so of a VM.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct VmStatus {
+    /// Whether it runs.
+    pub running: bool,
+    /// State in one word: created, starting, running, stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// How it ended, in kebab case, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    /// Exit code of its command, where that ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// What there is to say about its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What runs it.
+    pub runtime: RuntimeStatus,
+    /// When it was started; only while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Timestamp>,
+    /// Its network.
+    pub network: NetworkStatus,
+    /// The content of its image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<OciSource>,
+    /// The content of its kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<OciSource>,
+    /// Prefix of its container id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_prefix: Option<IdPrefix>,
+}
+
+/// What runs a VM.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RuntimeStatus {
+    /// Container id, `<prefix>-<uid>`.
+    pub id: String,
+    /// Kind of VMM: `qemu-tcg`, `qemu-kvm`.
+    pub name: String,
+}
+
+/// A VM's network as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NetworkStatus {
+    /// Which network plugin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<NetworkPlugin>,
+    /// Addresses of all interfaces; `null` where there are none.
+    pub ip_addresses: Option<Vec<IpAddr>>,
+    /// Each interface.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<InterfaceStatus>,
+}
+
+/// One interface of a VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InterfaceStatus {
+    /// Name in the guest: `eth0`.
+    pub name: String,
+    /// The network's name.
+    pub network: String,
+    /// Its MAC.
+    pub mac: Mac,
+    /// Its addresses with their prefix length.
+    #[serde(default)]
+    pub addresses: Vec<IpNet>,
+    /// Its gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+}
