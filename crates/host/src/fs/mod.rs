@@ -1,0 +1,21 @@
+//! Files: atomic writes, bounded reads, locks, memory files, and work below a root directory.
+
+mod atomic;
+mod error;
+mod lock;
+mod memory;
+mod root;
+
+pub use atomic::{read_bounded, sync_directory, write_atomic};
+pub use error::Error;
+pub use lock::Lock;
+pub use memory::memfd;
+pub use root::{Entry, Kind, RootDir, Time};
+
+use std::path::Path;
+
+/// Bytes an unprivileged process could still write to the file system that holds `path`.
+pub fn free_space(path: &Path) -> Result<u64, Error> {
+    let stat = rustix::fs::statvfs(path).map_err(Error::at("look at the free space of", path))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

@@ -1,0 +1,20 @@
+//! A small blocking netlink socket: one request, its answer, then the next.
+//!
+//! ```text
+//!  link, tc:  typed messages (netlink-packet-route)
+//!  socket:    request -> acknowledgement | one reply | many replies of a dump
+//!  frame:     bytes <-> (header, payload)
+//! ```
+//!
+//! The messages' types come from crates whose every release changes them; they stay behind [`link`] and
+//! [`tc`] and never show outside of this crate.
+//!
+//! [`link`]: crate::link
+//! [`tc`]: crate::tc
+
+mod error;
+mod frame;
+mod socket;
+
+pub use error::Error;
+pub(crate) use socket::{Refusal, Socket, malformed};

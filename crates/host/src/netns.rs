@@ -1,0 +1,171 @@
+//! Network namespaces: made, named, entered, taken away, in the manner of `ip netns`.
+//!
+//! A namespace is entered by a thread of its own that ends afterwards; no thread that goes on is ever
+//! moved.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+use crate::error::Context;
+pub use crate::error::SystemError as Error;
+use crate::fs::Lock;
+
+/// An open network namespace; it lives at least as long as this value.
+#[derive(Debug, Clone)]
+pub struct Namespace {
+    fd: Arc<OwnedFd>,
+}
+
+impl Namespace {
+    /// The calling thread's.
+    pub fn current() -> Result<Self, Error> {
+        let file = File::open("/proc/thread-self/ns/net")
+            .context(|| "open the current network namespace".to_owned())?;
+        Ok(Self::from_fd(file.into()))
+    }
+
+    /// The one bound to `path`.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path)
+            .context(|| format!("open the network namespace {}", path.display()))?;
+        Ok(Self::from_fd(file.into()))
+    }
+
+    /// One that somebody opened.
+    pub fn from_fd(fd: OwnedFd) -> Self {
+        Self { fd: Arc::new(fd) }
+    }
+
+    /// A new one with no name, which ends with the last descriptor and process in it.
+    pub fn anonymous() -> Result<Self, Error> {
+        on_thread(|| {
+            unshare_network()?;
+            Self::current()
+        })?
+    }
+
+    /// Makes a new one and binds it to `path`, which must not exist; its directory is made.
+    ///
+    /// The directory becomes a shared mount point, so that the name is seen in every mount namespace
+    /// made from this one, and can be taken away from there too. As `ip netns add` does it.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let lock = prepare_directory(directory)
+            .context(|| format!("prepare {} for network namespaces", directory.display()))?;
+        create_file(path).context(|| format!("create {}", path.display()))?;
+        let made = on_thread(|| {
+            unshare_network()?;
+            bind_current(path)?;
+            Self::current()
+        });
+        drop(lock);
+        made.and_then(|made| made).inspect_err(|_| {
+            // The first failure is what the caller must hear of.
+            let _ = std::fs::remove_file(path);
+        })
+    }
+
+    /// Runs `work` in this namespace, on a thread of its own that ends with it.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+        on_thread(|| {
+            move_into_link_name_space(self.as_fd(), Some(LinkNameSpaceType::Network))
+                .context(|| "enter the network namespace".to_owned())?;
+            Ok(work())
+        })?
+    }
+}
+
+impl AsFd for Namespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Takes the name away; the namespace itself ends when nobody is in it. Nothing there is fine.
+pub fn delete(path: &Path) -> Result<(), Error> {
+    loop {
+        match rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+            // One mount may lie over another.
+            Ok(()) => {}
+            // Not a mount point (EINVAL), or nothing at all.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => break,
+            Err(errno) => {
+                return Err(Error::new(format!("unmount {}", path.display()), errno));
+            }
+        }
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::new(format!("remove {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs `work` on a thread of its own. A panic in it goes on in the caller.
+fn on_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("netns".to_owned())
+            .spawn_scoped(scope, work)
+            .context(|| "start a thread".to_owned())?;
+        Ok(thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+fn unshare_network() -> Result<(), Error> {
+    // SAFETY: only the network namespace is unshared. No memory, file table or working directory is
+    // split from the process's other threads, and this thread ends soon.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
+        .context(|| "make a network namespace".to_owned())
+}
+
+fn bind_current(path: &Path) -> Result<(), Error> {
+    rustix::mount::mount_bind("/proc/thread-self/ns/net", path)
+        .context(|| format!("bind the network namespace to {}", path.display()))
+}
+
+fn create_file(path: &Path) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o444)
+        .open(path)
+        .map(drop)
+}
+
+/// Makes `directory` a shared mount point if it is none. The lock returned keeps others out until the
+/// new name is in place: a bind over the directory would hide it.
+fn prepare_directory(directory: &Path) -> io::Result<Lock> {
+    std::fs::create_dir_all(directory)?;
+    // The directory itself is locked, not a file in it, which `ip netns` would list. Whoever binds
+    // it over itself below leaves the same inode on top.
+    let handle: OwnedFd = File::open(directory)?.into();
+    rustix::fs::flock(&handle, rustix::fs::FlockOperation::LockExclusive)?;
+    let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
+    match rustix::mount::mount_change(directory, shared) {
+        Ok(()) => {}
+        // Not a mount point yet.
+        Err(rustix::io::Errno::INVAL) => {
+            rustix::mount::mount(
+                directory,
+                directory,
+                "none",
+                MountFlags::BIND | MountFlags::REC,
+                None,
+            )?;
+            rustix::mount::mount_change(directory, shared)?;
+        }
+        Err(errno) => return Err(errno.into()),
+    }
+    Ok(Lock::from_fd(handle))
+}
