@@ -32,9 +32,9 @@ pub enum ManifestError {
     /// Longer than any manifest.
     #[error("the manifest has more than {MAX_LENGTH} bytes")]
     TooLong,
-    /// `apiVersion` or `kind` is missing or not text.
-    #[error("the manifest does not begin with apiVersion and kind: {message}")]
-    Head {
+    /// Not one YAML document with `apiVersion` and `kind`.
+    #[error("the manifest cannot be read: {message}")]
+    Syntax {
         /// What the parser found, with the line.
         message: String,
     },
@@ -65,7 +65,7 @@ impl ManifestError {
     pub fn hint(&self) -> Option<String> {
         Some(
             match self {
-                Self::Empty | Self::Head { .. } | Self::Version { .. } => {
+                Self::Empty | Self::Syntax { .. } | Self::Version { .. } => {
                     "begin it with `apiVersion: ignite.weave.works/v1alpha4` and `kind: VM`"
                 }
                 Self::Kind { .. } => "choose VM, Image or Kernel",
@@ -92,7 +92,7 @@ pub fn decode(text: &str) -> Result<Manifest, ManifestError> {
     if text.lines().all(is_blank) {
         return Err(ManifestError::Empty);
     }
-    let head: Head = serde_saphyr::from_str(text).map_err(|error| ManifestError::Head {
+    let head: Head = serde_saphyr::from_str(text).map_err(|error| ManifestError::Syntax {
         message: message(&error),
     })?;
     let version: ApiVersion = head
@@ -171,7 +171,25 @@ fn read<T: DeserializeOwned>(text: &str, kind: &str) -> Result<T, ManifestError>
 
 /// The parser's words and the place, without its drawing of the source.
 fn message(error: &serde_saphyr::Error) -> String {
-    error.without_snippet().to_string()
+    use serde_saphyr::Error;
+    let place = |location: &serde_saphyr::Location| {
+        format!("line {}, column {}", location.line(), location.column())
+    };
+    match error.without_snippet() {
+        Error::MultipleDocuments { location, .. } => {
+            format!(
+                "a second object begins at {}; one file holds one",
+                place(location)
+            )
+        }
+        Error::DuplicateMappingKey {
+            key: Some(key),
+            location,
+        } => {
+            format!("{key} is there twice, again at {}", place(location))
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Writes an object as JSON, indented by two blanks.

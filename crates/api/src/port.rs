@@ -78,7 +78,7 @@ pub enum PortError {
         range: String,
     },
     /// Ranges of different lengths.
-    #[error("the port mapping {text:?} maps {host} host ports to {vm} ports of the VM")]
+    #[error("the port mapping {text:?} maps {host} host ports to {vm} of the VM")]
     Lengths {
         /// The text given.
         text: String,

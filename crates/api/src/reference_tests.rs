@@ -124,7 +124,7 @@ fn faults_and_hints() {
 proptest! {
     #[test]
     fn round_trip(
-        registry in "(|localhost/|[a-z]{1,8}\\.example/|docker\\.io/|10\\.0\\.0\\.1:[1-9][0-9]{0,3}/)",
+        registry in "(team/|localhost/|[a-z]{1,8}\\.example/|docker\\.io/|10\\.0\\.0\\.1:[1-9][0-9]{0,3}/)",
         repository in "[a-z0-9]{1,8}(([._]|__|-{1,3})[a-z0-9]{1,8}){0,2}(/[a-z0-9]{1,8}){0,3}",
         tag in "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,20})?",
         pinned: bool,
