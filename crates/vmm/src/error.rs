@@ -1,0 +1,98 @@
+//! What can go wrong with a VMM.
+
+use std::io;
+use std::path::PathBuf;
+
+use ignite_host::cpu::Virtualisation;
+use ignite_host::process;
+
+/// Errors of finding, starting and steering a VMM.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No VMM is installed.
+    #[error("no virtual machine monitor found: looked for {} in {}", names.join(", "), list(directories))]
+    NoVmm {
+        /// Names of the programs.
+        names: Vec<&'static str>,
+        /// The directories, in order.
+        directories: Vec<PathBuf>,
+    },
+    /// Hardware virtualisation was asked for and does not work.
+    #[error("this host cannot run virtual machines on KVM: {0}")]
+    NoKvm(Virtualisation),
+    /// Nobody knows a VMM of this name.
+    #[error("unknown virtual machine monitor {name:?}")]
+    UnknownVmm {
+        /// The name.
+        name: String,
+    },
+    /// The machine type has no more slots.
+    #[error(
+        "the machine has {wanted} virtio devices ({disks} disks, {nics} network interfaces), and room for {room}"
+    )]
+    TooManyDevices {
+        /// Devices asked for.
+        wanted: usize,
+        /// Disks among them.
+        disks: usize,
+        /// Network interfaces among them.
+        nics: usize,
+        /// Devices the machine type has room for.
+        room: usize,
+    },
+    /// The machine makes no sense to the driver.
+    #[error("the machine cannot be run: {reason}")]
+    BadMachine {
+        /// Why.
+        reason: String,
+    },
+    /// A child process could not be started or followed.
+    #[error("the virtual machine monitor cannot be run")]
+    Process(#[from] process::Error),
+    /// A stream to the VMM could not be made.
+    #[error("cannot make a stream for the {what}")]
+    Stream {
+        /// Whose.
+        what: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The control stream broke.
+    #[error("cannot talk to the virtual machine monitor")]
+    Control(#[source] io::Error),
+    /// The VMM said what its protocol does not allow.
+    #[error("the virtual machine monitor does not speak its protocol")]
+    Protocol(#[from] crate::qemu::qmp::Error),
+}
+
+impl Error {
+    /// What the person can do about it, if there is something useful to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoVmm { .. } => Some(
+                "install QEMU: apt install qemu-system-x86 (Debian, Ubuntu), dnf install qemu-kvm (Fedora)"
+                    .to_owned(),
+            ),
+            Self::NoKvm(virtualisation) => Some(match virtualisation.hint() {
+                Some(hint) => format!("{hint}; or choose qemu-tcg, which needs none and is slower"),
+                None => "switch virtualisation on in the firmware (in a VM: nested virtualisation), or \
+                         choose qemu-tcg, which needs none and is slower"
+                    .to_owned(),
+            }),
+            Self::UnknownVmm { .. } => Some(format!("choose one of {}", crate::Choice::NAMES)),
+            Self::TooManyDevices { .. } => {
+                Some("give the VM fewer networks or disks".to_owned())
+            }
+            Self::Process(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+fn list(directories: &[PathBuf]) -> String {
+    let names: Vec<_> = directories
+        .iter()
+        .map(|d| d.display().to_string())
+        .collect();
+    names.join(", ")
+}

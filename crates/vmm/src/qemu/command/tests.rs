@@ -1,0 +1,172 @@
+use std::path::PathBuf;
+
+use super::*;
+
+fn machine() -> Machine {
+    Machine {
+        vmm: Vmm::QemuTcg,
+        program: PathBuf::from("/usr/bin/qemu-system-x86_64"),
+        cpus: 2,
+        memory: 512 << 20,
+        kernel: PathBuf::from("/k/vmlinux"),
+        initramfs: PathBuf::from("/k/initramfs"),
+        cmdline: "console=ttyS0 quiet".to_owned(),
+        disks: vec![
+            Disk {
+                path: PathBuf::from("/vm/a,b/disk"),
+                format: DiskFormat::Qcow2 {
+                    backing: PathBuf::from("/image/image.ext4"),
+                },
+                read_only: false,
+            },
+            Disk {
+                path: PathBuf::from("/k/modules.ext4"),
+                format: DiskFormat::Raw,
+                read_only: true,
+            },
+        ],
+    }
+}
+
+const INTERFACE: Interface<'_> = Interface {
+    mac: "02:00:00:00:00:01",
+    mtu: 1450,
+};
+
+/// One option with its value a line.
+fn text(arguments: &[OsString]) -> String {
+    let mut text = String::new();
+    for argument in arguments {
+        let argument = argument.to_str().expect("the machine's paths are text");
+        let separator = if argument.starts_with('-') { "\n" } else { " " };
+        text.push_str(separator);
+        text.push_str(argument);
+    }
+    text.push('\n');
+    text
+}
+
+#[test]
+fn a_translated_machine() {
+    let line = command_line(&machine(), &[INTERFACE], Some(2_100_000)).expect("a good machine");
+    insta::assert_snapshot!(text(&line), @r"
+    -machine microvm,acpi=on
+    -accel tcg,thread=multi,tb-size=64
+    -cpu max
+    -smp 2
+    -m 512M
+    -nodefaults
+    -no-user-config
+    -nographic
+    -no-reboot
+    -kernel /k/vmlinux
+    -initrd /proc/self/fd/6
+    -append console=ttyS0 quiet panic=-1 8250.nr_uarts=1 cryptomgr.notests mitigations=off random.trust_cpu=on tsc_early_khz=2100000
+    -chardev socket,id=console,fd=3
+    -serial chardev:console
+    -chardev socket,id=control,fd=5
+    -mon chardev=control,mode=control
+    -chardev socket,id=agent,fd=4
+    -device virtio-serial-device,bus=virtio-mmio-bus.0
+    -device virtserialport,id=agent,chardev=agent,name=org.ignite.agent
+    -blockdev driver=file,node-name=disk0-file,read-only=off,auto-read-only=off,discard=unmap,filename=/vm/a,,b/disk
+    -blockdev driver=file,node-name=disk0-base-file,read-only=on,auto-read-only=off,discard=unmap,filename=/image/image.ext4
+    -blockdev driver=raw,node-name=disk0-base,file=disk0-base-file,read-only=on
+    -blockdev driver=qcow2,node-name=disk0,file=disk0-file,backing=disk0-base,read-only=off,discard=unmap
+    -device virtio-blk-device,drive=disk0,bus=virtio-mmio-bus.1
+    -blockdev driver=file,node-name=disk1-file,read-only=on,auto-read-only=off,discard=unmap,filename=/k/modules.ext4
+    -blockdev driver=raw,node-name=disk1,file=disk1-file,read-only=on,discard=unmap
+    -device virtio-blk-device,drive=disk1,bus=virtio-mmio-bus.2
+    -netdev tap,id=net0,fd=8,vhost=off
+    -device virtio-net-device,netdev=net0,mac=02:00:00:00:00:01,host_mtu=1450,bus=virtio-mmio-bus.3
+    -device virtio-rng-device,bus=virtio-mmio-bus.4
+    ");
+}
+
+#[test]
+fn a_machine_on_kvm_without_network() {
+    let machine = Machine {
+        vmm: Vmm::QemuKvm,
+        disks: Vec::new(),
+        ..machine()
+    };
+    let line = command_line(&machine, &[], None).expect("a good machine");
+    insta::assert_snapshot!(text(&line), @r"
+    -machine microvm,acpi=on
+    -accel kvm
+    -cpu host
+    -smp 2
+    -m 512M
+    -nodefaults
+    -no-user-config
+    -nographic
+    -no-reboot
+    -kernel /k/vmlinux
+    -initrd /proc/self/fd/6
+    -append console=ttyS0 quiet panic=-1 8250.nr_uarts=1 cryptomgr.notests
+    -chardev socket,id=console,fd=3
+    -serial chardev:console
+    -chardev socket,id=control,fd=5
+    -mon chardev=control,mode=control
+    -chardev socket,id=agent,fd=4
+    -device virtio-serial-device,bus=virtio-mmio-bus.0
+    -device virtserialport,id=agent,chardev=agent,name=org.ignite.agent
+    -device virtio-rng-device,bus=virtio-mmio-bus.1
+    ");
+}
+
+#[test]
+fn given_kernel_arguments_come_first_and_win() {
+    let machine = Machine {
+        cmdline: "panic=5  mitigations=auto debug console=ttyS0 console=hvc0".to_owned(),
+        ..machine()
+    };
+    assert_eq!(
+        kernel_arguments(&machine, Some(1)),
+        "panic=5 mitigations=auto debug console=ttyS0 console=hvc0 8250.nr_uarts=1 \
+         cryptomgr.notests random.trust_cpu=on tsc_early_khz=1"
+    );
+}
+
+#[test]
+fn quiet_unless_the_log_level_is_spoken_of() {
+    let arguments = |cmdline: &str| {
+        let machine = Machine {
+            cmdline: cmdline.to_owned(),
+            ..machine()
+        };
+        kernel_arguments(&machine, None)
+    };
+    assert!(arguments("").contains("quiet"));
+    for loud in ["debug", "loglevel=7", "ignore_loglevel"] {
+        assert!(!arguments(loud).contains("quiet"), "{loud}");
+    }
+}
+
+#[test]
+fn more_devices_than_transports_are_refused() {
+    let interfaces = vec![INTERFACE; 20];
+    assert!(command_line(&machine(), &interfaces, None).is_ok());
+    let interfaces = vec![INTERFACE; 21];
+    let error = command_line(&machine(), &interfaces, None).expect_err("one too many");
+    assert_eq!(
+        error.to_string(),
+        "the machine has 25 virtio devices (2 disks, 21 network interfaces), and room for 24"
+    );
+}
+
+#[test]
+fn senseless_machines_are_refused() {
+    let no_processor = Machine {
+        cpus: 0,
+        ..machine()
+    };
+    let odd_memory = Machine {
+        memory: (64 << 20) + 1,
+        ..machine()
+    };
+    for machine in [no_processor, odd_memory] {
+        let error = command_line(&machine, &[], None).expect_err("senseless");
+        assert!(matches!(error, Error::BadMachine { .. }));
+    }
+}
