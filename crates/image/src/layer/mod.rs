@@ -1,10 +1,30 @@
 //! Layers unpacked into a tree.
+//!
+//! ```text
+//!  thread 1: stored bytes -> digest -> decompression -> digest of the tar -> chunks
+//!  thread 2:                                            chunks -> entries -> files
+//! ```
+//!
+//! What a stranger's archive may do is bounded on the way: names ([`path`]), numbers ([`Limits`]),
+//! memory ([`tar`], [`crate::decompress`]), places ([`extract`]).
+
+mod error;
+mod extract;
+mod feed;
+mod path;
+mod pax;
+mod sparse;
+mod tar;
+mod unpack;
 
 use std::io::Read;
-use std::path::Path;
 
 use crate::digest::Digest;
-use crate::progress::Progress;
+
+pub use error::{EntryError, Error};
+pub use sparse::SparseMap;
+pub use tar::{Data, Entries, Entry, Kind, TarError};
+pub use unpack::unpack_layers;
 
 /// One layer: a tar, packed or not.
 pub struct Layer {
@@ -20,8 +40,14 @@ pub struct Layer {
     pub diff_id: Option<Digest>,
 }
 
-/// Bounds on what a stranger's layers may hold.
-#[derive(Debug, Clone)]
+impl std::fmt::Debug for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Layer").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Bounds on what a stranger's layers may hold. The defaults are far above any real image.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Entries of all layers together.
     pub entries: u64,
@@ -31,17 +57,18 @@ pub struct Limits {
     pub reserve: u64,
 }
 
-/// What can go wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {}
+impl Default for Limits {
+    /// Four million entries, 256 GiB, 64 MiB left on the disk.
+    fn default() -> Self {
+        Self { entries: 4 << 20, bytes: 256 << 30, reserve: 64 << 20 }
+    }
+}
 
-/// Unpacks `layers`, lowest first, into the empty directory `root`.
-pub fn unpack_layers(
-    layers: &mut (dyn Iterator<Item = Layer> + Send),
-    root: &Path,
-    limits: &Limits,
-    progress: &dyn Progress,
-) -> Result<(), Error> {
-    let _ = (layers, root, limits, progress);
-    Ok(())
+/// What was unpacked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Entries applied.
+    pub entries: u64,
+    /// Bytes of files written.
+    pub bytes: u64,
 }
