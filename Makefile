@@ -82,7 +82,7 @@ lint: ## Format, lints, layers, shell scripts
 	$(shellcheck) $(scripts)
 
 .PHONY: unit
-unit: ## Unit, property and snapshot tests
+unit: helper ## Unit, property and snapshot tests
 	$(test_as_root) cargo test --quiet --workspace
 
 .PHONY: e2e
@@ -91,13 +91,17 @@ e2e: programs e2e-fixtures ## End-to-end tests with real VMs (TESTS=filter)
 
 # What the end-to-end tests take as given: a kernel, images, a registry.
 .PHONY: e2e-fixtures
-e2e-fixtures:
-	@$(static) -p ignite-testkit --bin testkit-helper
-	@mkdir -p build/testkit
-	@install -C -m 755 target/$(triple)/small/testkit-helper build/testkit/
+e2e-fixtures: helper
 	@tools/unpack.sh docker-registry
 	@tools/kernel.sh >/dev/null
 	@tools/images.sh busy systemd
+
+# What the tests run inside their hosts and VMs.
+.PHONY: helper
+helper:
+	@$(static) -p ignite-testkit --bin testkit-helper
+	@mkdir -p build/testkit
+	@install -C -m 755 target/$(triple)/small/testkit-helper build/testkit/
 
 .PHONY: bench
 bench: programs e2e-fixtures ## Measure, and write bench/RESULTS.md and bench/results.json

@@ -1,0 +1,50 @@
+//! What the end-to-end tests run inside hosts and VMs: one static program, so
+//! that it runs in an image that holds nothing else.
+//!
+//! ```text
+//! hold                       first process of a host; ends it when stdin ends
+//! serve [PORT...]            answers TCP (as HTTP/1.0) and UDP with its own name
+//! get ADDRESS:PORT [PATH]    what a server answers
+//! ask ADDRESS:PORT           what a UDP server answers
+//! dns ADDRESS NAME=IPV4...   a name server that knows these names
+//! sniff                      prints every DHCP packet of every interface
+//! tree PATH...               files with all their attributes, for comparison
+//! ```
+
+mod dns;
+mod hold;
+mod serve;
+mod sniff;
+mod talk;
+mod tree;
+
+use std::process::ExitCode;
+
+/// Any failure, for a person who reads a test's output.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("testkit-helper: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<(), Failure> {
+    match words {
+        ["hold"] => hold::until_stdin_ends(),
+        ["serve", ports @ ..] => serve::forever(ports),
+        ["get", server] => talk::get(server, "/"),
+        ["get", server, path] => talk::get(server, path),
+        ["ask", server] => talk::ask(server),
+        ["dns", address, names @ ..] => dns::forever(address, names),
+        ["sniff"] => sniff::until_stdin_ends(),
+        ["tree", paths @ ..] => tree::print(paths),
+        _ => Err(format!("cannot do {words:?}").into()),
+    }
+}

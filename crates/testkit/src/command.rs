@@ -1,0 +1,157 @@
+//! One command in a host, from start to end, and what came out.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::running::Running;
+
+/// Longer than anything takes that works.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A command to be run in a host.
+#[must_use = "nothing runs before output() or start()"]
+pub struct Invocation {
+    command: Command,
+    argv: String,
+    stdin: Vec<u8>,
+    deadline: Duration,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// The command line, for messages.
+    pub argv: String,
+    /// The exit code; 128 and the signal's number where one ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Invocation {
+    /// `prefix` enters the host, `argv` is what runs there.
+    pub(crate) fn new(prefix: &[OsString], argv: &[OsString]) -> Self {
+        let mut command = Command::new(&prefix[0]);
+        command.args(&prefix[1..]).args(argv);
+        let argv: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
+        Self {
+            command,
+            argv: argv.join(" "),
+            stdin: Vec::new(),
+            deadline: DEADLINE,
+        }
+    }
+
+    /// What the command reads; nothing unless said.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// An environment variable more.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// How long it may take before it is killed and counts as failed.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Runs it to its end, whatever that is.
+    ///
+    /// # Errors
+    /// If it cannot start, or is not done by its deadline.
+    pub fn output(self) -> Result<Output> {
+        let (argv, deadline, stdin) = (self.argv.clone(), self.deadline, self.stdin.clone());
+        let mut running = self.start()?;
+        let mut input = running.take_stdin().context("stdin is a pipe")?;
+        // A command may end without having read all; that is no failure.
+        thread::spawn(move || drop(input.write_all(&stdin)));
+        running
+            .wait(deadline)
+            .with_context(|| format!("{argv} is not done after {deadline:?}"))
+    }
+
+    /// Runs it and wants exit code 0; the result is stdout without its last
+    /// line break.
+    ///
+    /// # Errors
+    /// As [`Self::output`]; or, if it failed, with all it said.
+    pub fn ok(self) -> Result<String> {
+        self.output()?.ok()
+    }
+
+    /// Starts it in the background.
+    ///
+    /// # Errors
+    /// If it cannot start.
+    pub fn start(mut self) -> Result<Running> {
+        self.command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = self
+            .command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.argv))?;
+        Ok(Running::new(child, self.argv))
+    }
+}
+
+impl Output {
+    /// Stdout without its last line break, if the command succeeded.
+    ///
+    /// # Errors
+    /// With all the command said, if it failed.
+    pub fn ok(self) -> Result<String> {
+        ensure!(self.code == 0, "{self}");
+        Ok(self.stdout.trim_end_matches('\n').to_owned())
+    }
+
+    /// Asserts that the command failed with `code` and that stderr names every
+    /// one of `words`, an `error:` and a `hint:`.
+    ///
+    /// # Errors
+    /// What is not so, with all the command said.
+    pub fn refused(&self, code: i32, words: &[&str]) -> Result<()> {
+        ensure!(self.code == code, "exit code {code} expected: {self}");
+        for word in words.iter().chain(&["error:", "hint:"]) {
+            if !self.stderr.contains(word) {
+                bail!("{word:?} is not in the message: {self}");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}\nended with {}\n", self.argv, self.code)?;
+        write!(
+            f,
+            "--- stdout\n{}\n--- stderr\n{}",
+            self.stdout.trim_end(),
+            self.stderr.trim_end()
+        )
+    }
+}
+
+/// Reads a pipe to its end on a thread of its own.
+pub(crate) fn drain(mut pipe: impl std::io::Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came before an error is what there is.
+        let _ = pipe.by_ref().read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
