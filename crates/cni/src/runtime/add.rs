@@ -1,0 +1,143 @@
+//! ADD: all plugins, or none.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{AddResult, Run, Runtime, Step, extra};
+use crate::attachment::Attachment;
+use crate::cache::Entry;
+use crate::config::NetworkConfig;
+use crate::error::{Command, Error};
+use crate::json::Object;
+use crate::result::{self, NetworkResult};
+
+/// What the plugins have given so far.
+#[derive(Default)]
+struct Progress {
+    result: Option<(Object, NetworkResult)>,
+    runs: Vec<Run>,
+}
+
+impl Runtime {
+    /// Attaches: runs every plugin in order, remembers the result in the cache.
+    ///
+    /// Before anything runs, all programs must be there, all names valid, and the
+    /// attachment not made yet. After a failure a DEL of all plugins is run; the
+    /// error says if that failed too ([`Error::must_retry_del`]).
+    pub fn add(
+        &self,
+        network: &NetworkConfig,
+        attachment: &Attachment,
+    ) -> Result<AddResult, Error> {
+        let programs = self.programs(network)?;
+        attachment.validate(&network.name)?;
+        if self.cache().contains(&network.name, &attachment.id())? {
+            let (network, id) = (network.name.clone(), attachment.id());
+            return Err(Error::AlreadyAttached { network, id });
+        }
+        let mut progress = Progress::default();
+        let outcome = self
+            .add_all(network, &programs, attachment, &mut progress)
+            .and_then(|()| self.remember(network, attachment, &progress));
+        match outcome {
+            Ok((raw, result)) => Ok(AddResult {
+                result,
+                raw: Value::Object(raw),
+                runs: progress.runs,
+            }),
+            Err(error) => Err(self.roll_back(network, attachment, &progress, error)),
+        }
+    }
+
+    /// The programs of all plugins, so that a missing one is known beforehand.
+    fn programs(&self, network: &NetworkConfig) -> Result<Vec<PathBuf>, Error> {
+        Step::all(network, Command::Add)
+            .map(|step| {
+                self.find(&step.plugin.kind)
+                    .map_err(|source| step.failed(source))
+            })
+            .collect()
+    }
+
+    fn add_all(
+        &self,
+        network: &NetworkConfig,
+        programs: &[PathBuf],
+        attachment: &Attachment,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        for (step, program) in Step::all(network, Command::Add).zip(programs) {
+            let previous = progress.result.as_ref().map(|(raw, _)| raw);
+            let extra = extra(previous, attachment);
+            let answer = self.call_program(program, &step, Some(attachment), extra)?;
+            let believed = believe(&answer.stdout, network, attachment)
+                .map_err(|source| step.bad_result(source))?;
+            progress.result = Some(believed);
+            progress.runs.push(answer.run);
+        }
+        Ok(())
+    }
+
+    /// Writes the cache; the network is up, but without it could not be taken down
+    /// properly, so failing here is failing.
+    fn remember(
+        &self,
+        network: &NetworkConfig,
+        attachment: &Attachment,
+        progress: &Progress,
+    ) -> Result<(Object, NetworkResult), Error> {
+        let (raw, result) = progress.result.clone().unwrap_or_default();
+        self.cache().write(&Entry {
+            network: network.name.clone(),
+            attachment: attachment.clone(),
+            config: network.cache_bytes(),
+            result: Some(raw.clone()),
+        })?;
+        Ok((raw, result))
+    }
+
+    /// DEL of all plugins, the failed one and those not reached included. They get
+    /// the last good result: some can find what is theirs only by its addresses.
+    fn roll_back(
+        &self,
+        network: &NetworkConfig,
+        attachment: &Attachment,
+        progress: &Progress,
+        source: Error,
+    ) -> Error {
+        let previous = progress.result.as_ref().map(|(raw, _)| raw);
+        let rollback = self
+            .del_all(network, attachment, previous)
+            .err()
+            .map(Box::new);
+        if let Some(error) = &rollback {
+            tracing::warn!(%error, network = network.name, "roll-back of a failed ADD failed");
+        }
+        let (network, id) = (network.name.clone(), attachment.id());
+        Error::Attach {
+            network,
+            id,
+            source: Box::new(source),
+            rollback,
+        }
+    }
+}
+
+/// A plugin's output as a result in the network's version, checked.
+fn believe(
+    stdout: &[u8],
+    network: &NetworkConfig,
+    attachment: &Attachment,
+) -> Result<(Object, NetworkResult), result::ResultError> {
+    let raw = result::parse_output(stdout, &network.cni_version)?;
+    let decoded = NetworkResult::decode(&raw)?;
+    decoded.validate(&attachment.ifname)?;
+    let same = crate::version::of(&raw) == Some(network.cni_version.as_str());
+    let raw = if same {
+        raw
+    } else {
+        result::convert(&raw, &network.cni_version)?
+    };
+    Ok((raw, decoded))
+}
