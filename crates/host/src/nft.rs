@@ -102,7 +102,7 @@ mod tests {
         let namespace = Namespace::anonymous().expect("namespace");
         namespace
             .run(|| {
-                apply("table inet ours { chain c { type filter hook input priority 0; } }")
+                apply("table inet ours { chain c { type filter hook input priority 0; }; }")
                     .expect("apply");
                 let objects = list_json("inet", "ours").expect("list").expect("there");
                 assert!(objects.iter().any(|object| object["chain"]["name"] == "c"));

@@ -5,6 +5,7 @@ use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 
 use crate::error::{Context, SystemError};
 
@@ -14,13 +15,22 @@ use crate::error::{Context, SystemError};
 /// [`Spec::pass_fd`](crate::process::Spec::pass_fd).
 pub fn memfd(name: &str, bytes: &[u8]) -> Result<OwnedFd, SystemError> {
     let action = || format!("keep {name} in memory");
-    let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).context(action)?;
+    let fd = create(name).context(action)?;
     let mut file = File::from(fd);
     file.write_all(bytes).context(action)?;
     file.rewind().context(action)?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     fcntl_add_seals(&file, seals).context(action)?;
     Ok(file.into())
+}
+
+/// Not executable where the kernel knows the flag (6.3): some are set to refuse any other.
+fn create(name: &str) -> Result<OwnedFd, Errno> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => memfd_create(name, flags),
+        result => result,
+    }
 }
 
 #[cfg(test)]

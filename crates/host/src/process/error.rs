@@ -15,12 +15,12 @@ pub enum Error {
         directories: Vec<PathBuf>,
     },
     /// The kernel refused a step between the parent and the program.
-    #[error("cannot start {}: {step}", program.display())]
+    #[error("cannot start {}{}", program.display(), failed(*step))]
     Start {
         /// The program.
         program: PathBuf,
-        /// The step that failed.
-        step: &'static str,
+        /// The step that failed, to be read after "cannot"; none for the program itself.
+        step: Option<&'static str>,
         /// The kernel's answer.
         source: io::Error,
     },
@@ -61,13 +61,22 @@ impl Error {
         }
     }
 
-    pub(super) fn start(program: &Path, step: &'static str, source: impl Into<io::Error>) -> Self {
+    pub(super) fn start(
+        program: &Path,
+        step: Option<&'static str>,
+        source: impl Into<io::Error>,
+    ) -> Self {
         Self::Start {
             program: program.to_owned(),
             step,
             source: source.into(),
         }
     }
+}
+
+fn failed(step: Option<&'static str>) -> String {
+    step.map(|step| format!(": cannot {step}"))
+        .unwrap_or_default()
 }
 
 fn searched(directories: &[PathBuf]) -> String {

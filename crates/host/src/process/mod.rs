@@ -4,9 +4,11 @@
 //! * [`run`] waits for a short-lived program under [`Limits`].
 //! * [`spawn`] starts one that stays, as a [`Child`] held by its pidfd.
 
+mod before_exec;
 mod child;
 mod error;
 mod run;
+mod shared;
 mod spawn;
 mod spec;
 
@@ -15,3 +17,6 @@ pub use error::Error;
 pub use run::{Limits, Output, run};
 pub use spawn::spawn;
 pub use spec::{Spec, Stdio, find_program};
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,15 @@
 //! Short-lived programs: fed, read and waited for within limits.
 
-use std::time::Duration;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
-use super::{Error, Spec, Status};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::{Child, Error, Spec, Status, Stdio, spawn};
+use crate::signal::poll;
 
 /// What a program may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +48,159 @@ pub struct Output {
     pub timed_out: bool,
 }
 
-/// Runs the program to its end, giving it `stdin` and keeping what it prints.
+/// After a kill the kernel ends a process at once, unless a device holds it.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// What a pipe may still hold when the program has ended (`fs.pipe-max-size`).
+const PIPE_CAPACITY: usize = 1 << 20;
+
+/// Runs the program to its end, giving it `stdin` and keeping what it prints; the three streams of
+/// `spec` are not used.
+///
+/// It leads a process group (or session) of its own; all of it is killed when the time is over. When
+/// the program itself has ended, what it printed is taken, and a process it left behind that holds
+/// the pipes is not waited for. Input is a file in memory, so nothing waits for it to be read.
 pub fn run(spec: Spec, stdin: &[u8], limits: Limits) -> Result<Output, Error> {
-    let _ = (stdin, limits);
-    Err(Error::start(
-        &spec.program,
-        "not built",
-        std::io::ErrorKind::Unsupported,
-    ))
+    let program = spec.program().to_owned();
+    let prepare = |step| {
+        let program = program.clone();
+        move |source: io::Error| Error::start(&program, Some(step), source)
+    };
+    let (out_read, out_write) = pipe().map_err(prepare("make a pipe"))?;
+    let (err_read, err_write) = pipe().map_err(prepare("make a pipe"))?;
+    let input = input(stdin).map_err(prepare("keep its input"))?;
+    let spec = spec
+        .stdin(input)
+        .stdout(Stdio::Fd(out_write))
+        .stderr(Stdio::Fd(err_write))
+        .process_group();
+    let child = spawn(spec)?;
+    let mut streams = [
+        Stream::new(out_read, limits.stdout_bytes),
+        Stream::new(err_read, limits.stderr_bytes),
+    ];
+    let followed = follow(&child, &mut streams, limits.time);
+    let ended = match followed {
+        Ok(Ended::ByItself) => child.wait().map(|status| (status, false)),
+        Ok(Ended::OutOfTime) => kill(&child).map(|status| (status, true)),
+        Err(error) => {
+            // The failure to follow it is what the caller must hear of.
+            let _ = kill(&child);
+            Err(error)
+        }
+    };
+    let (status, timed_out) = ended?;
+    for stream in &mut streams {
+        stream
+            .read_ready(PIPE_CAPACITY)
+            .map_err(|source| child.error("read the output of", source))?;
+    }
+    let [stdout, stderr] = streams;
+    Ok(Output {
+        status,
+        truncated: stdout.truncated || stderr.truncated,
+        stdout: stdout.kept,
+        stderr: stderr.kept,
+        timed_out,
+    })
+}
+
+enum Ended {
+    ByItself,
+    OutOfTime,
+}
+
+/// Reads until the program has ended or the time is over.
+fn follow(child: &Child, streams: &mut [Stream; 2], limit: Duration) -> Result<Ended, Error> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let mut fds: Vec<PollFd<'_>> = vec![PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN)];
+        let open = streams.iter().filter_map(|stream| stream.fd.as_ref());
+        fds.extend(open.map(|fd| PollFd::new(fd, PollFlags::IN)));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let ready =
+            poll(&mut fds, Some(left)).map_err(|error| child.error("follow", error.source))?;
+        let ended = !fds[0].revents().is_empty();
+        for stream in streams.iter_mut() {
+            stream
+                .read_ready(PIPE_CAPACITY)
+                .map_err(|source| child.error("read the output of", source))?;
+        }
+        if ended {
+            return Ok(Ended::ByItself);
+        }
+        // Output without end must not hide the time.
+        if ready == 0 || Instant::now() >= deadline {
+            return Ok(Ended::OutOfTime);
+        }
+    }
+}
+
+fn kill(child: &Child) -> Result<Status, Error> {
+    child.kill_group()?;
+    child
+        .wait_timeout(KILL_PATIENCE)?
+        .ok_or_else(|| child.error("end", io::ErrorKind::TimedOut))
+}
+
+/// Standard input as a descriptor: a file in memory, or `/dev/null` if there is none.
+fn input(bytes: &[u8]) -> io::Result<Stdio> {
+    if bytes.is_empty() {
+        return Ok(Stdio::Null);
+    }
+    crate::fs::memfd("stdin", bytes)
+        .map(Stdio::Fd)
+        .map_err(|error| error.source)
+}
+
+/// A pipe whose reading end does not block.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&read, true)?;
+    Ok((read, write))
+}
+
+/// One stream of output.
+struct Stream {
+    /// None once it came to its end.
+    fd: Option<OwnedFd>,
+    kept: Vec<u8>,
+    limit: usize,
+    truncated: bool,
+}
+
+impl Stream {
+    fn new(fd: OwnedFd, limit: usize) -> Self {
+        Self {
+            fd: Some(fd),
+            kept: Vec::new(),
+            limit,
+            truncated: false,
+        }
+    }
+
+    /// Takes what is there, at most `most` bytes.
+    fn read_ready(&mut self, most: usize) -> io::Result<()> {
+        let mut buffer = [0; 16 * 1024];
+        let mut taken = 0;
+        while taken < most {
+            let Some(fd) = &self.fd else { break };
+            match rustix::io::read(fd, &mut buffer) {
+                Ok(0) => self.fd = None,
+                Ok(length) => {
+                    taken += length;
+                    self.keep(&buffer[..length]);
+                }
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = self.limit - self.kept.len();
+        self.kept.extend(&bytes[..bytes.len().min(room)]);
+        self.truncated |= bytes.len() > room;
+    }
 }
