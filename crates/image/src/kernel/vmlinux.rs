@@ -109,6 +109,18 @@ pub fn unpack(bytes: &[u8]) -> Result<Vmlinux, Error> {
     }
 }
 
+/// The release of a kernel, packed or not; unpacks it only where nothing outside says.
+pub fn version(bytes: &[u8]) -> Result<String, Error> {
+    let outside = match Header::parse(bytes)? {
+        Some(header) => header.version(bytes),
+        None => None,
+    };
+    match outside {
+        Some(version) => Ok(version),
+        None => unpack(bytes).map(|kernel| kernel.version),
+    }
+}
+
 fn examine(bytes: Vec<u8>, version: Option<String>) -> Result<Vmlinux, Error> {
     let (architecture, pvh) = if let Some(elf) = Elf::parse(&bytes) {
         match elf.machine() {

@@ -1,0 +1,152 @@
+//! Why a kernel could not be imported.
+
+use std::path::PathBuf;
+
+use ignite_host::error::SystemError;
+use ignite_host::fs;
+
+use super::{deb, modules, root, vmlinux};
+use crate::{ext4, initramfs, layer};
+
+/// Where most people should get a kernel.
+const GOOD_KERNEL: &str = "import Debian's cloud kernel: \
+     apt-get download $(apt-cache depends linux-image-cloud-amd64 | sed -n 's/ *Depends: *//p'), then \
+     give the .deb; or use any distribution's kernel together with its modules";
+
+/// Errors of an import.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source's files.
+    #[error("cannot take a kernel from {from}")]
+    Root {
+        /// The source.
+        from: String,
+        /// Why.
+        source: root::Error,
+    },
+    /// There is no kernel in the source.
+    #[error("there is no kernel in {from}")]
+    NoKernel {
+        /// The source.
+        from: String,
+    },
+    /// This host's own kernel is not on its disk.
+    #[error("the kernel this host runs, {release}, is not among its files")]
+    NoHostKernel {
+        /// What `uname -r` says.
+        release: String,
+    },
+    /// What should be the kernel is none, or cannot be unpacked.
+    #[error("cannot use the kernel {}", path.display())]
+    Kernel {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: vmlinux::Error,
+    },
+    /// The modules are another kernel's.
+    #[error("the kernel in {from} is {version}, but its modules are for {}", found.join(", "))]
+    OtherModules {
+        /// The source.
+        from: String,
+        /// The kernel's release.
+        version: String,
+        /// The releases there are modules for.
+        found: Vec<String>,
+    },
+    /// A guest needs more than this kernel has.
+    #[error("the kernel {version} lacks what a guest needs: {}", missing.join("; "))]
+    Missing {
+        /// The kernel's release.
+        version: String,
+        /// What it lacks.
+        missing: Vec<String>,
+    },
+    /// The package cannot be read.
+    #[error("cannot use the package {}", path.display())]
+    Package {
+        /// The package.
+        path: PathBuf,
+        /// Why.
+        source: deb::Error,
+    },
+    /// The package's files cannot be unpacked.
+    #[error("cannot unpack {from}")]
+    Unpack {
+        /// The source.
+        from: String,
+        /// Why.
+        source: layer::Error,
+    },
+    /// The image cannot be had.
+    #[error("cannot get the image {from}")]
+    Image {
+        /// The source.
+        from: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What can be done about it.
+        hint: Option<String>,
+    },
+    /// The modules.
+    #[error("cannot use the modules of the kernel {version}")]
+    Modules {
+        /// The kernel's release.
+        version: String,
+        /// Why.
+        source: modules::Error,
+    },
+    /// The disk with the modules.
+    #[error("cannot make the disk with the modules of the kernel {version}")]
+    Disk {
+        /// The kernel's release.
+        version: String,
+        /// Why.
+        source: ext4::Error,
+    },
+    /// The initramfs.
+    #[error("cannot make the kernel {version} bootable")]
+    Initramfs {
+        /// The kernel's release.
+        version: String,
+        /// Why.
+        source: initramfs::Error,
+    },
+    /// A file of the result.
+    #[error("cannot store the kernel")]
+    Store(#[from] fs::Error),
+    /// A directory of the import.
+    #[error("cannot store the kernel")]
+    Work(#[from] SystemError),
+    /// The caller called it off.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl Error {
+    /// What the person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Root { source, .. } => source.hint(),
+            Self::NoKernel { .. } => Some(
+                "boot/vmlinux or boot/vmlinuz[-<release>] is looked for, with its modules in \
+                 lib/modules/<release>"
+                    .to_owned(),
+            ),
+            Self::NoHostKernel { .. } | Self::Missing { .. } => Some(GOOD_KERNEL.to_owned()),
+            Self::Kernel { source, .. } => source.hint(),
+            Self::OtherModules { .. } => {
+                Some("give a kernel and the modules of the same package".to_owned())
+            }
+            Self::Package { .. } => Some("get the package again, or give another one".to_owned()),
+            Self::Unpack { source, .. } => source.hint(),
+            Self::Image { hint, .. } => hint.clone(),
+            Self::Modules { source, .. } => source.hint(),
+            Self::Disk { source, .. } => source.hint(),
+            Self::Initramfs { source, .. } => source.hint(),
+            Self::Store(source) => source.hint(),
+            Self::Work(source) => source.hint(),
+            Self::Cancelled => None,
+        }
+    }
+}
