@@ -1,0 +1,237 @@
+//! Directories of objects: one directory for each, named by its uid, with one record in it.
+//!
+//! ```text
+//!  .creating-<uid>  --rename-->  <uid>  --rename-->  .removing-<uid>  --> gone
+//! ```
+//! Only directories with a record and a uid for a name are objects.
+
+use std::fs;
+use std::marker::PhantomData;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use ignite_api::{Kind, Uid};
+use ignite_host::fs::{Lock, sync_directory};
+
+use crate::{Error, json};
+
+const CREATING: &str = ".creating-";
+const REMOVING: &str = ".removing-";
+
+/// What there is, and what could not be read.
+#[derive(Debug)]
+pub struct Listing<T> {
+    /// In the order of their uids.
+    pub records: Vec<T>,
+    /// One for each record that could not be read.
+    pub faults: Vec<Error>,
+}
+
+/// One directory of objects of one kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Objects<R> {
+    kind: Kind,
+    directory: PathBuf,
+    record: &'static str,
+    records: PhantomData<fn() -> R>,
+}
+
+impl<R: Serialize + DeserializeOwned> Objects<R> {
+    pub(crate) fn new(kind: Kind, directory: PathBuf, record: &'static str) -> Self {
+        Self {
+            kind,
+            directory,
+            record,
+            records: PhantomData,
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn path(&self, uid: Uid) -> PathBuf {
+        self.directory.join(uid)
+    }
+
+    fn record_path(&self, uid: Uid) -> PathBuf {
+        self.path(uid).join(self.record)
+    }
+
+    /// Uids in order, without looking into any directory.
+    pub(crate) fn uids(&self) -> Result<Vec<Uid>, Error> {
+        let mut uids: Vec<Uid> = self
+            .names()?
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect();
+        uids.sort_unstable();
+        Ok(uids)
+    }
+
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let failed = || Error::directory("list", &self.directory);
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed()(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed())?.file_name();
+            names.extend(name.into_string().ok());
+        }
+        Ok(names)
+    }
+
+    /// The record of one object.
+    pub(crate) fn get(&self, uid: Uid) -> Result<R, Error> {
+        self.find(uid)?.ok_or_else(|| Error::NotFound {
+            kind: self.kind,
+            text: uid.to_string(),
+        })
+    }
+
+    /// The record of one object, none where there is no such object.
+    pub(crate) fn find(&self, uid: Uid) -> Result<Option<R>, Error> {
+        json::read(&self.record_path(uid))
+    }
+
+    pub(crate) fn list(&self) -> Result<Listing<R>, Error> {
+        let mut listing = Listing {
+            records: Vec::new(),
+            faults: Vec::new(),
+        };
+        for uid in self.uids()? {
+            match self.find(uid) {
+                Ok(record) => listing.records.extend(record),
+                Err(error) => listing.faults.push(error),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Replaces the record of an object that exists.
+    pub(crate) fn write(&self, uid: Uid, record: &R) -> Result<(), Error> {
+        json::write(&self.record_path(uid), record)
+    }
+
+    /// Makes an object: a directory with its record, then its name.
+    ///
+    /// `prepare` fills the directory before it gets its name; what it returns is returned. `staged`
+    /// is a directory to begin with, on the same file system, instead of an empty one.
+    pub(crate) fn create<T>(
+        &self,
+        uid: Uid,
+        record: &R,
+        staged: Option<&Path>,
+        prepare: impl FnOnce(&Path) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        make_directory(&self.directory)?;
+        let target = self.path(uid);
+        if target.exists() {
+            return Err(Error::UidTaken {
+                kind: self.kind,
+                uid,
+            });
+        }
+        let temporary = self.directory.join(format!("{CREATING}{uid}"));
+        let made = self
+            .fill(&temporary, record, staged, prepare)
+            .and_then(|made| {
+                fs::rename(&temporary, &target).map_err(Error::directory("make", &target))?;
+                Ok(made)
+            });
+        if made.is_err() {
+            // The first failure is the one to report; `repair` sweeps what stays.
+            let _ = fs::remove_dir_all(&temporary);
+        }
+        sync_directory(&self.directory)?;
+        made
+    }
+
+    fn fill<T>(
+        &self,
+        temporary: &Path,
+        record: &R,
+        staged: Option<&Path>,
+        prepare: impl FnOnce(&Path) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match staged {
+            Some(staged) => {
+                fs::rename(staged, temporary).map_err(Error::directory("take over", staged))?
+            }
+            None => private_directory(temporary)?,
+        }
+        let made = prepare(temporary)?;
+        json::write(&temporary.join(self.record), record)?;
+        Ok(made)
+    }
+
+    /// Removes an object; its name is free at once.
+    pub(crate) fn remove(&self, uid: Uid) -> Result<(), Error> {
+        let path = self.path(uid);
+        let removing = self.directory.join(format!("{REMOVING}{uid}"));
+        match fs::rename(&path, &removing) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NotFound {
+                    kind: self.kind,
+                    text: uid.to_string(),
+                });
+            }
+            Err(error) => return Err(Error::directory("remove", &path)(error)),
+        }
+        sync_directory(&self.directory)?;
+        remove_tree(&removing).map(|_| ())
+    }
+
+    /// Sweeps what is left of objects half made or half removed; returns what was swept.
+    ///
+    /// To be called with the store's lock held, under which objects are made.
+    pub(crate) fn repair(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut swept = Vec::new();
+        for name in self.names()? {
+            if !name.starts_with(CREATING) && !name.starts_with(REMOVING) {
+                continue;
+            }
+            let path = self.directory.join(name);
+            if remove_tree(&path)? {
+                swept.push(path);
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// The short lock under which names are compared and objects appear.
+pub(crate) fn store_lock(data: &Path) -> Result<Lock, Error> {
+    make_directory(data)?;
+    Ok(Lock::exclusive(&data.join("lock"))?)
+}
+
+/// Makes a directory and those above it.
+pub(crate) fn make_directory(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(Error::directory("make", path))
+}
+
+/// A directory of root's own, empty; what an earlier attempt left in its place is removed.
+fn private_directory(path: &Path) -> Result<(), Error> {
+    remove_tree(path)?;
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(path)
+        .map_err(Error::directory("make", path))
+}
+
+/// Removes a directory with all in it; false where it was not there (any more).
+pub(crate) fn remove_tree(path: &Path) -> Result<bool, Error> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::directory("remove", path)(error)),
+    }
+}

@@ -1,0 +1,90 @@
+//! `vm.json`: what a VM is, settled when it is created.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use ignite_api::{IdPrefix, Mac, Name, NetworkPlugin, Uid, VmSpec};
+use ignite_wire::guest::Process;
+
+/// A VM: what was asked for, and what was found for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VmRecord {
+    /// Uid.
+    pub uid: Uid,
+    /// Name.
+    pub name: Name,
+    /// Moment of creation.
+    pub created: Timestamp,
+    /// Labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// What was asked for: processors, memory, disk size, ports, DNS servers, networks.
+    pub spec: VmSpec,
+    /// Prefix of the container id, frozen at creation.
+    pub id_prefix: IdPrefix,
+    /// `<prefix>-<uid>`: CNI container id, and name of the sandbox.
+    pub container_id: String,
+    /// The image.
+    pub image: ImageChoice,
+    /// The kernel.
+    pub kernel: KernelChoice,
+    /// Kernel command line, whole.
+    pub cmdline: String,
+    /// Interfaces in the guest's order.
+    pub interfaces: Vec<InterfaceRecord>,
+    /// What runs as the user's program.
+    pub process: Process,
+    /// Which network plugin.
+    pub network_plugin: NetworkPlugin,
+    /// Whether the VM is removed when it has ended.
+    #[serde(default)]
+    pub auto_remove: bool,
+}
+
+/// The image a VM was created from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageChoice {
+    /// Its uid.
+    pub uid: Uid,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// The name by which it was asked for.
+    pub name: String,
+}
+
+/// The kernel a VM boots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KernelChoice {
+    /// Its uid.
+    pub uid: Uid,
+    /// Its release.
+    pub version: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// One interface of a VM, the same for life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InterfaceRecord {
+    /// Name in the sandbox and in the guest: `eth0`.
+    pub name: String,
+    /// MAC, made once.
+    pub mac: Mac,
+    /// Network asked for; none for the default network, chosen at every start.
+    #[serde(default)]
+    pub network: Option<String>,
+    /// Addresses asked for.
+    #[serde(default)]
+    pub addresses: Vec<IpNet>,
+}

@@ -1,0 +1,220 @@
+//! The VMs of a host.
+
+use std::path::{Path, PathBuf};
+
+use ignite_api::{Kind, Uid};
+use ignite_host::fs::Lock;
+
+use crate::objects::{Listing, Objects, remove_tree, store_lock};
+use crate::record::network::NetworkRecord;
+use crate::record::status::StatusRecord;
+use crate::record::vm::VmRecord;
+use crate::resolve::{Candidate, resolve};
+use crate::summary::{self, Summary};
+use crate::{Error, Liveness, Paths, json};
+
+const RECORD: &str = "vm.json";
+const NETWORK: &str = "network.json";
+const STATUS: &str = "status.json";
+const LOCK: &str = "lock";
+
+/// The VMs of a host.
+#[derive(Debug, Clone)]
+pub struct Vms {
+    paths: Paths,
+    objects: Objects<VmRecord>,
+}
+
+impl Vms {
+    /// The VMs below these paths; nothing is made before it is needed.
+    pub fn new(paths: &Paths) -> Self {
+        let objects = Objects::new(Kind::Vm, paths.vms(), RECORD);
+        Self {
+            paths: paths.clone(),
+            objects,
+        }
+    }
+
+    /// Makes a VM whose name and uid nobody has; its lock is held from the first moment.
+    pub fn create(&self, record: &VmRecord) -> Result<VmLock, Error> {
+        let _store = store_lock(&self.paths.data)?;
+        let taken = self
+            .summary()?
+            .vms
+            .into_iter()
+            .find(|vm| vm.name == record.name.as_str());
+        if let Some(vm) = taken {
+            return Err(Error::NameTaken {
+                kind: Kind::Vm,
+                name: vm.name,
+                uid: vm.uid,
+            });
+        }
+        let lock = self.objects.create(record.uid, record, None, |directory| {
+            Ok(Lock::exclusive(&directory.join(LOCK))?)
+        })?;
+        Ok(VmLock {
+            vms: self.clone(),
+            uid: record.uid,
+            _lock: lock,
+        })
+    }
+
+    /// Waits until nobody else is at work on the VM.
+    pub fn lock(&self, uid: Uid) -> Result<VmLock, Error> {
+        self.locked(uid, Lock::exclusive(&self.dir(uid).join(LOCK)))
+    }
+
+    /// The VM's lock, none where somebody else is at work on it.
+    pub fn try_lock(&self, uid: Uid) -> Result<Option<VmLock>, Error> {
+        match Lock::try_exclusive(&self.dir(uid).join(LOCK)) {
+            Ok(None) => Ok(None),
+            Ok(Some(lock)) => self.locked(uid, Ok(lock)).map(Some),
+            Err(error) => self.locked(uid, Err(error)).map(Some),
+        }
+    }
+
+    fn locked(
+        &self,
+        uid: Uid,
+        lock: Result<Lock, ignite_host::fs::Error>,
+    ) -> Result<VmLock, Error> {
+        match lock {
+            Ok(lock) => Ok(VmLock {
+                vms: self.clone(),
+                uid,
+                _lock: lock,
+            }),
+            Err(error) if error.is_not_found() => Err(Error::NotFound {
+                kind: Kind::Vm,
+                text: uid.to_string(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The record of one VM.
+    pub fn get(&self, uid: Uid) -> Result<VmRecord, Error> {
+        self.objects.get(uid)
+    }
+
+    /// The attachments of one VM; none where it was never attached.
+    pub fn network(&self, uid: Uid) -> Result<NetworkRecord, Error> {
+        Ok(json::read(&self.dir(uid).join(NETWORK))?.unwrap_or_default())
+    }
+
+    /// How one VM is doing, as last written; whether that still holds, [`Liveness`] says.
+    pub fn status(&self, uid: Uid) -> Result<StatusRecord, Error> {
+        Ok(json::read(&self.dir(uid).join(STATUS))?.unwrap_or_default())
+    }
+
+    /// All VMs, in the order of their uids.
+    pub fn list(&self) -> Result<Listing<VmRecord>, Error> {
+        self.objects.list()
+    }
+
+    /// All uids in order, whether or not their records can be read.
+    pub fn uids(&self) -> Result<Vec<Uid>, Error> {
+        self.objects.uids()
+    }
+
+    /// What `ps` shows of all VMs.
+    pub fn summary(&self) -> Result<Summary, Error> {
+        summary::read(self, &self.paths)
+    }
+
+    /// The VM that a uid, a name, or the beginning of either means.
+    pub fn resolve(&self, text: &str) -> Result<Uid, Error> {
+        let summary = self.summary()?;
+        let named = summary.vms.iter().map(|vm| Candidate {
+            uid: vm.uid,
+            names: vec![&vm.name],
+        });
+        // A VM whose record is damaged still has its uid.
+        let damaged = summary.damaged.iter().map(|uid| Candidate {
+            uid: *uid,
+            names: Vec::new(),
+        });
+        resolve(Kind::Vm, text, named.chain(damaged))
+    }
+
+    /// Durable directory of a VM.
+    pub fn dir(&self, uid: Uid) -> PathBuf {
+        self.objects.path(uid)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.objects.directory()
+    }
+
+    /// Sweeps what is left of VMs half made or half removed; returns what was swept.
+    pub fn repair(&self) -> Result<Vec<PathBuf>, Error> {
+        let _store = store_lock(&self.paths.data)?;
+        self.objects.repair()
+    }
+}
+
+/// The right to change a VM, held until dropped.
+#[derive(Debug)]
+pub struct VmLock {
+    vms: Vms,
+    uid: Uid,
+    _lock: Lock,
+}
+
+impl VmLock {
+    /// The VM.
+    pub fn uid(&self) -> Uid {
+        self.uid
+    }
+
+    /// Its durable directory.
+    pub fn dir(&self) -> PathBuf {
+        self.vms.dir(self.uid)
+    }
+
+    /// Its record.
+    pub fn record(&self) -> Result<VmRecord, Error> {
+        self.vms.get(self.uid)
+    }
+
+    /// Its attachments.
+    pub fn network(&self) -> Result<NetworkRecord, Error> {
+        self.vms.network(self.uid)
+    }
+
+    /// How it is doing, as last written.
+    pub fn status(&self) -> Result<StatusRecord, Error> {
+        self.vms.status(self.uid)
+    }
+
+    /// Replaces its record.
+    pub fn write_record(&self, record: &VmRecord) -> Result<(), Error> {
+        self.vms.objects.write(self.uid, record)
+    }
+
+    /// Replaces its attachments.
+    pub fn write_network(&self, record: &NetworkRecord) -> Result<(), Error> {
+        json::write(&self.dir().join(NETWORK), record)
+    }
+
+    /// Replaces how it is doing, which only the holder of its liveness lock may.
+    pub fn write_status(&self, record: &StatusRecord, _live: &Liveness) -> Result<(), Error> {
+        write_status(&self.dir(), record)
+    }
+
+    /// Removes the VM with all that is in its directories.
+    pub fn remove(self) -> Result<(), Error> {
+        self.vms.objects.remove(self.uid)?;
+        remove_tree(&self.vms.paths.vm_run(self.uid)).map(|_| ())
+    }
+}
+
+/// Replaces `status.json` in a VM's directory: for the supervisor, which holds the liveness lock.
+pub fn write_status(directory: &Path, record: &StatusRecord) -> Result<(), Error> {
+    json::write(&directory.join(STATUS), record)
+}
+
+#[cfg(test)]
+#[path = "vms_tests.rs"]
+mod tests;
