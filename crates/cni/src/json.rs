@@ -39,7 +39,7 @@ pub fn excerpt(bytes: &[u8], limit: usize) -> String {
         .chars()
         .map(|c| match c {
             '\n' | '\t' | '\r' => ' ',
-            c if c.is_control() => '\u{fffd}',
+            c if c.is_control() || is_direction(c) => '\u{fffd}',
             c => c,
         })
         .collect();
@@ -47,6 +47,11 @@ pub fn excerpt(bytes: &[u8], limit: usize) -> String {
         text.push_str(&format!("... ({} bytes)", bytes.len()));
     }
     text.trim().to_owned()
+}
+
+/// Signs that turn the direction of writing, and so what a reader believes to see.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -122,6 +122,9 @@ impl Interface {
 /// Why JSON is no result, or one that cannot be believed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ResultError {
+    /// There is none.
+    #[error("the plugin printed nothing")]
+    Empty,
     /// It is not JSON.
     #[error("the result is not JSON ({problem}): {excerpt:?}")]
     NotJson {
@@ -207,6 +210,9 @@ impl Shape {
 /// own it has `config_version`, which is written into it. `null` is an empty
 /// result; everything a plugin adds of its own stays in it.
 pub fn parse_output(stdout: &[u8], config_version: &str) -> Result<Object, ResultError> {
+    if stdout.iter().all(u8::is_ascii_whitespace) {
+        return Err(ResultError::Empty);
+    }
     let not_json = |error: serde_json::Error| ResultError::NotJson {
         problem: error.to_string(),
         excerpt: crate::json::excerpt(stdout, 200),
@@ -214,7 +220,7 @@ pub fn parse_output(stdout: &[u8], config_version: &str) -> Result<Object, Resul
     let mut object = match serde_json::from_slice(stdout).map_err(not_json)? {
         Value::Null => Object::new(),
         Value::Object(object) => object,
-        other => return Err(decode::wrong_type("the whole", "an object", &other)),
+        other => return Err(decode::wrong_type("the top level", "an object", &other)),
     };
     let version = match object.get("cniVersion") {
         None | Some(Value::Null) => "",

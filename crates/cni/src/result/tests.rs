@@ -144,7 +144,8 @@ fn output_without_a_version_has_the_configurations() {
         Ok(json!("0.2.0"))
     );
     assert!(matches!(version("[]", ""), Err(ResultError::Type { .. })));
-    assert!(matches!(version("", ""), Err(ResultError::NotJson { .. })));
+    assert!(matches!(version("{", ""), Err(ResultError::NotJson { .. })));
+    assert_eq!(version(" \n", ""), Err(ResultError::Empty));
     let long = version(&"x".repeat(5000), "")
         .expect_err("no JSON")
         .to_string();
