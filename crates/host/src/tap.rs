@@ -1,15 +1,27 @@
 //! Taps: a network interface whose other end is a file descriptor, for a VMM.
+//!
+//! Frames carry a virtio-net header, so that checksums and segmentation are left to whoever can do
+//! them best. The interface is not persistent: it goes when the last descriptor closes.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::error::SystemError as SysError;
+use crate::error::Context;
+use crate::link::Netlink;
 
 pub use crate::error::SystemError as Error;
 
-/// An open tap; the interface goes when the last descriptor closes.
+const DEVICE: &str = "/dev/net/tun";
+
+/// Bytes of the header before every frame: `struct virtio_net_hdr_mrg_rxbuf`, as every VMM has it.
+const HEADER: libc::c_int = 12;
+
+/// An open tap.
 #[derive(Debug)]
 pub struct Tap {
     fd: OwnedFd,
+    name: String,
     index: u32,
 }
 
@@ -17,10 +29,28 @@ impl Tap {
     /// Makes the interface `name` in the calling thread's network namespace: frames without a
     /// protocol word, with a virtio-net header, no IPv6 address of its own; not up yet.
     pub fn create(name: &str) -> Result<Self, Error> {
-        Err(SysError::new(
-            format!("create the tap {name}"),
-            std::io::ErrorKind::Unsupported,
-        ))
+        let action = || format!("create the tap {name}");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(DEVICE)
+            .context(|| format!("open {DEVICE}"))?;
+        let fd = OwnedFd::from(file);
+        // Somebody else's interface of that name must not become ours.
+        let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_TUN_EXCL;
+        set_interface(&fd, name, flags).context(action)?;
+        set_header_size(&fd).context(action)?;
+        let index = quieten(name).context(action)?;
+        Ok(Self {
+            fd,
+            name: name.to_owned(),
+            index,
+        })
+    }
+
+    /// The interface's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The interface's index.
@@ -37,5 +67,87 @@ impl Tap {
 impl AsFd for Tap {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// Keeps IPv6 off the new interface; its index.
+fn quieten(name: &str) -> io::Result<u32> {
+    let netlink = Netlink::open().map_err(|error| error.source)?;
+    let link = netlink
+        .link(name)
+        .map_err(|error| error.source)?
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
+    netlink
+        .disable_ipv6_address(link.index)
+        .map_err(|error| error.source)?;
+    Ok(link.index)
+}
+
+fn set_interface(fd: &OwnedFd, name: &str, flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: all zeros is a valid value of this plain structure.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    if name.is_empty() || name.len() >= request.ifr_name.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = libc::c_char::from_ne_bytes([from]);
+    }
+    request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags)
+        .unwrap_or_else(|_| libc::c_short::from_ne_bytes((flags as u16).to_ne_bytes()));
+    // SAFETY: the descriptor is open; TUNSETIFF reads and writes one `ifreq`.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    answer(result)
+}
+
+fn set_header_size(fd: &OwnedFd) -> io::Result<()> {
+    let size = HEADER;
+    // SAFETY: the descriptor is open; TUNSETVNETHDRSZ reads one int.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const size) };
+    answer(result)
+}
+
+fn answer(result: libc::c_int) -> io::Result<()> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netns::Namespace;
+
+    #[test]
+    fn lives_as_long_as_its_descriptor_and_has_no_ipv6() {
+        let namespace = Namespace::anonymous().expect("namespace");
+        namespace
+            .run(|| {
+                let netlink = Netlink::open().expect("netlink");
+                let tap = Tap::create("tap0").expect("tap");
+                let link = netlink.link("tap0").expect("look").expect("there");
+                assert_eq!((link.index, link.up), (tap.index(), false));
+                assert_eq!(link.kind.as_deref(), Some("tun"));
+                netlink.set_up(tap.index()).expect("up");
+                assert!(
+                    netlink
+                        .addresses(tap.index())
+                        .expect("addresses")
+                        .is_empty()
+                );
+                assert!(Tap::create("tap0").is_err(), "taken");
+                drop(tap.into_fd());
+                assert_eq!(netlink.link("tap0").expect("look"), None);
+            })
+            .expect("enter");
+    }
+
+    #[test]
+    fn a_name_too_long_is_refused() {
+        let error = Tap::create("a-name-too-long-for-it").expect_err("16 bytes at most");
+        assert!(
+            error.to_string().starts_with("cannot create the tap"),
+            "{error}"
+        );
     }
 }

@@ -99,7 +99,7 @@ fn broadcast(net: Ipv4Net) -> Option<std::net::Ipv4Addr> {
     (net.prefix_len() < 31).then(|| net.broadcast())
 }
 
-fn read(payload: &[u8], index: u32) -> io::Result<Option<IpNet>> {
+pub(super) fn read(payload: &[u8], index: u32) -> io::Result<Option<IpNet>> {
     let message = AddressMessage::parse(payload).map_err(malformed)?;
     if message.header.index != index {
         return Ok(None);

@@ -276,3 +276,6 @@ fn kind(info: LinkInfo) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

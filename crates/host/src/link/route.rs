@@ -118,7 +118,7 @@ fn message(route: &Route) -> RouteMessage {
 }
 
 /// The next hops of one answer; none if it is no unicast route of an address family we know.
-fn read(payload: &[u8]) -> io::Result<Vec<Route>> {
+pub(super) fn read(payload: &[u8]) -> io::Result<Vec<Route>> {
     let message = RouteMessage::parse(payload).map_err(malformed)?;
     let header = &message.header;
     let unspecified = match header.address_family {

@@ -135,3 +135,47 @@ fn word(offset: i32, value: u32, mask: u32) -> Key {
         mask,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: [u8; 6] = [0x02, 0x42, 1, 2, 3, 4];
+
+    fn net(text: &str) -> IpNet {
+        text.parse().expect("a network")
+    }
+
+    #[test]
+    fn an_ipv4_source_is_the_address_and_the_mac() {
+        let filters = guest_filters(MAC, &[net("10.61.0.7/16")]);
+        let keys = [
+            (12, 0x0a3d_0007, 0xffff_ffff),
+            (-8, 0x0242_0102, 0xffff_ffff),
+            (-4, 0x0304_0000, 0xffff_0000),
+        ];
+        let keys = keys.map(|(offset, value, mask)| Key {
+            offset,
+            value,
+            mask,
+        });
+        assert_eq!(filters[0].matching.protocol, Some(0x0800));
+        assert_eq!(filters[0].matching.keys, keys);
+    }
+
+    #[test]
+    fn one_priority_has_one_protocol() {
+        let filters = guest_filters(
+            MAC,
+            &[net("10.61.0.7/16"), net("fd00::7/64"), net("10.0.0.1/8")],
+        );
+        for one in &filters {
+            for two in &filters {
+                let same = one.matching.protocol == two.matching.protocol;
+                assert_eq!(one.priority == two.priority, same, "{one:?} {two:?}");
+            }
+        }
+        // Two of IPv4, two and the probe of ARP; one of IPv6, link-local, address detection.
+        assert_eq!(filters.len(), 8);
+    }
+}

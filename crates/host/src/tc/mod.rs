@@ -115,3 +115,6 @@ impl Netlink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
