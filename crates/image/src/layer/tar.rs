@@ -114,6 +114,11 @@ impl<R: BufRead> Entries<R> {
         Self { reader, data: 0, padding: 0, global: Pax::default() }
     }
 
+    /// The stream; after [`Self::next`] it is at the entry's data.
+    pub fn get_ref(&self) -> &R {
+        &self.reader
+    }
+
     /// The next entry, none at the end of the archive.
     pub fn next(&mut self) -> Result<Option<Entry>, TarError> {
         let mut extensions = Extensions::default();
