@@ -197,7 +197,10 @@ fn repair_sweeps_halves_and_nothing_else() {
         std::fs::write(paths.vms().join(half).join("vm.json"), "{").expect("write");
     }
     std::fs::create_dir(paths.vms().join("fedcba9876543210")).expect("an empty directory is no VM");
-    assert_eq!(vms.list().expect("list").records, [record.clone()]);
+    assert_eq!(
+        vms.list().expect("list").records,
+        std::slice::from_ref(&record)
+    );
     assert!(
         vms.get("0123456789abcdef".parse().expect("a uid"))
             .expect_err("half")
