@@ -169,3 +169,117 @@ fn prepare_directory(directory: &Path) -> io::Result<Lock> {
     }
     Ok(Lock::from_fd(handle))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{Limits, Spec, run};
+    use rustix::thread::unshare_unsafe;
+
+    /// Runs `test` on a thread with a mount namespace of its own, `/run` empty.
+    fn with_private_run(test: impl FnOnce() + Send) {
+        on_thread(|| {
+            // SAFETY: this thread ends with the test; no other thread's view changes.
+            unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.expect("unshare");
+            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            rustix::mount::mount_change("/", private).expect("private");
+            rustix::mount::mount("none", "/run", "tmpfs", MountFlags::empty(), None)
+                .expect("tmpfs");
+            test();
+        })
+        .expect("thread");
+    }
+
+    fn inode() -> String {
+        let link = std::fs::read_link("/proc/thread-self/ns/net").expect("read");
+        link.to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn has_a_name_that_ip_netns_knows() {
+        with_private_run(|| {
+            let path = Path::new("/run/netns/ignite-1");
+            let made = Namespace::create(path).expect("create");
+            assert!(Namespace::create(path).is_err(), "taken");
+            let opened = Namespace::open(path).expect("the first is still there");
+            assert_ne!(made.run(inode).expect("enter"), inode());
+            assert_eq!(
+                made.run(inode).expect("enter"),
+                opened.run(inode).expect("enter")
+            );
+
+            let listed = run(
+                Spec::new("ip").args(["netns", "list"]),
+                b"",
+                Limits::default(),
+            )
+            .expect("ip");
+            assert_eq!(String::from_utf8_lossy(&listed.stdout).trim(), "ignite-1");
+            let added = run(
+                Spec::new("ip").args(["netns", "add", "theirs"]),
+                b"",
+                Limits::default(),
+            )
+            .expect("ip");
+            assert!(added.status.success(), "{added:?}");
+
+            delete(path).expect("delete");
+            delete(path).expect("gone is fine");
+            delete(Path::new("/run/netns/theirs")).expect("another's");
+            assert_eq!(std::fs::read_dir("/run/netns").expect("list").count(), 0);
+        });
+    }
+
+    #[test]
+    fn many_made_at_once_share_one_mount() {
+        with_private_run(|| {
+            std::thread::scope(|scope| {
+                for number in 0..16 {
+                    scope.spawn(move || {
+                        let path = format!("/run/netns/n{number}");
+                        Namespace::create(Path::new(&path)).expect("create");
+                    });
+                }
+            });
+            let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").expect("read");
+            let directory: Vec<&str> = mounts
+                .lines()
+                .filter(|line| line.contains(" /run/netns "))
+                .collect();
+            assert_eq!(directory.len(), 1, "{mounts}");
+            assert!(directory[0].contains(" shared:"), "{directory:?}");
+            for number in 0..16 {
+                delete(Path::new(&format!("/run/netns/n{number}"))).expect("delete");
+            }
+            assert!(
+                !std::fs::read_to_string("/proc/thread-self/mountinfo")
+                    .expect("read")
+                    .contains("nsfs")
+            );
+        });
+    }
+
+    #[test]
+    fn a_name_is_taken_away_in_every_mount_namespace() {
+        with_private_run(|| {
+            let path = Path::new("/run/netns/here");
+            Namespace::create(path).expect("create");
+            let script = "umount /run/netns/here && rm /run/netns/here";
+            let spec =
+                Spec::new("unshare").args(["-m", "--propagation", "unchanged", "sh", "-c", script]);
+            let output = run(spec, b"", Limits::default()).expect("run");
+            assert!(output.status.success(), "{output:?}");
+            let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").expect("read");
+            assert!(!mounts.contains("/run/netns/here"), "{mounts}");
+        });
+    }
+
+    #[test]
+    fn a_plain_file_is_deleted_too() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("left-over");
+        std::fs::write(&path, "").expect("write");
+        delete(&path).expect("delete");
+        assert!(!path.exists());
+    }
+}

@@ -426,3 +426,7 @@ fn remove_entry(parent: BorrowedFd<'_>, name: &std::ffi::CStr, kind: Kind) -> Re
     }
     rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
+
+#[cfg(test)]
+#[path = "root_tests.rs"]
+mod tests;
