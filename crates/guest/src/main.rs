@@ -1,1 +1,44 @@
-fn main() {}
+//! `ignite-guest`: the first process of a VM, and the agent in it.
+//!
+//! One static program in three roles, told apart by how it is started:
+//!
+//! ```text
+//!  kernel --> /init of the initramfs (PID 1) ..... boot: modules, network, root, files of /etc
+//!                |        |
+//!                |        '--> @ignite-agent ..... agent: runs from the (deleted) initramfs, speaks
+//!                |                                 with the supervisor over the virtio-serial port
+//!                |
+//!                |-- image with an init:    exec of that init, which stays PID 1
+//!                '-- image without one:     init: PID 1 that runs the command, reaps, powers off
+//! ```
+//!
+//! No runtime, no threads: each role is a straight line or one poll loop.
+
+#![warn(missing_docs)]
+
+mod agent;
+mod boot;
+mod console;
+mod init;
+mod launch;
+mod link;
+mod power;
+mod root;
+mod sys;
+mod user;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let started_as = std::env::args_os().next().unwrap_or_default();
+    if started_as == agent::ARGV0 {
+        agent::run()
+    } else if std::process::id() == 1 {
+        boot::run()
+    } else {
+        console::say(
+            "ignite-guest is the first process of a VM, there is nothing to run it for here",
+        );
+        ExitCode::from(2)
+    }
+}

@@ -1,0 +1,375 @@
+//! The agent: does in the guest what the supervisor asks for.
+//!
+//! ```text
+//!   port (virtio-serial) <--frames--> Agent --+-- Program (channel 1): stdin, stdout, stderr, end
+//!                                      |      +-- Program (channel 2): ...
+//!                                      '-- init, if PID 1 is ours; PID 1's signals, if not
+//! ```
+//!
+//! One thread, one poll loop. Its memory is bounded whatever the host or the programs do: a fixed
+//! number of programs, a window of input for each, and output is only read while there is room.
+
+mod port;
+mod program;
+mod shutdown;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::link::{self, Message as Word};
+use crate::root::Root;
+use crate::{console, power};
+use ignite_host::signal::{PollFd, PollFlags, Signals, poll};
+use ignite_wire::agent::{ExecRequest, ExitStatus, Frame, Message, PowerAction, VERSION};
+use port::Port;
+use program::{Program, Stream};
+use shutdown::Shutdown;
+
+/// What the agent is called, so that [`crate::main`] knows its role. The `@` asks the inits that
+/// kill everybody at the end to spare it: it serves no user space (systemd's "root storage daemons").
+pub const ARGV0: &str = "@ignite-agent";
+
+/// Programs that may run at the same time.
+const MAX_PROGRAMS: usize = 128;
+
+/// Output is not read while that many bytes wait for the host to take them.
+const MAX_PENDING: usize = 128 * 1024;
+
+/// How often to look for a host that has closed its side of the port.
+const RECONNECT: Duration = Duration::from_millis(100);
+
+struct Agent {
+    port: Port,
+    root: Root,
+    /// `/dev/null`, which the agent's own root does not have.
+    null: File,
+    /// Base of the environment of every program.
+    env: Vec<String>,
+    programs: BTreeMap<u32, Program>,
+    /// Link to our own PID 1.
+    init: Option<OwnedFd>,
+    signals: Signals,
+    /// Readable when a file system was mounted or unmounted: PID 1 may be another program then.
+    mounts: Option<File>,
+    shutdown: Shutdown,
+    going: bool,
+}
+
+/// What a descriptor of the poll set belongs to.
+#[derive(Clone, Copy)]
+enum Source {
+    Port,
+    Init,
+    Signals,
+    Mounts,
+    Program(u32, Stream),
+}
+
+/// Runs the agent; ends with the guest.
+pub fn run() -> ExitCode {
+    let _ = rustix::thread::set_name(c"ignite-agent");
+    match Agent::new() {
+        Ok(mut agent) => agent.serve(),
+        Err(error) => {
+            console::say(&format!("the agent cannot start: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Agent {
+    fn new() -> io::Result<Self> {
+        let port = io::stdin().as_fd().try_clone_to_owned()?;
+        let link = io::stdout().as_fd().try_clone_to_owned()?;
+        let is_socket = rustix::net::sockopt::socket_type(&link).is_ok();
+        let env = std::env::vars_os()
+            .filter_map(|(key, value)| Some(format!("{}={}", key.to_str()?, value.to_str()?)));
+        Ok(Self {
+            port: Port::new(port)?,
+            root: Root::open(Path::new(".")).map_err(io::Error::other)?,
+            null: File::options().read(true).write(true).open("dev/null")?,
+            env: env.collect(),
+            programs: BTreeMap::new(),
+            init: is_socket.then_some(link),
+            signals: Signals::block(&[libc::SIGTERM]).map_err(io::Error::other)?,
+            mounts: File::open("proc/self/mountinfo").ok(),
+            shutdown: Shutdown::default(),
+            going: false,
+        })
+    }
+
+    fn serve(&mut self) -> ExitCode {
+        self.greet();
+        loop {
+            self.wait_and_act();
+            self.end_programs();
+            if self.shutdown.is_late(Instant::now()) {
+                power::down(PowerAction::PowerOff);
+            }
+        }
+    }
+
+    fn greet(&mut self) {
+        self.send(0, Message::Hello { version: VERSION });
+        self.send(0, Message::Ready);
+    }
+
+    fn send(&mut self, channel: u32, message: Message) {
+        self.port.send(&Frame { channel, message });
+    }
+
+    fn wait_and_act(&mut self) {
+        let room = self.port.pending() < MAX_PENDING;
+        let connected = self.port.is_connected();
+        let sources = self.sources(room);
+        let mut fds: Vec<PollFd<'_>> = sources
+            .iter()
+            .map(|(source, flags)| PollFd::from_borrowed_fd(self.descriptor(*source), *flags))
+            .collect();
+        let look_again = (!connected).then_some(RECONNECT);
+        let limit = [self.shutdown.remaining(Instant::now()), look_again]
+            .into_iter()
+            .flatten()
+            .min();
+        if poll(&mut fds, limit).is_err() {
+            return;
+        }
+        let ready: Vec<(Source, PollFlags)> = sources
+            .iter()
+            .zip(&fds)
+            .filter(|(_, fd)| !fd.revents().is_empty())
+            .map(|((source, _), fd)| (*source, fd.revents()))
+            .collect();
+        drop(fds);
+        if !connected {
+            self.reconnect();
+        }
+        for (source, events) in ready {
+            self.act(source, events);
+        }
+    }
+
+    /// What to wait for.
+    fn sources(&self, room: bool) -> Vec<(Source, PollFlags)> {
+        let mut sources = vec![(Source::Signals, PollFlags::IN)];
+        if self.port.is_connected() {
+            let out = if self.port.pending() > 0 {
+                PollFlags::OUT
+            } else {
+                PollFlags::empty()
+            };
+            sources.push((Source::Port, PollFlags::IN | out));
+        }
+        sources.extend(self.init.as_ref().map(|_| (Source::Init, PollFlags::IN)));
+        // Mount tables announce changes as an exceptional condition (proc(5)).
+        sources.extend(
+            self.mounts
+                .as_ref()
+                .map(|_| (Source::Mounts, PollFlags::PRI)),
+        );
+        for (channel, program) in &self.programs {
+            let streams = program.streams(room).into_iter().flatten();
+            sources
+                .extend(streams.map(|stream| (Source::Program(*channel, stream), stream.flags())));
+        }
+        sources
+    }
+
+    fn descriptor(&self, source: Source) -> BorrowedFd<'_> {
+        let descriptor = match source {
+            Source::Port => Some(self.port.as_fd()),
+            Source::Init => self.init.as_ref().map(AsFd::as_fd),
+            Source::Signals => Some(self.signals.as_fd()),
+            Source::Mounts => self.mounts.as_ref().map(AsFd::as_fd),
+            Source::Program(channel, stream) => self
+                .programs
+                .get(&channel)
+                .and_then(|program| program.descriptor(stream)),
+        };
+        descriptor.expect("sources lists open descriptors only")
+    }
+
+    fn act(&mut self, source: Source, events: PollFlags) {
+        match source {
+            Source::Port => self.exchange(events),
+            Source::Init => self.hear_init(),
+            Source::Signals => self.hear_signals(),
+            Source::Mounts => self.look_at_init(),
+            Source::Program(channel, stream) => self.serve_program(channel, stream),
+        }
+    }
+
+    fn exchange(&mut self, events: PollFlags) {
+        if events.intersects(PollFlags::OUT) {
+            self.port.flush();
+        }
+        if !events.intersects(PollFlags::IN | PollFlags::HUP) {
+            return;
+        }
+        let open = self.port.receive();
+        while let Some(frame) = self.port.next() {
+            self.obey(frame);
+        }
+        if !open {
+            self.disconnect();
+        }
+    }
+
+    /// The host closed its side: nobody listens to any program.
+    fn disconnect(&mut self) {
+        for (_, program) in std::mem::take(&mut self.programs) {
+            program.abandon();
+        }
+        self.port.reset();
+    }
+
+    fn reconnect(&mut self) {
+        if self.port.look_for_host() {
+            self.greet();
+        }
+    }
+
+    fn obey(&mut self, frame: Frame) {
+        let channel = frame.channel;
+        match frame.message {
+            Message::Ping(number) => self.send(channel, Message::Pong(number)),
+            Message::Shutdown { grace_ms } => self.shut_down(grace_ms),
+            Message::Exec(request) => self.exec(channel, &request),
+            Message::Close => {
+                if let Some(program) = self.programs.remove(&channel) {
+                    program.abandon();
+                }
+            }
+            message => {
+                // A channel that just ended may still be spoken to.
+                if let Some(program) = self.programs.get_mut(&channel) {
+                    let answers = program.obey(message);
+                    self.send_all(channel, answers);
+                }
+            }
+        }
+    }
+
+    fn send_all(&mut self, channel: u32, messages: impl IntoIterator<Item = Message>) {
+        for message in messages {
+            self.send(channel, message);
+        }
+    }
+
+    fn exec(&mut self, channel: u32, request: &ExecRequest) {
+        if channel == 0 || self.programs.contains_key(&channel) {
+            let message = format!("channel {channel} is in use");
+            self.send(
+                channel,
+                Message::Error {
+                    message,
+                    hint: None,
+                },
+            );
+            return;
+        }
+        let started = if self.programs.len() < MAX_PROGRAMS {
+            Program::start(request, &self.env, &self.root, &self.null)
+        } else {
+            let message = format!("{MAX_PROGRAMS} programs run in the VM already");
+            Err(ExitStatus::NotExecutable { message })
+        };
+        match started {
+            Ok(program) => {
+                self.programs.insert(channel, program);
+            }
+            Err(status) => self.send(channel, Message::Exit { status }),
+        }
+    }
+
+    fn serve_program(&mut self, channel: u32, stream: Stream) {
+        let Some(program) = self.programs.get_mut(&channel) else {
+            return;
+        };
+        let answer = program.serve(stream);
+        self.send_all(channel, answer);
+    }
+
+    /// Says good-bye for the programs that ended, after their last output.
+    fn end_programs(&mut self) {
+        for (channel, program) in &mut self.programs {
+            while self.port.pending() < MAX_PENDING
+                && let Some(message) = program.left_over()
+            {
+                self.port.send(&Frame {
+                    channel: *channel,
+                    message,
+                });
+            }
+        }
+        let ended: Vec<(u32, ExitStatus)> = self
+            .programs
+            .iter()
+            .filter_map(|(channel, program)| Some((*channel, program.ended()?)))
+            .collect();
+        for (channel, status) in ended {
+            self.programs.remove(&channel);
+            self.send(channel, Message::Exit { status });
+        }
+    }
+
+    fn shut_down(&mut self, grace_ms: u64) {
+        let grace = Duration::from_millis(grace_ms);
+        match &self.init {
+            Some(init) => {
+                let _ = link::tell(init, Word::Stop(grace_ms));
+            }
+            None => self
+                .shutdown
+                .begin(Instant::now(), grace, &self.root, &self.null),
+        }
+    }
+
+    fn hear_init(&mut self) {
+        let Some(init) = &self.init else { return };
+        match link::hear(init) {
+            Ok(Some(Word::Ended(code))) => self.send(0, Message::Ended { code }),
+            Ok(Some(Word::Going(action))) => {
+                self.say_going(action);
+                if let Some(init) = &self.init {
+                    let _ = link::tell(init, Word::Told);
+                }
+            }
+            Ok(_) => {}
+            Err(_) => self.init = None,
+        }
+    }
+
+    /// Somebody kills everybody: an init that shuts down and knows nothing of the `@`.
+    fn hear_signals(&mut self) {
+        while let Ok(Some(_)) = self.signals.next() {
+            if self.init.is_none() {
+                self.say_going(shutdown::action_of_init().unwrap_or(PowerAction::PowerOff));
+            }
+        }
+    }
+
+    /// An init that unmounts file systems because it shuts down says so in its arguments.
+    fn look_at_init(&mut self) {
+        if let Some(action) = shutdown::action_of_init() {
+            self.say_going(action);
+        }
+    }
+
+    /// Tells the supervisor once, and waits for it to be told: the machine may be gone any time.
+    fn say_going(&mut self, action: PowerAction) {
+        if !std::mem::replace(&mut self.going, true) {
+            self.send(0, Message::Going { action });
+        }
+        self.port.flush_within(Duration::from_secs(1));
+        // Whoever waits for everybody to be gone waits for the programs too.
+        for program in self.programs.values() {
+            program.signal(libc::SIGTERM);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! From the initramfs into the root file system, and on to the user's program.
+//!
+//! ```text
+//!   /            initramfs: emptied; the agent stays here, out of user space's way
+//!   '-- /root    becomes the / of everybody else (as switch_root does it: move, chroot)
+//! ```
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::fchown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use ignite_host::fs::RootDir;
+use ignite_wire::agent::ExitStatus;
+use ignite_wire::guest::Process;
+use rustix::fs::{FsWord, fstatfs};
+use rustix::mount::{MountFlags, UnmountFlags, mount_move, unmount};
+use rustix::process::{chdir, chroot};
+use thiserror::Error;
+
+use super::ROOT;
+use crate::launch::{DEFAULT_PATH, Launch, find_user};
+use crate::root::{Mount, Root};
+use crate::{agent, console, init, link, root};
+
+/// Why the user's program cannot be started.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The image has no such init.
+    #[error("the image's init {path} cannot be run: it is {problem}")]
+    NoInit {
+        /// Its path.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The agent cannot be started.
+    #[error("cannot start the agent")]
+    Agent {
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The root cannot become `/`.
+    #[error("cannot {action} the root file system")]
+    Switch {
+        /// What was attempted.
+        action: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The kernel does not run the image's init.
+    #[error("cannot run the image's init {path}")]
+    Exec {
+        /// Its path.
+        path: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The root file system refuses.
+    #[error(transparent)]
+    Root(#[from] root::Error),
+}
+
+/// Starts the agent, makes the root file system `/`, and becomes the image's init or our own.
+pub fn hand_over(
+    process: &Process,
+    root: &Root,
+    port: &mut Option<File>,
+) -> Result<Infallible, Error> {
+    mount_kernel_filesystems(root)?;
+    match process {
+        Process::Init { path } => {
+            check_init(path, root)?;
+            start_agent(port.take(), None, &[])?;
+            switch_root()?;
+            Err(exec_init(path))
+        }
+        Process::Command {
+            argv,
+            env,
+            user,
+            cwd,
+        } => {
+            mount_for_command(root);
+            let (ours, agents) = link::pair().map_err(|source| Error::Agent { source })?;
+            start_agent(port.take(), Some(agents), env)?;
+            switch_root()?;
+            let launch = Launch {
+                argv,
+                env,
+                user,
+                cwd,
+                terminal: true,
+            };
+            init::run(prepare(&launch), ours)
+        }
+    }
+}
+
+/// What every user space finds mounted: systemd and others take it as it is, busybox needs it.
+fn mount_kernel_filesystems(root: &Root) -> Result<(), Error> {
+    let safe = MountFlags::NOSUID | MountFlags::NOEXEC;
+    let mounts = [
+        ("proc", "/proc", safe | MountFlags::NODEV, c""),
+        ("sysfs", "/sys", safe | MountFlags::NODEV, c""),
+        ("devtmpfs", "/dev", MountFlags::NOSUID, c"mode=0755"),
+    ];
+    for (filesystem, target, flags, options) in mounts {
+        root.mount(&Mount {
+            source: filesystem,
+            filesystem,
+            target,
+            flags,
+            options,
+        })?;
+    }
+    let links = [
+        ("/proc/self/fd", "/dev/fd"),
+        ("/proc/self/fd/0", "/dev/stdin"),
+        ("/proc/self/fd/1", "/dev/stdout"),
+        ("/proc/self/fd/2", "/dev/stderr"),
+    ];
+    for (target, path) in links {
+        root.link(target, path)?;
+    }
+    Ok(())
+}
+
+/// What an init would mount. A command may do without any of it.
+fn mount_for_command(root: &Root) {
+    let safe = MountFlags::NOSUID | MountFlags::NODEV;
+    let mounts = [
+        (
+            "devpts",
+            "/dev/pts",
+            MountFlags::NOSUID | MountFlags::NOEXEC,
+            c"gid=5,mode=620,ptmxmode=666",
+        ),
+        ("tmpfs", "/dev/shm", safe, c"mode=1777"),
+        ("tmpfs", "/run", safe, c"mode=755"),
+        ("cgroup2", "/sys/fs/cgroup", safe | MountFlags::NOEXEC, c""),
+    ];
+    for (filesystem, target, flags, options) in mounts {
+        if let Err(error) = root.mount(&Mount {
+            source: filesystem,
+            filesystem,
+            target,
+            flags,
+            options,
+        }) {
+            console::warn(&error);
+        }
+    }
+}
+
+fn check_init(path: &str, root: &Root) -> Result<(), Error> {
+    let problem = match root.is_executable(path) {
+        Ok(true) => return Ok(()),
+        Ok(false) => "no executable file".to_owned(),
+        Err(error) => format!("not there ({error})"),
+    };
+    Err(Error::NoInit {
+        path: path.to_owned(),
+        problem,
+    })
+}
+
+/// Starts the agent as a process of its own. Its standard input is the port, its standard output the
+/// link to our own PID 1, its environment what it gives to the programs it runs.
+///
+/// It runs from the initramfs's program, which stays in memory as long as somebody runs it, and its
+/// root is the initramfs: the root file system can be made read-only and whatever else under it.
+fn start_agent(port: Option<File>, link: Option<OwnedFd>, env: &[String]) -> Result<(), Error> {
+    let failed = |source| Error::Agent { source };
+    Command::new("/proc/self/exe")
+        .arg0(agent::ARGV0)
+        .env_clear()
+        .env("PATH", DEFAULT_PATH)
+        .envs(
+            env.iter()
+                .filter_map(|entry| entry.split_once('='))
+                .filter(|(key, _)| !key.is_empty()),
+        )
+        .current_dir(ROOT)
+        .stdin(port.map_or_else(Stdio::null, Stdio::from))
+        .stdout(link.map_or_else(Stdio::null, Stdio::from))
+        .spawn()
+        .map_err(failed)?;
+    Ok(())
+}
+
+fn switch_root() -> Result<(), Error> {
+    let failed = |action| {
+        move |errno: rustix::io::Errno| Error::Switch {
+            action,
+            source: errno.into(),
+        }
+    };
+    let old = RootDir::open(Path::new("/"));
+    for mount in ["/dev", "/sys", "/proc"] {
+        let _ = unmount(mount, UnmountFlags::DETACH);
+    }
+    chdir(ROOT).map_err(failed("enter"))?;
+    let initramfs = rustix::fs::open("/", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty());
+    let in_memory = initramfs.is_ok_and(|fd| is_in_memory(&fd));
+    mount_move(".", "/").map_err(failed("move"))?;
+    chroot(".").map_err(failed("change into"))?;
+    chdir("/").map_err(failed("enter"))?;
+    // The streams so far come from the initramfs's /dev, where no path leads any more.
+    let _ = console::adopt();
+    if let (Ok(old), true) = (old, in_memory) {
+        empty(&old);
+    }
+    Ok(())
+}
+
+/// Whether a directory is in an initramfs: nothing else may be emptied.
+fn is_in_memory(directory: &impl AsFd) -> bool {
+    const RAMFS: FsWord = 0x8584_58f6;
+    const TMPFS: FsWord = 0x0102_1994;
+    fstatfs(directory).is_ok_and(|stat| stat.f_type == RAMFS || stat.f_type == TMPFS)
+}
+
+/// Gives back the memory of the initramfs. Mount points, which are in use, stay.
+fn empty(initramfs: &RootDir) {
+    for entry in initramfs.list(Path::new("")).unwrap_or_default() {
+        let _ = initramfs.remove(&PathBuf::from(entry.name));
+    }
+}
+
+/// Replaces this process by the image's init, with the environment the kernel would give it.
+fn exec_init(path: &str) -> Error {
+    let source = Command::new(path)
+        .env_clear()
+        .env("HOME", "/")
+        .env("TERM", "linux")
+        .env("PATH", DEFAULT_PATH)
+        .exec();
+    Error::Exec {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The command, with its directory there and its terminal its own.
+fn prepare(launch: &Launch<'_>) -> Result<Command, ExitStatus> {
+    let root = Root::open(Path::new("/")).map_err(|error| ExitStatus::NotExecutable {
+        message: console::chain(&error),
+    })?;
+    if !launch.cwd.is_empty() {
+        // As other runtimes do; what cannot be made is told when it is entered.
+        let _ = root.create_directory(launch.cwd, 0o755);
+    }
+    if let Ok(user) = find_user(launch.user, &root) {
+        // So that the command can open /dev/stdout, where many send their logs.
+        let _ = fchown(rustix::stdio::stdin(), Some(user.uid), None);
+    }
+    launch.command(&root)
+}

@@ -1,0 +1,193 @@
+//! The initramfs's `/init`: from a bare kernel to the user's program.
+//!
+//! ```text
+//!   /dev /proc /sys -> configuration -> modules -> clock -> network -> root, grown, with its
+//!   modules, files of /etc -> agent -> root becomes / -> the image's init, or our own (`init`)
+//! ```
+//!
+//! Anything that fails on the way is said on the console and to the supervisor, and powers the VM
+//! off: a guest without its network or its disk is of no use, and a hung one tells nobody why.
+
+mod devices;
+mod disk;
+mod etc;
+mod handover;
+mod modules;
+mod network;
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use ignite_wire::agent::{Frame, Message, PowerAction};
+use ignite_wire::guest::{CONFIG_PATH, CONFIG_VERSION, Config};
+use rustix::mount::MountFlags;
+use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
+use thiserror::Error;
+
+use crate::{console, power};
+
+/// Where the initramfs mounts the VM's root file system.
+const ROOT: &str = "/root";
+
+/// Why a VM does not start.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A file system of the kernel's.
+    #[error("cannot mount {filesystem} on {target}")]
+    Mount {
+        /// Its type.
+        filesystem: &'static str,
+        /// Its mount point.
+        target: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The configuration is missing.
+    #[error(
+        "cannot read /{CONFIG_PATH}: it belongs into the initramfs, in a cpio segment of its own that begins on a 4-byte boundary"
+    )]
+    NoConfig {
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The configuration is not what it should be.
+    #[error("/{CONFIG_PATH} is no configuration of a guest")]
+    BadConfig {
+        /// The reason.
+        source: serde_json::Error,
+    },
+    /// The configuration is for another program.
+    #[error(
+        "/{CONFIG_PATH} has version {version}, this program understands version {CONFIG_VERSION}"
+    )]
+    ConfigVersion {
+        /// Its version.
+        version: u64,
+    },
+    /// A kernel module.
+    #[error(transparent)]
+    Module(#[from] modules::Error),
+    /// A device that does not appear.
+    #[error(transparent)]
+    Device(#[from] devices::Error),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] network::Error),
+    /// The root file system or the disk of modules.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
+    /// The way into user space.
+    #[error(transparent)]
+    Handover(#[from] handover::Error),
+}
+
+/// Brings the guest up. Never returns.
+pub fn run() -> ! {
+    let mut port = None;
+    let Err(error) = boot(&mut port);
+    let message = console::chain(&error);
+    console::say(&format!("the VM cannot start: {message}"));
+    if let Some(port) = port {
+        tell(port, message);
+    }
+    power::down(PowerAction::PowerOff)
+}
+
+/// Leaves in `port` whom to tell of a failure: it is the agent's once there is one.
+fn boot(port: &mut Option<File>) -> Result<Infallible, Error> {
+    mount_kernel_filesystems()?;
+    // Without a console there is nobody to tell; the agent's port may still work.
+    let _ = console::adopt();
+    let config = read_config()?;
+    modules::load(Path::new("/lib/ignite/modules"))?;
+    set_clock(config.clock_ns);
+    *port = Some(devices::agent_port()?);
+    network::configure(&config.interfaces)?;
+    let root = disk::mount_root(&config.root, Path::new(ROOT))?;
+    if let Some(modules) = &config.modules {
+        disk::mount_modules(modules, &root)?;
+    }
+    etc::write(&config, &root);
+    Ok(handover::hand_over(&config.process, &root, port)?)
+}
+
+fn mount_kernel_filesystems() -> Result<(), Error> {
+    for (filesystem, target) in [("devtmpfs", "/dev"), ("proc", "/proc"), ("sysfs", "/sys")] {
+        let _ = std::fs::create_dir(target);
+        let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+        match rustix::mount::mount(filesystem, target, filesystem, flags, None) {
+            // CONFIG_DEVTMPFS_MOUNT does not concern initramfses, but a wrapper around us might.
+            Ok(()) | Err(rustix::io::Errno::BUSY) => {}
+            Err(errno) => {
+                return Err(Error::Mount {
+                    filesystem,
+                    target,
+                    source: errno.into(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_config() -> Result<Config, Error> {
+    let path = Path::new("/").join(CONFIG_PATH);
+    let bytes = std::fs::read(path).map_err(|source| Error::NoConfig { source })?;
+    parse_config(&bytes)
+}
+
+/// Looks at the version first: another version may have other fields.
+fn parse_config(bytes: &[u8]) -> Result<Config, Error> {
+    let bad = |source| Error::BadConfig { source };
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(bad)?;
+    match value.get("version").and_then(serde_json::Value::as_u64) {
+        Some(version) if version != u64::from(CONFIG_VERSION) => {
+            Err(Error::ConfigVersion { version })
+        }
+        _ => serde_json::from_value(value).map_err(bad),
+    }
+}
+
+/// Sets the wall clock from the host's at the VMM's start and the time since then; the guest has no
+/// other source. Not worth failing for.
+fn set_clock(at_start_ns: u64) {
+    let uptime = clock_gettime(ClockId::Boottime);
+    let uptime_ns = (uptime.tv_sec as u64).saturating_mul(1_000_000_000) + uptime.tv_nsec as u64;
+    let now = at_start_ns.saturating_add(uptime_ns);
+    let time = Timespec {
+        tv_sec: (now / 1_000_000_000).cast_signed(),
+        tv_nsec: (now % 1_000_000_000).cast_signed(),
+    };
+    if let Err(errno) = clock_settime(ClockId::Realtime, time) {
+        console::say(&format!("warning: cannot set the clock: {errno}"));
+    }
+}
+
+/// Tells the supervisor why there will be no agent.
+fn tell(mut port: File, message: String) {
+    let mut bytes = Vec::new();
+    if Frame::link(Message::Error {
+        message,
+        hint: None,
+    })
+    .encode(&mut bytes)
+    .is_ok()
+    {
+        let _ = port.write_all(&bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_told_before_its_fields() {
+        let error = parse_config(br#"{"version": 2, "new": true}"#).expect_err("another version");
+        assert!(matches!(error, Error::ConfigVersion { version: 2 }));
+        assert!(matches!(parse_config(b"{}"), Err(Error::BadConfig { .. })));
+        assert!(matches!(parse_config(b"\0"), Err(Error::BadConfig { .. })));
+    }
+}

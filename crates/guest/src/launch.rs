@@ -1,0 +1,134 @@
+//! A program of the image, made ready to start: environment, user, directory, root.
+
+use std::io;
+use std::process::Command;
+
+use ignite_wire::agent::ExitStatus;
+use rustix::process::{chroot, fchdir, ioctl_tiocsctty, setsid};
+use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
+
+use crate::root::Root;
+use crate::sys;
+use crate::user::{self, User};
+
+/// Search path where the image names none.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What to run, in terms of the image.
+#[derive(Debug, Clone, Copy)]
+pub struct Launch<'a> {
+    /// Program and arguments.
+    pub argv: &'a [String],
+    /// Environment, `KEY=value`; the later of two equal keys counts.
+    pub env: &'a [String],
+    /// `user[:group]`; empty for root.
+    pub user: &'a str,
+    /// Working directory; empty for `/`.
+    pub cwd: &'a str,
+    /// Whether standard input is a terminal that becomes the session's.
+    pub terminal: bool,
+}
+
+impl Launch<'_> {
+    /// The command, for the caller to say where its streams go. Standard input, output and error
+    /// apart, all is settled. The process's working directory must be the root's top directory.
+    pub fn command(&self, root: &Root) -> Result<Command, ExitStatus> {
+        let (program, arguments) = self
+            .argv
+            .split_first()
+            .ok_or_else(|| not_found("no program was named"))?;
+        let user = find_user(self.user, root).map_err(not_found)?;
+        let cwd = root.directory(self.cwd).map_err(|error| {
+            not_found(format!(
+                "cannot enter the working directory {}: {error}",
+                self.cwd
+            ))
+        })?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(environment(self.env, &user.home));
+        let terminal = self.terminal;
+        let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+        let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+        sys::before_exec(&mut command, move || {
+            setsid()?;
+            if terminal {
+                // A console that cannot control a session still carries text.
+                let _ = ioctl_tiocsctty(rustix::stdio::stdin());
+            }
+            chroot(c".")?;
+            fchdir(&cwd)?;
+            set_thread_groups(&groups)?;
+            set_thread_gid(gid)?;
+            Ok(set_thread_uid(uid)?)
+        });
+        Ok(command)
+    }
+}
+
+/// The user by the root's own files.
+pub fn find_user(wanted: &str, root: &Root) -> Result<User, String> {
+    let read = |path: &str| {
+        root.read_text(path)
+            .map_err(|error| format!("cannot read {path}: {error}"))
+    };
+    user::resolve(wanted, &read("/etc/passwd")?, &read("/etc/group")?)
+        .map_err(|error| error.to_string())
+}
+
+/// What a failed start means to whoever asked for it.
+pub fn start_failure(program: &str, error: &io::Error) -> ExitStatus {
+    if error.kind() == io::ErrorKind::NotFound {
+        not_found(format!(
+            "cannot run {program}: there is no such program, or its interpreter is missing"
+        ))
+    } else {
+        ExitStatus::NotExecutable {
+            message: format!("cannot run {program}: {error}"),
+        }
+    }
+}
+
+fn not_found(message: impl Into<String>) -> ExitStatus {
+    ExitStatus::NotFound {
+        message: message.into(),
+    }
+}
+
+/// The pairs of an environment, with what every program may expect.
+fn environment<'a>(entries: &'a [String], home: &'a str) -> Vec<(&'a str, &'a str)> {
+    let mut pairs = vec![("PATH", DEFAULT_PATH), ("HOME", home), ("TERM", "linux")];
+    pairs.extend(entries.iter().filter_map(|entry| entry.split_once('=')));
+    pairs.retain(|(key, _)| !key.is_empty());
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_entries_count() {
+        let entries = ["A=1", "PATH=/bin", "=x", "B", "C=d=e"].map(String::from);
+        let pairs = environment(&entries, "/root");
+        let expected = [
+            ("PATH", DEFAULT_PATH),
+            ("HOME", "/root"),
+            ("TERM", "linux"),
+            ("A", "1"),
+            ("PATH", "/bin"),
+            ("C", "d=e"),
+        ];
+        assert_eq!(pairs, expected);
+    }
+
+    #[test]
+    fn failures_have_the_shells_codes() {
+        let missing = io::Error::from_raw_os_error(libc::ENOENT);
+        assert_eq!(start_failure("nosuch", &missing).code(), 127);
+        let forbidden = io::Error::from_raw_os_error(libc::EACCES);
+        assert_eq!(start_failure("/etc/passwd", &forbidden).code(), 126);
+    }
+}

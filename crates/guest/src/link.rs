@@ -1,0 +1,112 @@
+//! Between the agent and our own PID 1 of an image without init: one socket, fixed messages.
+//!
+//! ```text
+//!   agent                    init (PID 1)
+//!     | Stop(grace) ------------->|   the supervisor asks for a shutdown
+//!     |<-------------- Ended(code)|   the command ended
+//!     |<-------------- Going(how) |   the guest goes down now
+//!     | Told -------------------->|   the supervisor knows
+//! ```
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use ignite_wire::agent::PowerAction;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
+};
+
+const MESSAGE_LEN: usize = 9;
+
+/// What the two tell each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message {
+    /// Agent: end the command; kill it past that many milliseconds.
+    Stop(u64),
+    /// Init: the command ended with this code.
+    Ended(i32),
+    /// Init: the guest goes down.
+    Going(PowerAction),
+    /// Agent: what init said last has been passed on.
+    Told,
+}
+
+/// Two connected ends. Messages stay whole (`SOCK_SEQPACKET`); no end ever blocks.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        flags,
+        None,
+    )?)
+}
+
+/// Sends a message; the other end may be gone.
+pub fn tell(socket: impl AsFd, message: Message) -> io::Result<()> {
+    send(socket, &encode(message), SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// The next message, if one is there. An error means the other end is gone.
+pub fn hear(socket: impl AsFd) -> io::Result<Option<Message>> {
+    let mut bytes = [0; MESSAGE_LEN];
+    match recv(socket, &mut bytes, RecvFlags::empty()) {
+        Ok((MESSAGE_LEN, _)) => Ok(decode(bytes)),
+        Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn encode(message: Message) -> [u8; MESSAGE_LEN] {
+    let (kind, value) = match message {
+        Message::Stop(grace) => (0, grace),
+        Message::Ended(code) => (1, u64::from(code.cast_unsigned())),
+        Message::Going(PowerAction::PowerOff) => (2, 0),
+        Message::Going(PowerAction::Halt) => (2, 1),
+        Message::Going(PowerAction::Reboot) => (2, 2),
+        Message::Told => (3, 0),
+    };
+    let mut bytes = [kind; MESSAGE_LEN];
+    bytes[1..].copy_from_slice(&value.to_ne_bytes());
+    bytes
+}
+
+fn decode([kind, value @ ..]: [u8; MESSAGE_LEN]) -> Option<Message> {
+    let value = u64::from_ne_bytes(value);
+    Some(match (kind, value) {
+        (0, grace) => Message::Stop(grace),
+        (1, code) => Message::Ended((code as u32).cast_signed()),
+        (2, 0) => Message::Going(PowerAction::PowerOff),
+        (2, 1) => Message::Going(PowerAction::Halt),
+        (2, 2) => Message::Going(PowerAction::Reboot),
+        (3, _) => Message::Told,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_heard() {
+        let (one, other) = pair().expect("a pair of sockets");
+        let messages = [
+            Message::Stop(u64::MAX),
+            Message::Ended(-1),
+            Message::Going(PowerAction::PowerOff),
+            Message::Going(PowerAction::Halt),
+            Message::Going(PowerAction::Reboot),
+            Message::Told,
+        ];
+        for message in messages {
+            tell(&one, message).expect("the other end is there");
+            assert_eq!(hear(&other).expect("so is this one"), Some(message));
+        }
+        assert_eq!(hear(&other).expect("nothing is no error"), None);
+        drop(one);
+        assert!(hear(&other).is_err());
+    }
+}

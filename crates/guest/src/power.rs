@@ -1,0 +1,45 @@
+//! The end of the guest.
+
+use std::time::{Duration, Instant};
+
+use ignite_wire::agent::PowerAction;
+use rustix::mount::{MountFlags, mount_remount};
+use rustix::process::{WaitOptions, wait};
+use rustix::system::{RebootCommand, reboot};
+
+use crate::sys;
+
+/// How long killed processes may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Kills all that runs, brings the root file system into order and ends the machine. The working
+/// directory must be on the root file system.
+pub fn down(action: PowerAction) -> ! {
+    sys::kill(sys::EVERYONE, libc::SIGKILL);
+    reap_everyone();
+    rustix::fs::sync();
+    // "." rather than "/": the agent's own root is the initramfs.
+    let _ = mount_remount(".", MountFlags::RDONLY, c"");
+    let command = match action {
+        PowerAction::PowerOff => RebootCommand::PowerOff,
+        PowerAction::Halt => RebootCommand::Halt,
+        PowerAction::Reboot => RebootCommand::Restart,
+    };
+    let _ = reboot(command);
+    // Only a halted or refusing machine comes here; PID 1 must not return.
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Waits until this process has no children, which for PID 1 means nothing runs any more.
+fn reap_everyone() {
+    let deadline = Instant::now() + GONE_WITHIN;
+    while Instant::now() < deadline {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) => std::thread::sleep(Duration::from_millis(2)),
+            Err(_) => return,
+        }
+    }
+}

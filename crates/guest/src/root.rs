@@ -1,0 +1,163 @@
+//! The VM's root file system, seen from a process that is not (or not yet) in it.
+//!
+//! Whatever links an image holds, nothing here leaves the root: paths are resolved by the kernel
+//! with `RESOLVE_IN_ROOT` (openat2(2)), as if the root were `/` already.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use ignite_host::fs::{Kind, RootDir};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::mount::MountFlags;
+use thiserror::Error;
+
+/// Longest file of `/etc` that is read.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What failed in the root file system.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A system call.
+    #[error("cannot {action} {} of the root file system", path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// Path inside the root.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Work below the root.
+    #[error(transparent)]
+    Below(#[from] ignite_host::fs::Error),
+}
+
+/// A file system to mount in the root.
+pub struct Mount<'a> {
+    /// Device, or the type once more where there is none.
+    pub source: &'a str,
+    /// Type of file system.
+    pub filesystem: &'a str,
+    /// Mount point, in the root; made if it is missing.
+    pub target: &'a str,
+    /// Flags of mount(2).
+    pub flags: MountFlags,
+    /// The file system's own options.
+    pub options: &'a CStr,
+}
+
+/// The root file system by its top directory.
+#[derive(Debug)]
+pub struct Root {
+    top: OwnedFd,
+    below: RootDir,
+}
+
+impl Root {
+    /// The root file system mounted at `path`.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let top = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Error::Io {
+            action: "open the top directory",
+            path: path.to_owned(),
+            source: errno.into(),
+        })?;
+        Ok(Self {
+            top,
+            below: RootDir::open(path)?,
+        })
+    }
+
+    /// Opens a directory, for mounts and changes of directory.
+    pub fn directory(&self, path: &str) -> io::Result<OwnedFd> {
+        self.resolve(path, OFlags::PATH | OFlags::DIRECTORY)
+    }
+
+    /// Whether a program at `path` could be executed.
+    pub fn is_executable(&self, path: &str) -> io::Result<bool> {
+        let file = self.resolve(path, OFlags::PATH)?;
+        let stat = rustix::fs::fstat(&file)?;
+        let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        Ok(regular && stat.st_mode & 0o111 != 0)
+    }
+
+    /// The text of a regular file, links followed inside the root; empty if there is none, what is
+    /// no UTF-8 replaced.
+    pub fn read_text(&self, path: &str) -> io::Result<String> {
+        let file = match self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+            file => File::from(file?),
+        };
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Makes `path` a regular file with this text: what is there, a link too, is replaced; the same
+    /// text is left alone, which spares a write at every boot.
+    pub fn write_text(&self, path: &str, mode: u32, text: &str) -> Result<(), Error> {
+        let place = Path::new(path);
+        let is_file = self.below.kind(place)? == Some(Kind::File);
+        if is_file && self.read_text(path).is_ok_and(|present| present == text) {
+            return Ok(());
+        }
+        self.below.remove(place)?;
+        let mut file = self.below.create_file(place, mode)?;
+        io::Write::write_all(&mut file, text.as_bytes()).map_err(|source| Error::Io {
+            action: "write",
+            path: place.to_owned(),
+            source,
+        })
+    }
+
+    /// Makes a directory and those above it.
+    pub fn create_directory(&self, path: &str, mode: u32) -> Result<(), Error> {
+        Ok(self.below.create_dir_all(Path::new(path), mode)?)
+    }
+
+    /// Makes a symbolic link, unless something is there.
+    pub fn link(&self, target: &str, path: &str) -> Result<(), Error> {
+        if self.below.kind(Path::new(path))?.is_none() {
+            self.below.symlink(target.as_ref(), Path::new(path))?;
+        }
+        Ok(())
+    }
+
+    /// Mounts a file system in the root. Needs `/proc` in this process's own root.
+    pub fn mount(&self, mount: &Mount<'_>) -> Result<(), Error> {
+        let failed = |action| {
+            let path = PathBuf::from(mount.target);
+            move |source| Error::Io {
+                action,
+                path,
+                source,
+            }
+        };
+        self.create_directory(mount.target, 0o755)?;
+        let target = self
+            .directory(mount.target)
+            .map_err(failed("open the directory"))?;
+        let target = format!("/proc/self/fd/{}", target.as_raw_fd());
+        let flags = mount.flags;
+        rustix::mount::mount(mount.source, target, mount.filesystem, flags, mount.options)
+            .map_err(|errno| failed("mount on")(errno.into()))
+    }
+
+    fn resolve(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let path = if path.is_empty() { "." } else { path };
+        Ok(rustix::fs::openat2(
+            &self.top,
+            path,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        )?)
+    }
+}

@@ -1,0 +1,60 @@
+//! System calls for which no safe wrapper exists: all `unsafe` of this program is here.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Target of [`kill`]: all processes but this one and PID 1.
+pub const EVERYONE: i32 = -1;
+
+/// `_IOW('f', 16, __u64)` (linux/fs/ext4/ext4.h): grow a mounted ext4.
+const EXT4_IOC_RESIZE_FS: libc::c_ulong = 0x4008_6610;
+
+/// Sends a signal to a process, to a group (negative), or to [`EVERYONE`]. Nobody there, or a
+/// number that is no signal, is not an error: both are the same as a signal that came too late.
+pub fn kill(target: i32, signal: i32) {
+    // SAFETY: kill takes two integers and touches no memory of ours.
+    unsafe { libc::kill(target, signal) };
+}
+
+/// Grows the ext4 file system that `directory` is on to `blocks` of its blocks.
+pub fn resize_ext4(directory: impl AsFd, blocks: u64) -> io::Result<()> {
+    let fd = directory.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open while borrowed, and the kernel reads one u64 from the pointer,
+    // which points to one that lives until after the call.
+    check(unsafe { libc::ioctl(fd, EXT4_IOC_RESIZE_FS, &raw const blocks) })
+}
+
+/// Runs `prepare` in the child between fork and exec, with all signals unblocked. `prepare` may
+/// make system calls only: no allocation, no locks.
+pub fn before_exec(
+    command: &mut Command,
+    prepare: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+) {
+    let run = move || {
+        unblock_signals()?;
+        prepare()
+    };
+    // SAFETY: this program has one thread, so the child's memory is in a consistent state after the
+    // fork; and `prepare` makes system calls only.
+    unsafe { command.pre_exec(run) };
+}
+
+/// Signals blocked for a [`ignite_host::signal::Signals`] would stay so over an exec.
+fn unblock_signals() -> io::Result<()> {
+    let mut none = std::mem::MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the set before it is used; no old mask is asked for.
+    check(unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut())
+    })
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
