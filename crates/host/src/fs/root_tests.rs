@@ -52,7 +52,7 @@ fn makes_what_an_archive_holds() {
     root.create_dir_all(p("/usr/lib/x"), 0o750).expect("mkdir");
     root.create_dir_all(p("./usr/lib"), 0o700)
         .expect("there is fine");
-    write(&root, "usr/lib/x/file", "text");
+    write(root, "usr/lib/x/file", "text");
     root.symlink(OsStr::new("x/file"), p("usr/lib/link"))
         .expect("symlink");
     root.hardlink(p("usr/lib/x/file"), p("usr/second"))
@@ -104,7 +104,7 @@ fn makes_what_an_archive_holds() {
 fn sets_properties_of_the_entry_itself() {
     let fixture = fixture();
     let Fixture { root, inside, .. } = &fixture;
-    write(&root, "file", "");
+    write(root, "file", "");
     root.symlink(OsStr::new("file"), p("link"))
         .expect("symlink");
     let time = Time {
@@ -149,7 +149,7 @@ fn the_root_itself_has_properties_too() {
     for (path, bits) in [(".", 0o711), ("/", 0o700), ("./", 0o755)] {
         root.create_dir_all(p(path), 0o755).expect("there");
         root.set_mode(p(path), bits).expect("mode");
-        assert_eq!(mode(&inside), bits);
+        assert_eq!(mode(inside), bits);
     }
 }
 
@@ -165,7 +165,7 @@ fn links_on_the_way_stay_inside() {
     root.create_dir_all(p("usr/bin"), 0o755).expect("mkdir");
     root.symlink(OsStr::new("usr/bin"), p("bin"))
         .expect("symlink");
-    write(&root, "bin/sh", "shell");
+    write(root, "bin/sh", "shell");
     assert!(inside.join("usr/bin/sh").exists());
     root.create_dir_all(p("bin"), 0o755)
         .expect("a link to a directory is one");
@@ -180,13 +180,13 @@ fn links_on_the_way_stay_inside() {
             .expect_err("absent")
             .is_not_found()
     );
-    write(&root, "up/here", "");
+    write(root, "up/here", "");
     assert!(inside.join("here").exists());
     let below = outside.strip_prefix("/").expect("absolute").join("x");
     root.create_dir_all(&below, 0o755).expect("mkdir");
-    write(&root, "absolute/x/file", "");
+    write(root, "absolute/x/file", "");
     assert!(inside.join(&below).join("file").exists());
-    assert_eq!(std::fs::read_dir(&outside).expect("list").count(), 1);
+    assert_eq!(std::fs::read_dir(outside).expect("list").count(), 1);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn climbing_paths_stay_inside() {
         outside,
         ..
     } = &fixture;
-    write(&root, "../../escaped", "");
+    write(root, "../../escaped", "");
     assert!(inside.join("escaped").exists());
     root.create_dir_all(p("../../b"), 0o755).expect("mkdir");
     let missing = root.create_dir_all(p("a/../../b"), 0o755);
@@ -251,7 +251,7 @@ fn removes_trees_without_following() {
         ..
     } = &fixture;
     root.create_dir_all(p("tree/a/b"), 0o755).expect("mkdir");
-    write(&root, "tree/a/b/file", "");
+    write(root, "tree/a/b/file", "");
     root.symlink(outside.as_os_str(), p("tree/a/link"))
         .expect("symlink");
     root.remove(p("tree")).expect("remove");
@@ -267,11 +267,11 @@ fn what_replaces_a_directory_is_seen() {
     let Fixture { root, inside, .. } = &fixture;
     root.create_dir_all(p("d/sub"), 0o755).expect("mkdir");
     root.create_dir_all(p("other"), 0o755).expect("mkdir");
-    write(&root, "d/sub/one", "");
+    write(root, "d/sub/one", "");
     root.remove(p("d/sub")).expect("remove");
     root.symlink(OsStr::new("../other"), p("d/sub"))
         .expect("symlink");
-    write(&root, "d/sub/two", "");
+    write(root, "d/sub/two", "");
     assert!(inside.join("other/two").exists());
     root.remove(p("d")).expect("remove");
     assert!(
@@ -285,7 +285,7 @@ fn what_replaces_a_directory_is_seen() {
 fn a_file_in_the_way_is_told() {
     let fixture = fixture();
     let Fixture { root, .. } = &fixture;
-    write(&root, "file", "");
+    write(root, "file", "");
     assert!(root.create_dir_all(p("file"), 0o755).is_err());
     assert!(root.create_dir_all(p("file/below"), 0o755).is_err());
     assert_eq!(root.kind(p("file/below")).expect("kind"), None);

@@ -97,7 +97,7 @@ impl<'a> Prepared<'a> {
             moves: &self.moves,
             scratch: &mut scratch,
             kept: &self.kept,
-            netns: self.spec.netns.as_ref().map(|netns| raw(netns)),
+            netns: self.spec.netns.as_ref().map(raw),
             session: self.spec.session,
             process_group: self.spec.process_group,
             user: self.spec.user,

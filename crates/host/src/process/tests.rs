@@ -235,34 +235,41 @@ fn many_threads_start_children_at_once() {
 #[test]
 #[ignore = "measures, proves nothing"]
 fn cost_of_a_start() {
-    const TURNS: u32 = 500;
-    let ballast = vec![1u8; 200 << 20];
-    let time = |work: &dyn Fn()| {
-        let start = Instant::now();
-        (0..TURNS).for_each(|_| work());
-        start.elapsed() / TURNS
-    };
-    let ours = time(&|| {
-        spawn(Spec::new("/bin/true"))
-            .expect("spawn")
-            .wait()
-            .expect("wait");
-    });
-    let user = time(&|| {
-        spawn(Spec::new("/bin/true").user(0, 0))
-            .expect("spawn")
-            .wait()
-            .expect("wait");
-    });
-    let run = time(&|| {
-        super::run(Spec::new("/bin/true"), b"", Limits::default()).expect("run");
-    });
-    let standard = time(&|| {
-        std::process::Command::new("/bin/true")
-            .status()
-            .expect("status");
-    });
-    eprintln!("spawn {ours:?}, with a user {user:?}, run {run:?}, posix_spawn {standard:?}");
+    type Case<'a> = (&'a str, &'a dyn Fn());
+    let ballast = vec![1u8; 100 << 20];
+    let cases: [Case<'_>; 4] = [
+        ("posix_spawn", &|| {
+            std::process::Command::new("/bin/true")
+                .status()
+                .expect("status");
+        }),
+        ("spawn", &|| {
+            spawn(Spec::new("/bin/true"))
+                .expect("spawn")
+                .wait()
+                .expect("wait");
+        }),
+        ("spawn with a user", &|| {
+            let spec = Spec::new("/bin/true").user(0, 0);
+            spawn(spec).expect("spawn").wait().expect("wait");
+        }),
+        ("run", &|| {
+            run(Spec::new("/bin/true"), b"", Limits::default()).expect("run");
+        }),
+    ];
+    let mut times = [const { Vec::new() }; 4];
+    for _ in 0..300 {
+        // In turns, so that all see the same weather.
+        for ((_, work), times) in cases.iter().zip(&mut times) {
+            let start = Instant::now();
+            work();
+            times.push(start.elapsed());
+        }
+    }
+    for ((name, _), times) in cases.iter().zip(&mut times) {
+        times.sort();
+        eprintln!("cost: {name} {:?}", times[times.len() / 2]);
+    }
     assert_eq!(ballast[100], 1);
 }
 
