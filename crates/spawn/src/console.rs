@@ -1,0 +1,232 @@
+//! The guest's serial console: kept in a bounded file, its last lines and the kernel's last words
+//! kept in memory.
+//!
+//! Whatever a guest prints, the file stays below its limit (its newer half survives a cut), a line in
+//! memory is cut, and no more than [`TAIL_LINES`] are kept.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Lines kept for error messages.
+pub const TAIL_LINES: usize = 64;
+
+/// Bytes kept of one line.
+const LINE_LENGTH: usize = 400;
+
+/// What a kernel says last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastWords {
+    /// `Kernel panic - not syncing`.
+    Panic,
+    /// `reboot: System halted`.
+    Halted,
+    /// `reboot: Power down`.
+    PowerOff,
+    /// `reboot: Restarting system`.
+    Restart,
+}
+
+/// The last lines of a console.
+#[derive(Debug, Default)]
+pub struct Tail {
+    lines: VecDeque<String>,
+    line: Vec<u8>,
+}
+
+impl Tail {
+    /// Reads `bytes` on; the last of the kernel's last words in the lines they end.
+    pub fn push(&mut self, bytes: &[u8]) -> Option<LastWords> {
+        let mut words = None;
+        for &byte in bytes {
+            if byte == b'\n' {
+                words = self.end_line().or(words);
+            } else if self.line.len() < LINE_LENGTH {
+                self.line.push(byte);
+            }
+        }
+        words
+    }
+
+    /// The last lines, oldest first, a begun one included; without control characters.
+    pub fn lines(&self) -> Vec<String> {
+        let begun = Some(printable(&self.line)).filter(|line| !line.is_empty());
+        self.lines.iter().cloned().chain(begun).collect()
+    }
+
+    fn end_line(&mut self) -> Option<LastWords> {
+        let line = printable(&self.line);
+        self.line.clear();
+        if line.is_empty() {
+            return None;
+        }
+        let words = last_words(&line);
+        if self.lines.len() == TAIL_LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+        words
+    }
+}
+
+fn last_words(line: &str) -> Option<LastWords> {
+    const WORDS: [(&str, LastWords); 4] = [
+        ("Kernel panic - not syncing", LastWords::Panic),
+        ("reboot: System halted", LastWords::Halted),
+        ("reboot: Power down", LastWords::PowerOff),
+        ("reboot: Restarting system", LastWords::Restart),
+    ];
+    WORDS
+        .iter()
+        .find(|(text, _)| line.contains(text))
+        .map(|&(_, words)| words)
+}
+
+fn printable(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let text: String = text
+        .chars()
+        .filter(|c| !c.is_control() || *c == '\t')
+        .collect();
+    text.trim_end().to_owned()
+}
+
+/// A log file that never grows past its limit.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    limit: u64,
+}
+
+impl Log {
+    /// Opens the file to append to it, made if absent. A `limit` of 0 means none.
+    pub fn open(path: &Path, limit: u64) -> io::Result<Self> {
+        let file = append(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            length,
+            limit,
+        })
+    }
+
+    /// Appends `bytes`; where that goes past the limit, only the newer half is kept.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.length += bytes.len() as u64;
+        if self.limit > 0 && self.length > self.limit {
+            self.cut()?;
+        }
+        Ok(())
+    }
+
+    /// Puts a new file with the newer half, from the start of a line, in the place of the old one.
+    fn cut(&mut self) -> io::Result<()> {
+        let new_path = self.path.with_extension("log.new");
+        // A left-over of a supervisor that was killed while it cut.
+        let _ = std::fs::remove_file(&new_path);
+        let mut old = File::open(&self.path)?;
+        old.seek(SeekFrom::Start(self.length - self.limit / 2))?;
+        skip_line(&mut old, self.limit / 4)?;
+        let mut new = append(&new_path)?;
+        self.length = io::copy(&mut old, &mut new)?;
+        std::fs::rename(&new_path, &self.path)?;
+        self.file = new;
+        Ok(())
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Moves past the next end of line, if there is one within `most` bytes.
+fn skip_line(file: &mut File, most: u64) -> io::Result<()> {
+    let start = file.stream_position()?;
+    let mut buffer = [0; 1024];
+    let length = file.take(most).read(&mut buffer)?;
+    let skip = buffer[..length]
+        .iter()
+        .position(|&byte| byte == b'\n')
+        .map_or(0, |end| end as u64 + 1);
+    file.seek(SeekFrom::Start(start + skip)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn last_words_are_found_behind_time_stamps_and_control_characters() {
+        let mut tail = Tail::default();
+        assert_eq!(tail.push(b"\x1b[0mhello\r\n[    1.204] reboot: Sys"), None);
+        assert_eq!(tail.push(b"tem halted\r\n"), Some(LastWords::Halted));
+        assert_eq!(
+            tail.lines(),
+            ["[0mhello", "[    1.204] reboot: System halted"]
+        );
+    }
+
+    #[test]
+    fn the_last_of_the_last_words_counts() {
+        let text = b"Kernel panic - not syncing: x\nreboot: Restarting system\nmore\n";
+        assert_eq!(Tail::default().push(text), Some(LastWords::Restart));
+    }
+
+    #[test]
+    fn the_log_keeps_its_newer_half() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("console.log");
+        let mut log = Log::open(&path, 100).expect("open");
+        for number in 0..50 {
+            log.write(format!("line {number:02}\n").as_bytes())
+                .expect("write");
+        }
+        let text = std::fs::read_to_string(&path).expect("read");
+        assert!(text.len() <= 100, "{} bytes", text.len());
+        assert!(
+            text.starts_with("line ") && text.ends_with("line 48\nline 49\n"),
+            "{text}"
+        );
+        assert_eq!(
+            std::fs::read_dir(directory.path()).expect("list").count(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_second_run_appends() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("console.log");
+        for text in ["one\n", "two\n"] {
+            Log::open(&path, 0)
+                .and_then(|mut log| log.write(text.as_bytes()))
+                .expect("write");
+        }
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "one\ntwo\n");
+    }
+
+    proptest! {
+        #[test]
+        fn the_tail_is_bounded(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3000), 0..20)) {
+            let mut tail = Tail::default();
+            for piece in &pieces {
+                tail.push(piece);
+            }
+            let lines = tail.lines();
+            prop_assert!(lines.len() <= TAIL_LINES + 1);
+            // A byte that is no text becomes a replacement character of three.
+            prop_assert!(lines.iter().all(|line| line.len() <= 3 * LINE_LENGTH));
+        }
+    }
+}

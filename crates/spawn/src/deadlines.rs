@@ -1,0 +1,129 @@
+//! What happens if nothing happens.
+
+use std::time::{Duration, Instant};
+
+use crate::end::Verdict;
+
+/// Time a VMM has to end after it was asked to, before it is killed.
+const QUIT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Time a VMM has to end after it said its machine stops.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A time that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// End the VMM for this reason.
+    End(Verdict),
+    /// Kill the VMM.
+    Kill,
+}
+
+/// All deadlines of a VM.
+#[derive(Debug, Default)]
+pub struct Deadlines {
+    boot: Option<Instant>,
+    grace: Option<Instant>,
+    silence: Option<(Instant, Verdict)>,
+    kill: Option<Instant>,
+}
+
+impl Deadlines {
+    /// The agent must be ready by then.
+    pub fn boot(&mut self, at: Instant) {
+        self.boot = Some(at);
+    }
+
+    /// The agent is ready.
+    pub fn booted(&mut self) {
+        self.boot = None;
+    }
+
+    /// The guest must have shut down by then; an earlier time of an earlier request stands.
+    pub fn grace(&mut self, at: Instant) {
+        self.grace = Some(self.grace.map_or(at, |set| set.min(at)));
+    }
+
+    /// Unless the agent is heard of by then, the guest is taken for gone.
+    pub fn silence(&mut self, at: Instant, verdict: Verdict) {
+        self.silence = Some((at, verdict));
+    }
+
+    /// The agent was heard of.
+    pub fn heard(&mut self) {
+        self.silence = None;
+    }
+
+    /// The VMM was asked to quit: nothing else matters now.
+    pub fn quitting(&mut self, now: Instant) {
+        *self = Self {
+            kill: Some(now + QUIT_PATIENCE),
+            ..Self::default()
+        };
+    }
+
+    /// The VMM said that the machine stops: only that it ends is waited for.
+    pub fn stopped(&mut self, now: Instant) {
+        let kill = self.kill.unwrap_or(now + SHUTDOWN_PATIENCE);
+        *self = Self {
+            kill: Some(kill),
+            ..Self::default()
+        };
+    }
+
+    /// The next one.
+    pub fn next(&self) -> Option<Instant> {
+        let silence = self.silence.map(|(at, _)| at);
+        [self.boot, self.grace, silence, self.kill]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// One that is over, which is then forgotten.
+    pub fn due(&mut self, now: Instant) -> Option<Due> {
+        if self.kill.take_if(|at| *at <= now).is_some() {
+            return Some(Due::Kill);
+        }
+        if let Some((_, verdict)) = self.silence.take_if(|(at, _)| *at <= now) {
+            return Some(Due::End(verdict));
+        }
+        if self.grace.take_if(|at| *at <= now).is_some() {
+            return Some(Due::End(Verdict::GraceOver));
+        }
+        let boot = self.boot.take_if(|at| *at <= now);
+        boot.map(|_| Due::End(Verdict::BootTimeout))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_comes_due_once_in_its_time() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut deadlines = Deadlines::default();
+        assert_eq!(deadlines.next(), None);
+        deadlines.boot(after(5));
+        deadlines.grace(after(3));
+        deadlines.grace(after(4));
+        assert_eq!(deadlines.next(), Some(after(3)));
+        assert_eq!(deadlines.due(after(2)), None);
+        assert_eq!(deadlines.due(after(3)), Some(Due::End(Verdict::GraceOver)));
+        assert_eq!(deadlines.due(after(3)), None);
+        deadlines.quitting(after(3));
+        assert_eq!(deadlines.due(after(100)), Some(Due::Kill));
+        assert_eq!(deadlines.next(), None);
+    }
+
+    #[test]
+    fn a_guest_that_is_heard_of_is_not_gone() {
+        let now = Instant::now();
+        let mut deadlines = Deadlines::default();
+        deadlines.silence(now, Verdict::HaltAnnounced);
+        deadlines.heard();
+        assert_eq!(deadlines.due(now), None);
+    }
+}

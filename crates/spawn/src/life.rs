@@ -1,0 +1,211 @@
+//! The supervisor's whole life: make, start, attend, take away, write down, release.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use ignite_host::fs::read_bounded;
+use ignite_host::signal::Signals;
+use ignite_wire::supervisor::{End, Event, Plan};
+
+use crate::console::Log;
+use crate::control::Control;
+use crate::end::{Outcome, outcome};
+use crate::log;
+use crate::network::Network;
+use crate::notify::Notify;
+use crate::options::{Options, inherited};
+use crate::record::Status;
+use crate::release;
+use crate::start::{Error, Started, Steps, start};
+use crate::stream::FrameStream;
+use crate::supervisor::{Parts, Remains, Supervisor};
+
+/// Bytes of a plan; a larger file is something else.
+const MAX_PLAN: u64 = 4 << 20;
+
+/// Bytes that may wait for the agent.
+const AGENT_QUEUE: usize = 8 << 20;
+
+/// SIGTERM stops the VM; SIGINT and SIGHUP are a terminal's, and none of ours.
+const SIGNALS: [i32; 3] = [15, 2, 1];
+
+/// Runs the VM of the plan to its end. An error is of the supervisor's own making, or of the
+/// release's; how the VM ended is in its status.
+pub fn live(options: &Options) -> Result<(), String> {
+    let take = |number: Option<i32>| {
+        number
+            .map(inherited)
+            .transpose()
+            .map_err(|error| format!("cannot use an inherited descriptor: {error}"))
+    };
+    let mut notify = Notify::new(take(options.notify)?);
+    let live = take(options.live)?;
+    let host_netns = take(options.host_netns)?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let plan = read_plan(&options.plan).inspect_err(|message| {
+        notify.send(&Event::Failed {
+            message: message.clone(),
+            hint: None,
+            console: Vec::new(),
+        });
+    })?;
+    let mut status = Status::starting(&plan.vm_dir);
+    let end = run(&plan, live, &mut notify, &mut status);
+    if let Err(error) = status.stopped(&end.outcome) {
+        log::line(&log::chain(&error));
+    }
+    // Clients that wait for the end find it written down.
+    drop(end.control);
+    let failed = (!notify.is_over()).then(|| failed(end.outcome, end.console));
+    if failed.is_some_and(|event| notify.send(&event)) {
+        // An engine that hears of a start that failed undoes it, under the lock it holds.
+        return Ok(());
+    }
+    release::run(&plan.release, host_netns)
+}
+
+fn read_plan(path: &Path) -> Result<Plan, String> {
+    let bytes = read_bounded(path, MAX_PLAN).map_err(|error| log::chain(&error))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| format!("cannot read the plan {}: {error}", path.display()))
+}
+
+/// How a VM ended, and who waits to hear of it.
+struct Ended {
+    outcome: Outcome,
+    console: Vec<String>,
+    control: Option<Control>,
+}
+
+impl Ended {
+    fn not_started(error: &Error) -> Self {
+        Self {
+            outcome: Outcome {
+                end: End::VmmFailed,
+                exit_code: None,
+                message: Some(log::chain(error)),
+                hint: error.hint(),
+            },
+            console: Vec::new(),
+            control: None,
+        }
+    }
+}
+
+fn run(plan: &Plan, live: Option<OwnedFd>, notify: &mut Notify, status: &mut Status) -> Ended {
+    let mut steps = Steps::new();
+    let made = prepare(plan).and_then(|prepared| {
+        let network = Network::build(&plan.attachments)?;
+        steps.done("network");
+        Ok((prepared, network))
+    });
+    let (prepared, (mut network, nics)) = match made {
+        Ok(made) => made,
+        Err(error) => return Ended::not_started(&error),
+    };
+    let ended = match start(plan, nics, live, &mut steps) {
+        Ok(started) => attend(plan, started, prepared, &network, notify, status, steps),
+        Err(error) => Ended::not_started(&error),
+    };
+    for error in network.remove() {
+        log::line(&log::chain(&error));
+    }
+    ended
+}
+
+/// What is there before the first change to the sandbox.
+struct Prepared {
+    signals: Signals,
+    control: Control,
+    console: Log,
+}
+
+fn prepare(plan: &Plan) -> Result<Prepared, Error> {
+    let system = |action| move |source| Error::System { action, source };
+    Ok(Prepared {
+        signals: Signals::block(&SIGNALS).map_err(|error| Error::System {
+            action: "listen to signals",
+            source: error.source,
+        })?,
+        control: Control::open(&plan.run_dir).map_err(system("make the control socket"))?,
+        console: Log::open(&plan.vm_dir.join("console.log"), plan.console_limit)
+            .map_err(system("open the console's log"))?,
+    })
+}
+
+/// Tells that the VMM runs, and stays with it until it ended.
+fn attend(
+    plan: &Plan,
+    started: Started,
+    prepared: Prepared,
+    network: &Network,
+    notify: &mut Notify,
+    status: &mut Status,
+    steps: Steps,
+) -> Ended {
+    let Started {
+        driver,
+        output,
+        link,
+    } = started;
+    let pid = driver.process().pid();
+    if let Err(error) = status.vmm(plan.machine.vmm, pid) {
+        log::line(&log::chain(&error));
+    }
+    notify.send(&Event::Started {
+        vmm_pid: pid.try_into().unwrap_or(i32::MAX),
+        steps: steps.list,
+    });
+    let Prepared {
+        signals,
+        control,
+        console,
+    } = prepared;
+    let supervisor = Supervisor::new(Parts {
+        plan,
+        driver,
+        link: FrameStream::new(link, AGENT_QUEUE),
+        vmm_output: output,
+        network,
+        console: Some(console),
+        control,
+        notify,
+        status,
+        signals: &signals,
+    });
+    match supervisor.run() {
+        Ok(Remains {
+            evidence,
+            console,
+            control,
+        }) => Ended {
+            outcome: outcome(&evidence, &plan.name),
+            console,
+            control: Some(control),
+        },
+        // The VMM ends with us.
+        Err(error) => Ended::not_started(&Error::System {
+            action: "wait for the virtual machine monitor",
+            source: io::Error::other(error),
+        }),
+    }
+}
+
+/// The last event of a start that did not succeed.
+fn failed(outcome: Outcome, console: Vec<String>) -> Event {
+    let how = match outcome.end {
+        End::PoweredOff => "powered off",
+        End::Halted => "halted",
+        End::Rebooted => "asked for a reboot",
+        End::Killed => "was killed",
+        _ => "ended",
+    };
+    Event::Failed {
+        message: outcome
+            .message
+            .unwrap_or_else(|| format!("the guest {how} before it was ready")),
+        hint: outcome.hint,
+        console,
+    }
+}

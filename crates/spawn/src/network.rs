@@ -1,0 +1,237 @@
+//! The guest's network, seen from its sandbox: a tap for every interface, joined to it both ways.
+//!
+//! ```text
+//!  eth0 --- everything ---------------------> tap0 --> guest
+//!  eth0 <-- what is the guest's own --------- tap0 <-- guest
+//!                                DHCP server <-'
+//! ```
+//!
+//! The supervisor was started inside the sandbox: all of this happens in its own namespace, and the
+//! taps go with the last descriptor.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ignite_host::link::Netlink;
+use ignite_host::packet::PacketSocket;
+use ignite_host::tap::Tap;
+use ignite_host::tc::{Filter, Match, allow};
+use ignite_vmm::Nic;
+use ignite_wire::dhcp::Responder;
+use ignite_wire::supervisor::Attachment;
+
+/// Longest frame of a DHCP client; longer ones are cut and then refused.
+const FRAME_SIZE: usize = 2048;
+
+/// DHCP requests answered at one look, so that a flood of them keeps nobody waiting.
+const MAX_REQUESTS: usize = 16;
+
+/// Why the network cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The network plugin made no such interface.
+    #[error("the sandbox has no interface {name}")]
+    NoInterface {
+        /// Its name.
+        name: String,
+    },
+    /// The plan has no MAC there.
+    #[error("{mac:?} is no MAC address")]
+    BadMac {
+        /// What it has.
+        mac: String,
+    },
+    /// The kernel refused something about a link.
+    #[error("cannot join the guest to {interface}")]
+    Link {
+        /// The interface in the sandbox.
+        interface: String,
+        /// The refusal.
+        source: ignite_host::link::Error,
+    },
+    /// The kernel refused something else.
+    #[error("cannot join the guest to {interface}")]
+    System {
+        /// The interface in the sandbox.
+        interface: String,
+        /// The refusal.
+        source: ignite_host::error::SystemError,
+    },
+}
+
+impl Error {
+    /// What the person can do about it, if there is something useful to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Link { source, .. } => source.hint(),
+            Self::System { source, .. } => source.hint(),
+            Self::NoInterface { .. } | Self::BadMac { .. } => None,
+        }
+    }
+}
+
+/// What was made, to answer on and to take away.
+#[derive(Debug)]
+pub struct Network {
+    netlink: Option<Netlink>,
+    joined: Vec<u32>,
+    servers: Vec<Server>,
+}
+
+/// The DHCP server on one tap.
+#[derive(Debug)]
+struct Server {
+    socket: PacketSocket,
+    responder: Responder,
+}
+
+impl Network {
+    /// Makes a tap for every attachment and joins it. What was made so far is undone on failure:
+    /// taps with their descriptors, queues by [`Network::remove`].
+    pub fn build(attachments: &[Attachment]) -> Result<(Self, Vec<Nic>), Error> {
+        let mut network = Self {
+            netlink: None,
+            joined: Vec::new(),
+            servers: Vec::new(),
+        };
+        let nics = attachments
+            .iter()
+            .map(|attachment| network.attach(attachment));
+        match nics.collect::<Result<Vec<_>, _>>() {
+            Ok(nics) => Ok((network, nics)),
+            Err(error) => {
+                network.remove();
+                Err(error)
+            }
+        }
+    }
+
+    fn attach(&mut self, attachment: &Attachment) -> Result<Nic, Error> {
+        let interface = || attachment.interface.clone();
+        let link_error = |source| Error::Link {
+            interface: interface(),
+            source,
+        };
+        let system_error = |source| Error::System {
+            interface: interface(),
+            source,
+        };
+        let mac = parse_mac(&attachment.mac)?;
+        if self.netlink.is_none() {
+            self.netlink = Some(Netlink::open().map_err(link_error)?);
+        }
+        let netlink = self.netlink.as_ref().expect("it was just opened");
+        let link = netlink
+            .link(&attachment.interface)
+            .map_err(link_error)?
+            .ok_or_else(|| Error::NoInterface { name: interface() })?;
+        let tap = Tap::create(&attachment.tap).map_err(system_error)?;
+        netlink
+            .set_mtu(tap.index(), attachment.mtu)
+            .map_err(link_error)?;
+        self.joined.push(link.index);
+        join(
+            netlink,
+            link.index,
+            tap.index(),
+            &allow::guest_filters(mac, &attachment.addresses),
+        )
+        .map_err(link_error)?;
+        if let Some(lease) = &attachment.dhcp {
+            self.servers.push(Server {
+                socket: PacketSocket::open(tap.index()).map_err(system_error)?,
+                responder: Responder::new(mac, lease.clone()),
+            });
+        }
+        netlink.set_up(tap.index()).map_err(link_error)?;
+        Ok(Nic {
+            tap: tap.into_fd(),
+            mac: attachment.mac.clone(),
+            mtu: attachment.mtu,
+        })
+    }
+
+    /// The sockets DHCP requests arrive on, to be polled.
+    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.servers.iter().map(|server| server.socket.as_fd())
+    }
+
+    /// Answers what arrived on one of [`Network::sockets`].
+    pub fn answer(&self, number: usize) -> Result<(), ignite_host::error::SystemError> {
+        let server = &self.servers[number];
+        let mut buffer = [0; FRAME_SIZE];
+        for _ in 0..MAX_REQUESTS {
+            let Some(length) = server.socket.recv(&mut buffer)? else {
+                break;
+            };
+            if let Some(reply) = server.responder.answer(&buffer[..length]) {
+                server.socket.send(&reply)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the joints away from the sandbox's interfaces, going on after failures, which are
+    /// returned. The taps end with the VMM.
+    pub fn remove(&mut self) -> Vec<ignite_host::link::Error> {
+        self.servers.clear();
+        let Some(netlink) = self.netlink.take() else {
+            return Vec::new();
+        };
+        std::mem::take(&mut self.joined)
+            .into_iter()
+            .filter_map(|index| netlink.delete_ingress(index).err())
+            .collect()
+    }
+}
+
+fn join(
+    netlink: &Netlink,
+    interface: u32,
+    tap: u32,
+    from_guest: &[Filter],
+) -> Result<(), ignite_host::link::Error> {
+    netlink.ingress(interface)?;
+    netlink.redirect(interface, 1, &Match::all(), tap)?;
+    netlink.ingress(tap)?;
+    from_guest
+        .iter()
+        .try_for_each(|filter| netlink.redirect(tap, filter.priority, &filter.matching, interface))
+}
+
+fn parse_mac(text: &str) -> Result<[u8; 6], Error> {
+    let bytes: Option<Vec<u8>> = text
+        .split(':')
+        .map(|part| {
+            u8::from_str_radix(part, 16)
+                .ok()
+                .filter(|_| part.len() == 2)
+        })
+        .collect();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| Error::BadMac {
+            mac: text.to_owned(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn macs_parse() {
+        assert_eq!(
+            parse_mac("02:00:ff:10:9a:01").expect("good"),
+            [2, 0, 0xff, 0x10, 0x9a, 1]
+        );
+        for bad in [
+            "",
+            "02:00:ff:10:9a",
+            "02:00:ff:10:9a:01:02",
+            "2:0:f:1:9:1",
+            "zz:00:ff:10:9a:01",
+        ] {
+            assert!(parse_mac(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the supervisor writes down: `status.json`.
+
+use std::path::{Path, PathBuf};
+
+use ignite_store::{ProcessRecord, State, StatusRecord, VmmRecord, write_status};
+use ignite_wire::supervisor::Vmm;
+use jiff::Timestamp;
+
+use crate::end::Outcome;
+
+/// The VM's status, written at every change.
+#[derive(Debug)]
+pub struct Status {
+    directory: PathBuf,
+    record: StatusRecord,
+}
+
+impl Status {
+    /// Of a VM that starts now. Nothing is written yet.
+    pub fn starting(directory: &Path) -> Self {
+        let record = StatusRecord {
+            state: State::Starting,
+            started: Some(Timestamp::now()),
+            supervisor: Some(process(std::process::id())),
+            ..StatusRecord::default()
+        };
+        Self {
+            directory: directory.to_owned(),
+            record,
+        }
+    }
+
+    /// The VMM's process is there.
+    pub fn vmm(&mut self, kind: Vmm, pid: u32) -> Result<(), ignite_store::Error> {
+        self.record.vmm = Some(VmmRecord {
+            kind,
+            process: process(pid),
+        });
+        self.write()
+    }
+
+    /// The agent is ready.
+    pub fn running(&mut self) -> Result<(), ignite_store::Error> {
+        self.record.state = State::Running;
+        self.write()
+    }
+
+    /// The VM ended.
+    pub fn stopped(&mut self, outcome: &Outcome) -> Result<(), ignite_store::Error> {
+        self.record = StatusRecord {
+            state: State::Stopped,
+            started: self.record.started,
+            ended: Some(Timestamp::now()),
+            end: Some(outcome.end),
+            exit_code: outcome.exit_code,
+            message: message(outcome),
+            ..StatusRecord::default()
+        };
+        self.write()
+    }
+
+    fn write(&self) -> Result<(), ignite_store::Error> {
+        write_status(&self.directory, &self.record)
+    }
+}
+
+/// The record has one text: what happened and what to do.
+fn message(outcome: &Outcome) -> Option<String> {
+    match (&outcome.message, &outcome.hint) {
+        (Some(message), Some(hint)) => Some(format!("{message}; {hint}")),
+        (Some(text), None) | (None, Some(text)) => Some(text.clone()),
+        (None, None) => None,
+    }
+}
+
+/// What tells this process from a later one with the same number. What cannot be read stays empty:
+/// no process is like that.
+fn process(pid: u32) -> ProcessRecord {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    ProcessRecord {
+        pid: pid.try_into().unwrap_or(i32::MAX),
+        start_time: start_time(&stat).unwrap_or_default(),
+        boot_id: boot_id.trim().to_owned(),
+    }
+}
+
+/// Field 22 of `/proc/<pid>/stat`; the second field is a name in brackets that may hold anything.
+fn start_time(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_times_are_found_behind_strange_names() {
+        let stat = "12 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        assert_eq!(start_time(stat), Some(4711));
+        assert_eq!(start_time("12 (a"), None);
+        assert_ne!(process(std::process::id()).start_time, 0);
+    }
+}

@@ -1,0 +1,178 @@
+//! From the plan to a running VMM, step by step and timed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use ignite_host::cpu;
+use ignite_host::fs::{read_bounded, write_atomic};
+use ignite_vmm::{Driver, Nic, Resources};
+use ignite_wire::supervisor::Plan;
+
+use crate::initramfs;
+use crate::network;
+
+/// Why the VM could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its network.
+    #[error("cannot set up the guest's network")]
+    Network(#[from] network::Error),
+    /// Its initramfs.
+    #[error("cannot put together the initramfs from {path}")]
+    Initramfs {
+        /// The kernel's initramfs.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// Something of the host's.
+    #[error("cannot {action}")]
+    System {
+        /// What was attempted.
+        action: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The VMM.
+    #[error("cannot start the virtual machine monitor")]
+    Vmm(#[from] ignite_vmm::Error),
+}
+
+impl Error {
+    /// What the person can do about it, if there is something useful to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Network(error) => error.hint(),
+            Self::Vmm(error) => error.hint(),
+            Self::Initramfs { .. } => {
+                Some("the kernel's files seem to be damaged: import the kernel again".to_owned())
+            }
+            Self::System { .. } => None,
+        }
+    }
+}
+
+/// Durations of steps, in microseconds.
+#[derive(Debug)]
+pub struct Steps {
+    last: Instant,
+    /// Name and microseconds.
+    pub list: Vec<(String, u64)>,
+}
+
+impl Steps {
+    /// From now on.
+    pub fn new() -> Self {
+        Self {
+            last: Instant::now(),
+            list: Vec::new(),
+        }
+    }
+
+    /// The step `name` is done.
+    pub fn done(&mut self, name: &str) {
+        let now = Instant::now();
+        let micros = now.duration_since(self.last).as_micros();
+        self.list
+            .push((name.to_owned(), micros.try_into().unwrap_or(u64::MAX)));
+        self.last = now;
+    }
+}
+
+/// A VMM that runs.
+#[derive(Debug)]
+pub struct Started {
+    /// The VMM.
+    pub driver: Driver,
+    /// What it prints.
+    pub output: io::PipeReader,
+    /// A second descriptor of the agent's stream.
+    pub link: UnixStream,
+}
+
+/// Starts the VMM with the guest's network and initramfs.
+pub fn start(
+    plan: &Plan,
+    nics: Vec<Nic>,
+    live: Option<OwnedFd>,
+    steps: &mut Steps,
+) -> Result<Started, Error> {
+    let machine = &plan.machine;
+    let system = |action| move |source| Error::System { action, source };
+    let initramfs =
+        initramfs::build(&machine.initramfs, &plan.guest).map_err(|source| Error::Initramfs {
+            path: machine.initramfs.clone(),
+            source,
+        })?;
+    steps.done("initramfs");
+    let tsc_khz = Driver::needs_tsc(machine.vmm)
+        .then(|| tsc_khz(&tsc_cache(&plan.run_dir)))
+        .flatten();
+    steps.done("tsc");
+    let (output, writer) = io::pipe().map_err(system("make a pipe for the VMM's messages"))?;
+    let resources = Resources {
+        nics,
+        initramfs,
+        live,
+        log: Some(writer.into()),
+    };
+    let driver = Driver::start(machine, resources, tsc_khz)?;
+    let link = driver
+        .agent()
+        .try_clone()
+        .map_err(system("keep the agent's stream"))?;
+    steps.done("vmm");
+    Ok(Started {
+        driver,
+        output,
+        link,
+    })
+}
+
+/// The rate stays the same until the host boots again, and so does a file below `/run`: measured
+/// once for all VMs. `run_dir` is the VM's own, two levels below Ignite's.
+fn tsc_cache(run_dir: &Path) -> PathBuf {
+    run_dir
+        .ancestors()
+        .nth(2)
+        .unwrap_or(run_dir)
+        .join("tsc-khz")
+}
+
+fn tsc_khz(cache: &Path) -> Option<u32> {
+    const LONGEST: u64 = 16;
+    let known = read_bounded(cache, LONGEST)
+        .ok()
+        .and_then(|bytes| std::str::from_utf8(&bytes).ok()?.trim().parse().ok())
+        .filter(|khz| (100_000..=20_000_000).contains(khz));
+    known.or_else(|| {
+        let khz = cpu::tsc_khz()?;
+        // Where it cannot be kept it is measured again.
+        let _ = write_atomic(cache, format!("{khz}\n").as_bytes(), 0o644);
+        Some(khz)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_measured_once() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let cache = tsc_cache(&directory.path().join("vm/uid"));
+        assert_eq!(cache, directory.path().join("tsc-khz"));
+        let first = tsc_khz(&cache).expect("this processor counts");
+        assert_eq!(
+            std::fs::read_to_string(&cache).expect("kept"),
+            format!("{first}\n")
+        );
+        std::fs::write(&cache, "2100000\n").expect("write");
+        assert_eq!(tsc_khz(&cache), Some(2_100_000));
+        std::fs::write(&cache, "garbage").expect("write");
+        assert!(tsc_khz(&cache).is_some_and(|khz| khz > 100_000));
+    }
+}

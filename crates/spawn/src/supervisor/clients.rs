@@ -1,0 +1,110 @@
+//! What clients of the control socket want.
+
+use std::time::Duration;
+
+use ignite_wire::agent::{Frame, Message, SupervisorStatus};
+
+use super::Supervisor;
+use crate::end::Verdict;
+use crate::log;
+use crate::relay::{ClientId, Step, refusal};
+use crate::stream::Received;
+
+impl Supervisor<'_> {
+    /// Sends to a client; one that reads too slowly, or is gone, is disconnected.
+    pub(super) fn tell_client(&mut self, client: ClientId, frame: &Frame) {
+        if !self.parts.control.send(client, frame) {
+            self.disconnect(client);
+        }
+    }
+
+    pub(super) fn client(&mut self, id: ClientId) {
+        let Some(stream) = self.parts.control.client(id) else {
+            return;
+        };
+        let mut frames = Vec::new();
+        let received = stream.flush().and_then(|()| stream.receive(&mut frames));
+        for frame in frames {
+            self.from_client(id, frame);
+        }
+        match received {
+            Ok(Received::Open) => {}
+            Ok(Received::Closed) => self.disconnect(id),
+            Err(error) => {
+                log::line(&format!("a client is disconnected: {error}"));
+                self.disconnect(id);
+            }
+        }
+    }
+
+    fn disconnect(&mut self, id: ClientId) {
+        self.parts.control.disconnect(id);
+        for frame in self.relay.client_gone(id) {
+            self.tell_agent(&frame);
+        }
+    }
+
+    fn from_client(&mut self, id: ClientId, frame: Frame) {
+        if frame.channel == 0 {
+            return self.request(id, frame.message);
+        }
+        if matches!(frame.message, Message::Exec(_)) && !self.agent_is_ready() {
+            let answer = refusal(frame.channel, self.why_no_agent());
+            return self.tell_client(id, &answer);
+        }
+        match self.relay.from_client(id, frame) {
+            Step::ToAgent(frame) => {
+                self.tell_agent(&frame);
+            }
+            Step::ToClient(client, frame) => self.tell_client(client, &frame),
+            Step::DropClient(client, reason) => {
+                log::line(&format!("a client is disconnected: {reason}"));
+                self.disconnect(client);
+            }
+            Step::DropLink(_) | Step::Nothing => {}
+        }
+    }
+
+    fn why_no_agent(&self) -> &'static str {
+        if self.evidence.ready {
+            "the guest's agent is gone: programs can be run again after the VM was started anew"
+        } else {
+            "the guest is not ready yet"
+        }
+    }
+
+    /// A request to the supervisor itself.
+    fn request(&mut self, id: ClientId, message: Message) {
+        match message {
+            Message::Stop { grace_ms } => self.stop(Duration::from_millis(grace_ms)),
+            Message::Kill => self.end(Verdict::Kill),
+            Message::Status => {}
+            Message::Ping(number) => {
+                return self.tell_client(id, &Frame::link(Message::Pong(number)));
+            }
+            _ => {
+                let answer = refusal(0, "this is nothing a supervisor can be asked for");
+                return self.tell_client(id, &answer);
+            }
+        }
+        let status = SupervisorStatus {
+            uid: self.parts.plan.uid.clone(),
+            vmm_pid: self
+                .parts
+                .driver
+                .process()
+                .pid()
+                .try_into()
+                .unwrap_or(i32::MAX),
+            ready: self.evidence.ready,
+            stopping: self.stopping || self.evidence.verdict.is_some(),
+            uptime_ms: self
+                .started
+                .elapsed()
+                .as_millis()
+                .try_into()
+                .unwrap_or(u64::MAX),
+        };
+        self.tell_client(id, &Frame::link(Message::StatusReply(status)));
+    }
+}

@@ -1,0 +1,354 @@
+//! One VM, from the start of its VMM to the end: a single thread that waits for descriptors.
+//!
+//! ```text
+//!                .-> ready --.                     the VMM ends
+//!   started -----+           +--> stopping ------------> ended
+//!                '-----------'        '-- grace over: quit, then SIGKILL
+//! ```
+//!
+//! What is seen is collected as [`Evidence`]; what it means is decided in `end`, when the VMM's
+//! process is gone. No descriptor is read so long that others wait, and nothing a guest or a client
+//! sends is kept without a bound.
+
+mod agent;
+mod clients;
+mod sources;
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use ignite_host::signal::{Signals, poll};
+use ignite_vmm::{Driver, Report};
+use ignite_wire::agent::{Frame, Message};
+use ignite_wire::supervisor::Plan;
+
+use crate::console::{LastWords, Log, Tail};
+use crate::control::Control;
+use crate::deadlines::{Deadlines, Due};
+use crate::end::{Evidence, Verdict};
+use crate::log;
+use crate::network::Network;
+use crate::notify::Notify;
+use crate::record::Status;
+use crate::relay::Relay;
+use crate::stream::FrameStream;
+use sources::Source;
+
+/// Grace period of a stop by signal.
+const SIGNAL_GRACE: Duration = Duration::from_secs(20);
+
+/// How long an agent may be silent after the kernel said that it stops.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Bytes of one read of the console.
+const CONSOLE_READ: usize = 16 * 1024;
+
+/// Reads of each stream after the VMM ended: more than their sockets hold.
+const LAST_READS: usize = 256;
+
+const SIGTERM: i32 = 15;
+
+/// What a supervisor works with.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The running VMM.
+    pub driver: Driver,
+    /// The agent's end of the stream.
+    pub link: FrameStream,
+    /// What the VMM prints.
+    pub vmm_output: io::PipeReader,
+    /// The guest's network.
+    pub network: &'a Network,
+    /// The console's file.
+    pub console: Option<Log>,
+    /// The control socket.
+    pub control: Control,
+    /// The pipe to the engine.
+    pub notify: &'a mut Notify,
+    /// The VM's status.
+    pub status: &'a mut Status,
+    /// Signals to the supervisor.
+    pub signals: &'a Signals,
+}
+
+/// What is left when the VMM has ended.
+#[derive(Debug)]
+pub struct Remains {
+    /// Everything that was seen.
+    pub evidence: Evidence,
+    /// The console's last lines.
+    pub console: Vec<String>,
+    /// The control socket, whose clients wait for the end.
+    pub control: Control,
+}
+
+/// The supervisor of one running VM.
+#[derive(Debug)]
+pub struct Supervisor<'a> {
+    parts: Parts<'a>,
+    /// Streams that have nothing more to say are not polled.
+    closed: Vec<Source>,
+    relay: Relay,
+    tail: Tail,
+    vmm_tail: Tail,
+    evidence: Evidence,
+    deadlines: Deadlines,
+    started: Instant,
+    ready: Option<Instant>,
+    pings: u64,
+    stopping: bool,
+}
+
+impl<'a> Supervisor<'a> {
+    /// Of a VMM that was just started.
+    pub fn new(parts: Parts<'a>) -> Self {
+        let started = Instant::now();
+        let mut deadlines = Deadlines::default();
+        deadlines.boot(started + Duration::from_millis(parts.plan.boot_timeout_ms));
+        Self {
+            parts,
+            closed: Vec::new(),
+            relay: Relay::default(),
+            tail: Tail::default(),
+            vmm_tail: Tail::default(),
+            evidence: Evidence::default(),
+            deadlines,
+            started,
+            ready: None,
+            pings: 0,
+            stopping: false,
+        }
+    }
+
+    /// Until the VMM has ended. Only a kernel that refuses to wait makes it fail.
+    pub fn run(mut self) -> Result<Remains, ignite_host::error::SystemError> {
+        while self.evidence.status.is_none() {
+            let now = Instant::now();
+            while let Some(due) = self.deadlines.due(now) {
+                self.due(due);
+            }
+            let limit = self
+                .deadlines
+                .next()
+                .map(|at| at.saturating_duration_since(now));
+            for source in self.wait(limit)? {
+                self.handle(source);
+            }
+        }
+        Ok(Remains {
+            evidence: self.evidence,
+            console: self.tail.lines(),
+            control: self.parts.control,
+        })
+    }
+
+    /// Waits until something is to be read or written; what.
+    fn wait(
+        &self,
+        limit: Option<Duration>,
+    ) -> Result<Vec<Source>, ignite_host::error::SystemError> {
+        let (sources, mut fds) = self.sources();
+        poll(&mut fds, limit)?;
+        let ready = sources
+            .into_iter()
+            .zip(&fds)
+            .filter(|(_, fd)| !fd.revents().is_empty());
+        Ok(ready.map(|(source, _)| source).collect())
+    }
+
+    fn handle(&mut self, source: Source) {
+        match source {
+            Source::Signals => self.signal(),
+            Source::Process => self.process_ended(),
+            Source::Console => self.console(),
+            Source::VmmOutput => self.vmm_output(),
+            Source::Vmm => self.vmm_reports(),
+            Source::Agent => self.agent(),
+            Source::Dhcp(number) => self.dhcp(number),
+            Source::Listener => {
+                if let Err(error) = self.parts.control.accept() {
+                    log::line(&format!("cannot take a connection: {error}"));
+                }
+            }
+            Source::Client(id) => self.client(id),
+        }
+    }
+
+    fn due(&mut self, due: Due) {
+        match due {
+            Due::End(verdict) => self.end(verdict),
+            Due::Kill => {
+                if let Err(error) = self.parts.driver.kill() {
+                    log::line(&log::chain(&error));
+                }
+            }
+        }
+    }
+
+    /// Ends the VMM: it is asked to, so that its disks are whole, and killed a moment later. The
+    /// first reason stands.
+    fn end(&mut self, verdict: Verdict) {
+        if self.evidence.verdict.is_none() {
+            log::line(&format!("the VMM is ended: {verdict:?}"));
+            self.evidence.verdict = Some(verdict);
+            self.parts.driver.quit();
+            self.deadlines.quitting(Instant::now());
+        }
+    }
+
+    /// Asks the guest to shut down; past `grace` the VMM is ended.
+    fn stop(&mut self, grace: Duration) {
+        if self.evidence.verdict.is_some() {
+            return;
+        }
+        if !self.stopping {
+            self.stopping = true;
+            let grace_ms = grace.as_millis().try_into().unwrap_or(u64::MAX);
+            if !self.tell_agent(&Frame::link(Message::Shutdown { grace_ms })) {
+                self.parts.driver.power_button();
+            }
+        }
+        // A time past the end of the clock is no time limit.
+        if let Some(at) = Instant::now().checked_add(grace) {
+            self.deadlines.grace(at);
+        }
+    }
+
+    fn signal(&mut self) {
+        match self.parts.signals.next() {
+            Ok(Some(received)) if received.signal == SIGTERM => self.stop(SIGNAL_GRACE),
+            Ok(_) => {}
+            Err(error) => log::line(&log::chain(&error)),
+        }
+    }
+
+    /// The VMM's process is gone: its last words are read before the end is judged.
+    fn process_ended(&mut self) {
+        let status = match self.parts.driver.try_wait() {
+            Ok(None) => return,
+            Ok(status) => status,
+            Err(error) => {
+                log::line(&log::chain(&error));
+                None
+            }
+        };
+        type Reader<'a> = fn(&mut Supervisor<'a>);
+        let last: [(Source, Reader<'a>); 4] = [
+            (Source::Console, Self::console),
+            (Source::VmmOutput, Self::vmm_output),
+            (Source::Agent, Self::agent),
+            (Source::Vmm, Self::vmm_reports),
+        ];
+        for (source, read) in last {
+            for _ in 0..LAST_READS {
+                if self.closed.contains(&source) {
+                    break;
+                }
+                read(self);
+            }
+        }
+        self.evidence.vmm_output = self.vmm_tail.lines();
+        // Without a status the process was not ours to wait for, and is gone all the same.
+        self.evidence.status = Some(status.unwrap_or(ignite_host::process::Status::Code(0)));
+    }
+
+    fn close(&mut self, source: Source) {
+        self.closed.push(source);
+    }
+
+    fn console(&mut self) {
+        let mut buffer = [0; CONSOLE_READ];
+        match self.parts.driver.console().read(&mut buffer) {
+            Ok(0) => self.close(Source::Console),
+            Ok(length) => self.printed(&buffer[..length]),
+            Err(error) if later(&error) => {}
+            Err(_) => self.close(Source::Console),
+        }
+    }
+
+    fn printed(&mut self, bytes: &[u8]) {
+        self.evidence.printed = true;
+        if let Some(Err(error)) = self.parts.console.as_mut().map(|log| log.write(bytes)) {
+            log::line(&format!("the console is no longer kept: {error}"));
+            self.parts.console = None;
+        }
+        if let Some(words) = self.tail.push(bytes) {
+            self.last_words(words);
+        }
+    }
+
+    /// The kernel seems to have said that it stops. A user's program can print the same: only if
+    /// the agent does not answer any more is it believed.
+    fn last_words(&mut self, words: LastWords) {
+        self.evidence.last_words = Some(words);
+        if self.evidence.verdict.is_none() && self.evidence.shutdown.is_none() {
+            self.pings += 1;
+            self.tell_agent(&Frame::link(Message::Ping(self.pings)));
+            let at = Instant::now() + LAST_WORDS_PATIENCE;
+            self.deadlines.silence(at, Verdict::KernelGone(words));
+        }
+    }
+
+    fn vmm_output(&mut self) {
+        let mut buffer = [0; 4096];
+        match self.parts.vmm_output.read(&mut buffer) {
+            Ok(0) => self.close(Source::VmmOutput),
+            Ok(length) => {
+                for line in String::from_utf8_lossy(&buffer[..length]).lines() {
+                    log::line(line);
+                }
+                self.vmm_tail.push(&buffer[..length]);
+            }
+            Err(error) if later(&error) => {}
+            Err(_) => self.close(Source::VmmOutput),
+        }
+    }
+
+    fn vmm_reports(&mut self) {
+        match self.parts.driver.reports() {
+            Ok(reports) => {
+                for report in reports.reports {
+                    self.report(report);
+                }
+                if reports.closed {
+                    self.close(Source::Vmm);
+                }
+            }
+            Err(error) => {
+                log::line(&log::chain(&error));
+                self.close(Source::Vmm);
+            }
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Shutdown(reason) => {
+                self.evidence.shutdown.get_or_insert(reason);
+                self.deadlines.stopped(Instant::now());
+            }
+            Report::Panicked => self.evidence.panicked = true,
+            Report::AgentPort { open } => self.agent_port(open),
+            Report::DiskError { device, message } => {
+                log::line(&format!("disk error on {device}: {message}"));
+            }
+            Report::Refused { message } => log::line(&format!("the VMM refused: {message}")),
+        }
+    }
+
+    fn dhcp(&mut self, number: usize) {
+        if let Err(error) = self.parts.network.answer(number) {
+            log::line(&log::chain(&error));
+        }
+    }
+}
+
+/// Whether a read that failed will go on later.
+fn later(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,95 @@
+//! The descriptors a supervisor waits for.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ignite_host::signal::{PollFd, PollFlags};
+
+use super::Supervisor;
+use crate::relay::ClientId;
+
+/// With more than that waiting for the agent, clients with programs are not read.
+const AGENT_BUSY: usize = 1 << 20;
+
+/// Where something is to be read or can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Signals to the supervisor.
+    Signals,
+    /// The VMM's process, when it ended.
+    Process,
+    /// The guest's console.
+    Console,
+    /// What the VMM prints.
+    VmmOutput,
+    /// The VMM's control stream.
+    Vmm,
+    /// The agent's stream.
+    Agent,
+    /// A DHCP server, by number.
+    Dhcp(usize),
+    /// The control socket.
+    Listener,
+    /// A client of the control socket.
+    Client(ClientId),
+}
+
+impl Supervisor<'_> {
+    /// All that is to be waited for now, and the same as descriptors, one for each.
+    pub(super) fn sources(&self) -> (Vec<Source>, Vec<PollFd<'_>>) {
+        let parts = &self.parts;
+        let mut list = List::default();
+        list.read(Source::Signals, parts.signals.as_fd());
+        list.read(Source::Process, parts.driver.process().pidfd());
+        list.read(Source::Console, parts.driver.console().as_fd());
+        list.read(Source::VmmOutput, parts.vmm_output.as_fd());
+        list.both(
+            Source::Vmm,
+            parts.driver.control(),
+            parts.driver.wants_write(),
+        );
+        list.both(Source::Agent, parts.link.as_fd(), parts.link.waiting() > 0);
+        for (number, socket) in parts.network.sockets().enumerate() {
+            list.read(Source::Dhcp(number), socket);
+        }
+        list.read(Source::Listener, parts.control.listener());
+        let agent_busy = parts.link.waiting() > AGENT_BUSY;
+        for (id, stream) in parts.control.clients() {
+            let read = !(agent_busy && self.relay.has_channels(id));
+            list.add(
+                Source::Client(id),
+                stream.as_fd(),
+                read,
+                stream.waiting() > 0,
+            );
+        }
+        list.without(&self.closed)
+    }
+}
+
+#[derive(Default)]
+struct List<'a>(Vec<(Source, PollFd<'a>)>);
+
+impl<'a> List<'a> {
+    fn read(&mut self, source: Source, fd: BorrowedFd<'a>) {
+        self.add(source, fd, true, false);
+    }
+
+    fn both(&mut self, source: Source, fd: BorrowedFd<'a>, write: bool) {
+        self.add(source, fd, true, write);
+    }
+
+    fn add(&mut self, source: Source, fd: BorrowedFd<'a>, read: bool, write: bool) {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::IN, read);
+        flags.set(PollFlags::OUT, write);
+        self.0.push((source, PollFd::from_borrowed_fd(fd, flags)));
+    }
+
+    fn without(self, closed: &[Source]) -> (Vec<Source>, Vec<PollFd<'a>>) {
+        let open = self
+            .0
+            .into_iter()
+            .filter(|(source, _)| !closed.contains(source));
+        open.unzip()
+    }
+}
