@@ -92,8 +92,8 @@ fn set_interface(fd: &OwnedFd, name: &str, flags: libc::c_int) -> io::Result<()>
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = libc::c_char::from_ne_bytes([from]);
     }
-    request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags)
-        .unwrap_or_else(|_| libc::c_short::from_ne_bytes((flags as u16).to_ne_bytes()));
+    // The kernel takes them as an unsigned 16-bit number; C's structure has them signed.
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
     // SAFETY: the descriptor is open; TUNSETIFF reads and writes one `ifreq`.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
     answer(result)

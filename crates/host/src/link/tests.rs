@@ -233,6 +233,40 @@ fn long_lists_come_whole() {
     });
 }
 
+#[test]
+fn lists_are_right_while_they_change() {
+    in_namespace(|netlink| {
+        // Several datagrams, so that changes fall between them.
+        const FIXED: usize = 100;
+        for number in 0..FIXED {
+            netlink
+                .create_bridge(&format!("b{number}"))
+                .expect("bridge");
+        }
+        let namespace = Namespace::current().expect("namespace");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let other = Netlink::open_in(&namespace).expect("netlink");
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let index = other.create_bridge("other").expect("bridge");
+                    other.delete(index).expect("delete");
+                }
+            });
+            let lists: Vec<_> = (0..100).map(|_| netlink.links()).collect();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            for list in lists {
+                let list = list.expect("list");
+                let fixed = list
+                    .iter()
+                    .filter(|link| link.name.starts_with('b'))
+                    .count();
+                assert_eq!(fixed, FIXED);
+            }
+        });
+    });
+}
+
 proptest! {
     #[test]
     fn any_answer_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {

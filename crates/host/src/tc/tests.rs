@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::*;
 use crate::netns::Namespace;
+use crate::packet::PacketSocket;
 use crate::signal::{PollFd, PollFlags, poll};
 use crate::tap::Tap;
 
@@ -33,6 +34,11 @@ struct End {
 
 /// Runs `test` with the guest's and the network's end.
 fn through(filters: &[Filter], test: impl FnOnce(&End, &End) + Send) {
+    with_server(filters, |guest, network, _| test(guest, network));
+}
+
+/// Runs `test` with the guest's and the network's end, and our DHCP server's socket on the tap.
+fn with_server(filters: &[Filter], test: impl FnOnce(&End, &End, &PacketSocket) + Send) {
     Namespace::anonymous()
         .expect("namespace")
         .run(|| {
@@ -64,7 +70,8 @@ fn through(filters: &[Filter], test: impl FnOnce(&End, &End) + Send) {
                 fd: crate::packet::everything(network),
                 header: 0,
             };
-            test(&guest, &network);
+            let server = PacketSocket::open(tap).expect("packet socket");
+            test(&guest, &network, &server);
         })
         .expect("enter");
 }
@@ -202,6 +209,28 @@ fn with_mark<'a>(frames: &[(&'a str, Vec<u8>)]) -> Vec<(&'a str, Vec<u8>)> {
     let (_, last) = frames.last_mut().expect("some");
     *last.last_mut().expect("not empty") = 0xaa;
     frames
+}
+
+#[test]
+fn dhcp_stays_between_the_guest_and_our_server() {
+    let filters = allow::guest_filters(MAC, &[net("10.61.0.7/16")]);
+    with_server(&filters, |guest, network, server| {
+        let request = ipv4(MAC, [0; 4]);
+        let last = arp(MAC, MAC, GUEST);
+        send(guest, &request);
+        send(guest, &last);
+        assert_eq!(receive(network, &last), [last]);
+        let mut buffer = [0; 2048];
+        let length = server
+            .recv(&mut buffer)
+            .expect("receive")
+            .expect("a request");
+        assert_eq!(buffer[..length], request);
+        let answer = ipv4(OTHER_MAC, [10, 61, 0, 1]);
+        server.send(&answer).expect("send");
+        assert_eq!(receive(guest, &answer), [answer]);
+        assert_eq!(server.recv(&mut buffer).expect("receive"), None);
+    });
 }
 
 #[test]
