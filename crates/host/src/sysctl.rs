@@ -36,3 +36,35 @@ pub fn set_if_known(key: &str, value: &str) -> Result<bool, Error> {
 fn path(key: &str) -> PathBuf {
     PathBuf::from("/proc/sys").join(key.trim_start_matches('/'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netns::Namespace;
+
+    #[test]
+    fn settings_are_those_of_the_threads_namespace() {
+        let key = "net/ipv4/ip_forward";
+        let namespace = Namespace::anonymous().expect("namespace");
+        let here = get(key).expect("known");
+        let other = if here == "0" { "1" } else { "0" };
+        namespace
+            .run(|| {
+                set(key, other).expect("set");
+                assert_eq!(get(key).expect("get"), other);
+            })
+            .expect("enter");
+        assert_eq!(get(key).expect("get"), here);
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_know_is_told() {
+        assert!(!exists("net/no/such"));
+        assert!(!set_if_known("net/no/such", "1").expect("nothing to do"));
+        let error = set("net/no/such", "1").expect_err("unknown");
+        assert_eq!(
+            error.to_string(),
+            "cannot set the kernel setting net/no/such to 1"
+        );
+    }
+}

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::route::RouteMessage;
 use proptest::prelude::*;
 
 use super::*;
@@ -265,6 +267,79 @@ fn lists_are_right_while_they_change() {
             }
         });
     });
+}
+
+/// The answers of this machine's kernel about a namespace with a bit of everything, as bytes.
+fn answers() -> Vec<(u16, Vec<u8>)> {
+    let namespace = Namespace::anonymous().expect("namespace");
+    let work = || {
+        let netlink = Netlink::open().expect("netlink");
+        let bridge = netlink.create_bridge("b0").expect("bridge");
+        let port = netlink.create_veth("a", "b", None).expect("veth");
+        netlink.set_master(port, Some(bridge)).expect("master");
+        netlink.set_up(bridge).expect("up");
+        netlink.set_up(port).expect("up");
+        netlink
+            .add_address(bridge, net("10.61.0.1/16"))
+            .expect("address");
+        netlink
+            .add_address(bridge, net("fd00::1/64"))
+            .expect("address");
+        let bytes = |payload: &[u8]| Ok(Some(payload.to_vec()));
+        let mut found = Vec::new();
+        let mut add = |kind, payloads: Vec<Vec<u8>>| {
+            found.extend(payloads.into_iter().map(|payload| (kind, payload)));
+        };
+        let (links, routes) = (LinkMessage::default(), RouteMessage::default());
+        let addresses = AddressMessage::default();
+        add(
+            libc::RTM_GETLINK,
+            netlink
+                .socket
+                .dump(libc::RTM_GETLINK, &links, bytes)
+                .expect("dump"),
+        );
+        add(
+            libc::RTM_GETADDR,
+            netlink
+                .socket
+                .dump(libc::RTM_GETADDR, &addresses, bytes)
+                .expect("dump"),
+        );
+        add(
+            libc::RTM_GETROUTE,
+            netlink
+                .socket
+                .dump(libc::RTM_GETROUTE, &routes, bytes)
+                .expect("dump"),
+        );
+        found
+    };
+    namespace.run(work).expect("enter")
+}
+
+fn read_any(kind: u16, bytes: &[u8]) {
+    match kind {
+        libc::RTM_GETLINK => drop(read(bytes)),
+        libc::RTM_GETADDR => drop(address::read(bytes, 1)),
+        _ => drop(route::read(bytes)),
+    }
+}
+
+#[test]
+fn damaged_answers_are_read_or_refused() {
+    let answers = answers();
+    assert!(answers.len() > 10);
+    for (kind, bytes) in &answers {
+        for length in 0..bytes.len() {
+            read_any(*kind, &bytes[..length]);
+            for value in [0, 1, 3, 0x7f, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[length] = value;
+                read_any(*kind, &damaged);
+            }
+        }
+    }
 }
 
 proptest! {
