@@ -87,9 +87,10 @@ impl Container {
         match self {
             Self::Directory(directory) => {
                 let path = directory.join(member);
-                let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
-                match opened {
-                    Ok((metadata, file)) if metadata.is_file() => Ok((Box::new(file), metadata.len())),
+                match std::fs::metadata(&path) {
+                    Ok(metadata) if metadata.is_file() => {
+                        Ok((Box::new(Lazy { path, file: None }), metadata.len()))
+                    }
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
                         Err(ContainerError::Read { path, source: error })
                     }
@@ -204,6 +205,21 @@ fn normal(path: &Path) -> Option<PathBuf> {
         }
     }
     Some(normal)
+}
+
+/// Opened when it is first read: an image may have more layers than a process may open files.
+struct Lazy {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Read for Lazy {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.file {
+            Some(file) => file.read(buffer),
+            None => self.file.insert(File::open(&self.path)?).read(buffer),
+        }
+    }
 }
 
 /// A part of a file, read without moving the file's own position.

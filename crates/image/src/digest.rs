@@ -31,6 +31,11 @@ impl Digest {
         hex::encode(self.0)
     }
 
+    /// The first half.
+    pub fn first16(&self) -> [u8; 16] {
+        std::array::from_fn(|index| self.0[index])
+    }
+
     /// The first 12 hexadecimal digits, for people.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..6])

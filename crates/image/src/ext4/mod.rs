@@ -36,6 +36,15 @@ pub struct Options {
     pub uuid: Option<[u8; 16]>,
 }
 
+/// What was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// Size of the file system in bytes.
+    pub size: u64,
+    /// Bytes of it the tree takes up.
+    pub content: u64,
+}
+
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -100,15 +109,21 @@ impl Error {
 /// links, devices, holes and extended attributes. Returns its size in bytes; on an error `out` is
 /// not there.
 pub fn make(tree: &Path, out: &Path, options: &Options) -> Result<u64, Error> {
+    make_measured(tree, out, options).map(|made| made.size)
+}
+
+/// As [`make`], and says how much of it the tree takes up.
+pub(crate) fn make_measured(tree: &Path, out: &Path, options: &Options) -> Result<Made, Error> {
     let usage = Usage::of(tree).map_err(Error::io("read", tree))?;
     let root = fs::symlink_metadata(tree).map_err(Error::io("read", tree))?;
     let directory = out.parent().unwrap_or(Path::new("/"));
-    let mut result = Ok(0);
+    let mut result = Ok(Made { size: 0, content: 0 });
     for attempt in 0..ATTEMPTS {
         let layout = Layout::new(usage, options.spare, attempt);
         check_space(directory, usage.bytes())?;
         let arguments = arguments(tree, out, options, &layout, (root.uid(), root.gid()));
-        result = run(out, &layout, arguments).map(|()| layout.bytes());
+        let made = Made { size: layout.bytes(), content: usage.bytes() };
+        result = run(out, &layout, arguments).map(|()| made);
         match &result {
             Err(Error::Failed { message, .. }) if did_not_fit(message) => {
                 tracing::debug!(attempt, message, "the tree did not fit");

@@ -24,6 +24,7 @@ use crate::digest::Digest;
 pub use error::{EntryError, Error};
 pub use sparse::SparseMap;
 pub use tar::{Data, Entries, Entry, Kind, TarError};
+pub(crate) use unpack::is_disk_full;
 pub use unpack::unpack_layers;
 
 /// One layer: a tar, packed or not.
