@@ -1,9 +1,10 @@
 //! Chores of the workspace that are more than a line of shell.
 //!
-//! `cargo xtask layers` reads the dependency table and refuses an edge that
+//! `cargo xtask bench` measures. `cargo xtask layers` reads the dependency table and refuses an edge that
 //! climbs or goes sideways. `cargo xtask machine save|compare FILE` proves that
 //! the end-to-end tests left the machine as it was.
 
+mod bench;
 mod layers;
 mod machine;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask layers | machine save FILE | machine compare FILE";
+const USAGE: &str = "usage: cargo xtask bench | layers | machine save FILE | machine compare FILE";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
 
 fn run(words: &[&str]) -> Result<()> {
     match words {
+        ["bench"] => bench::run(),
         ["layers"] => layers::check(),
         ["machine", "save", file] => machine::save(Path::new(file)),
         ["machine", "compare", file] => machine::compare(Path::new(file)),

@@ -1,1 +1,110 @@
-//! engine
+//! The verbs: what `ignite` and its daemon do.
+//!
+//! There is no daemon in the way: every verb works with the state on disk, under locks. Nothing here
+//! prints; what there is to say goes to a [`Report`], what went wrong into an [`Error`] with a hint.
+
+mod cancel;
+mod config;
+mod error;
+mod image;
+mod kernel;
+mod network;
+mod report;
+mod termination;
+mod timings;
+mod vm;
+
+pub use cancel::{Cancel, Cancelled};
+pub use config::{Config, DEFAULT_GRACE, StartOptions};
+pub use error::Error;
+pub use ignite_image::Progress;
+pub use ignite_wire::agent::{ExecRequest, ExitStatus};
+pub use image::Imported;
+pub use report::{Report, Silent};
+pub use termination::on_termination;
+pub use timings::{Phase, PhaseReport, Timings, TimingsReport};
+pub use vm::create::{CreateRequest, Created};
+pub use vm::exec::Streams as ExecStreams;
+pub use vm::list::VmLine;
+pub use vm::start::Started;
+pub use vm::stop::Done;
+
+use std::path::PathBuf;
+
+use ignite_store::{Images, Kernels, Vms};
+
+/// All verbs, on one host.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    vms: Vms,
+    images: Images,
+    kernels: Kernels,
+}
+
+impl Engine {
+    /// For verbs that change something, which only root may.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(Error::NotRoot);
+        }
+        let engine = Self::reader(config)?;
+        // Left by a process that died; what cannot be swept is in nobody's way.
+        for swept in [
+            engine.vms.repair(),
+            engine.images.repair(),
+            engine.kernels.repair(),
+        ] {
+            if let Err(error) = swept {
+                tracing::warn!(%error, "leftovers stay");
+            }
+        }
+        Ok(engine)
+    }
+
+    /// For verbs that only read.
+    pub fn reader(config: Config) -> Result<Self, Error> {
+        Ok(Self {
+            vms: Vms::new(&config.paths),
+            images: Images::new(&config.paths),
+            kernels: Kernels::new(&config.paths),
+            config,
+        })
+    }
+}
+
+/// The VMM this host would use.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VmmVersion {
+    /// Its kind: `qemu-tcg`, `qemu-kvm`.
+    pub kind: ignite_wire::supervisor::Vmm,
+    /// Its program.
+    pub program: PathBuf,
+    /// What it says of itself.
+    pub version: String,
+}
+
+/// The VMM this host would use; none where there is none.
+pub fn vmm_version() -> Option<VmmVersion> {
+    use ignite_host::process::{Limits, Spec, run};
+    let found = ignite_vmm::find(ignite_vmm::Choice::Auto).ok()?;
+    let output = run(
+        Spec::new(&found.program).arg("--version"),
+        b"",
+        Limits::default(),
+    )
+    .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.lines().next().unwrap_or_default().to_owned();
+    Some(VmmVersion {
+        kind: found.vmm,
+        program: found.program,
+        version,
+    })
+}
+
+/// The wall clock, seconds since the epoch.
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}

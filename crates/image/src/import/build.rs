@@ -41,7 +41,7 @@ impl Importer<'_> {
     }
 
     /// Fills `tree`. The image's configuration, if it has one.
-    fn unpack(
+    pub(super) fn unpack(
         &self,
         resolved: &Resolved,
         content: &Content,

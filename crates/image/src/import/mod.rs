@@ -9,6 +9,7 @@
 //! ```
 
 mod build;
+mod files;
 mod resolve;
 
 use std::path::{Path, PathBuf};

@@ -8,6 +8,7 @@
 //! ask ADDRESS:PORT           what a UDP server answers
 //! dns ADDRESS NAME=IPV4...   a name server that knows these names
 //! sniff                      prints every DHCP packet of every interface
+//! time N PROGRAM [ARG...]    milliseconds each of N runs takes
 //! tree PATH...               files with all their attributes, for comparison
 //! ```
 
@@ -16,6 +17,7 @@ mod hold;
 mod serve;
 mod sniff;
 mod talk;
+mod time;
 mod tree;
 
 use std::process::ExitCode;
@@ -44,6 +46,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["ask", server] => talk::ask(server),
         ["dns", address, names @ ..] => dns::forever(address, names),
         ["sniff"] => sniff::until_stdin_ends(),
+        ["time", runs, argv @ ..] => time::each_run(runs, argv),
         ["tree", paths @ ..] => tree::print(paths),
         _ => Err(format!("cannot do {words:?}").into()),
     }

@@ -1,0 +1,82 @@
+//! What the engine is told once.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ignite_api::{IdPrefix, NetworkPlugin};
+use ignite_store::Paths;
+
+/// Where things are, and what holds where nothing else is said.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The host's directories.
+    pub paths: Paths,
+    /// How new VMs get their network.
+    pub network_plugin: NetworkPlugin,
+    /// Prefix of new VMs' container ids.
+    pub id_prefix: IdPrefix,
+    /// Registries reached over plain HTTP, or by TLS without a known certificate.
+    pub insecure_registries: Vec<String>,
+    /// Directory of Docker's `config.json`; `~/.docker` where none.
+    pub registry_config_dir: Option<PathBuf>,
+    /// CNI's runtime: where plugins are, and how long they may take.
+    pub cni: ignite_cni::runtime::Runtime,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            paths: Paths::system(),
+            network_plugin: NetworkPlugin::Cni,
+            id_prefix: IdPrefix::default(),
+            insecure_registries: Vec::new(),
+            registry_config_dir: None,
+            cni: ignite_cni::runtime::Runtime::default(),
+        }
+    }
+}
+
+/// How a VM is started.
+#[derive(Debug, Clone)]
+pub struct StartOptions {
+    /// Time within which the agent must be ready.
+    pub boot_timeout: Duration,
+    /// Another network plugin than the VM's.
+    pub network_plugin: Option<NetworkPlugin>,
+}
+
+impl StartOptions {
+    /// Time within which the agent must be ready where nothing else is said: a guest under
+    /// translation on a busy machine needs half a minute at worst.
+    pub const DEFAULT_BOOT_TIMEOUT: Duration = Duration::from_secs(120);
+}
+
+impl Default for StartOptions {
+    fn default() -> Self {
+        Self {
+            boot_timeout: Self::DEFAULT_BOOT_TIMEOUT,
+            network_plugin: None,
+        }
+    }
+}
+
+/// Time a guest has to shut down before it is ended.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(20);
+
+/// One of Ignite's own programs: named by `variable`, beside this program, or in its `libexec`.
+pub(crate) fn program(name: &str, variable: &str) -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Some(path.into());
+    }
+    let own = std::env::current_exe().ok()?;
+    let directory = own.parent()?;
+    [
+        directory.to_owned(),
+        directory.join("../libexec/ignite"),
+        Path::new("/usr/local/libexec/ignite").to_owned(),
+        Path::new("/usr/libexec/ignite").to_owned(),
+    ]
+    .into_iter()
+    .map(|directory| directory.join(name))
+    .find(|path| path.is_file())
+}

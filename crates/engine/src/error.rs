@@ -1,0 +1,241 @@
+//! What can go wrong in a verb, with what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ignite_api::{Fault, NameError, Size};
+
+use crate::Cancelled;
+use crate::network;
+use crate::vm::control;
+
+/// Errors of the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Only root may.
+    #[error("this needs root")]
+    NotRoot,
+    /// The caller called it off.
+    #[error("{0}")]
+    Cancelled(#[from] Cancelled),
+    /// A name that is none.
+    #[error(transparent)]
+    Name(NameError),
+    /// Faults of a manifest, all of them.
+    #[error("the VM cannot be as asked for:{}", faults(.0))]
+    Invalid(Vec<Fault>),
+    /// The disk cannot hold the image.
+    #[error("a disk of {} is too small for image {image}, which needs {}", .size.human(), .needed.human())]
+    DiskTooSmall {
+        /// Size asked for.
+        size: Size,
+        /// The image.
+        image: String,
+        /// Size it needs.
+        needed: Size,
+    },
+    /// The image says nothing of what to run.
+    #[error("image {image} has neither an init nor a command")]
+    NoCommand {
+        /// The image.
+        image: String,
+    },
+    /// Records and locks.
+    #[error(transparent)]
+    Store(#[from] ignite_store::Error),
+    /// A file of ours.
+    #[error("cannot write a file of the VM")]
+    File(#[source] ignite_host::fs::Error),
+    /// The text names no image.
+    #[error(transparent)]
+    ImageSource(ignite_image::SourceError),
+    /// An image could not be imported.
+    #[error(transparent)]
+    Image(ignite_image::Error),
+    /// A directory for work in progress.
+    #[error("cannot make room for an import")]
+    Staging(#[source] ignite_host::fs::Error),
+    /// The text names no kernel.
+    #[error(transparent)]
+    KernelSource(ignite_image::kernel::ParseError),
+    /// A kernel could not be imported.
+    #[error(transparent)]
+    Kernel(ignite_image::kernel::Error),
+    /// A kernel's initramfs could not be made.
+    #[error(transparent)]
+    Initramfs(ignite_image::initramfs::Error),
+    /// There is no kernel, and the host's cannot be used.
+    #[error("there is no kernel for the VM, and this host's own cannot be used")]
+    NoKernel(#[source] ignite_image::kernel::Error),
+    /// The VM's disk.
+    #[error(transparent)]
+    Disk(#[from] ignite_vmm::qcow2::Error),
+    /// No VMM, or none that works.
+    #[error(transparent)]
+    Vmm(#[from] ignite_vmm::Error),
+    /// One of our own programs is not there.
+    #[error("the program {name} is not found")]
+    NoProgram {
+        /// Its name.
+        name: &'static str,
+    },
+    /// The VM's network.
+    #[error(transparent)]
+    Network(#[from] network::Error),
+    /// A program could not be started.
+    #[error("cannot start {}", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program could not be started.
+    #[error(transparent)]
+    Process(#[from] ignite_host::process::Error),
+    /// The supervisor says why the VM did not start.
+    #[error("{message}{}", tail(.console))]
+    Boot {
+        /// What failed.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+        /// Last lines of the console.
+        console: Vec<String>,
+    },
+    /// The supervisor ended without a word.
+    #[error("the VM's supervisor ended without a word")]
+    SupervisorDied {
+        /// Where it may have left one.
+        log: PathBuf,
+    },
+    /// The VM runs.
+    #[error("VM {name} is running")]
+    Running {
+        /// Its name.
+        name: String,
+    },
+    /// The VM does not run.
+    #[error("VM {name} is not running")]
+    NotRunning {
+        /// Its name.
+        name: String,
+    },
+    /// Asked and killed, and still there.
+    #[error("VM {name} does not end")]
+    DoesNotEnd {
+        /// Its name.
+        name: String,
+    },
+    /// The supervisor's control socket.
+    #[error(transparent)]
+    Control(#[from] control::Error),
+    /// The console log.
+    #[error("cannot show the console {}", path.display())]
+    Console {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// VMs use it.
+    #[error("{what} is used by {}", vms.join(", "))]
+    InUse {
+        /// Image or kernel, with its name.
+        what: String,
+        /// The VMs.
+        vms: Vec<String>,
+        /// One of them.
+        first: String,
+    },
+    /// More than one failure; each is a line.
+    #[error("several things failed:{}", each(.0))]
+    Several(Vec<Error>),
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotRoot => Some("run it with sudo".into()),
+            Self::Name(error) => error.hint(),
+            Self::DiskTooSmall { needed, .. } => Some(format!("give at least --size {needed}")),
+            Self::NoCommand { image } => Some(format!("say what to run: ignite run {image} -- CMD")),
+            Self::Store(error) => error.hint(),
+            Self::File(error) | Self::Staging(error) => error.hint(),
+            Self::ImageSource(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::KernelSource(error) => error.hint(),
+            Self::Kernel(error) => error.hint(),
+            Self::Initramfs(error) => error.hint(),
+            Self::NoKernel(_) => Some(
+                "import one: ignite kernel import FILE.deb (Debian's linux-image-cloud-amd64 package),\n\
+                 a vmlinux or vmlinuz file, or an OCI image with /boot/vmlinux"
+                    .into(),
+            ),
+            Self::Disk(error) => error.hint(),
+            Self::Vmm(error) => error.hint(),
+            Self::NoProgram { .. } => Some("install Ignite's programs together: make install".into()),
+            Self::Network(error) => error.hint(),
+            Self::Process(error) => error.hint(),
+            Self::Boot { hint, .. } => hint.clone(),
+            Self::SupervisorDied { log } => Some(format!("see {}", log.display())),
+            Self::Running { name } => Some(format!("stop it with: ignite stop {name}, or force it with -f")),
+            Self::NotRunning { name } => Some(format!("start it with: ignite start {name}")),
+            Self::DoesNotEnd { name } => Some(format!("see what it does with: ignite logs {name}")),
+            Self::Control(error) => error.hint(),
+            Self::InUse { first, .. } => {
+                Some(format!("remove the VMs first: ignite rm -f {first}, or use -f to remove all of them"))
+            }
+            Self::Several(errors) => errors.iter().find_map(Self::hint),
+            Self::Cancelled(_) | Self::Invalid(_) | Self::Spawn { .. } | Self::Console { .. } => None,
+        }
+    }
+
+    /// Whether what was asked for cannot be, as opposed to something that failed.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Name(_) | Self::Invalid(_) | Self::ImageSource(_) | Self::KernelSource(_)
+        )
+    }
+
+    pub(crate) fn spawn(program: &Path) -> impl Fn(io::Error) -> Self {
+        let program = program.to_owned();
+        move |source| Self::Spawn {
+            program: program.clone(),
+            source,
+        }
+    }
+}
+
+fn faults(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+}
+
+fn tail(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("\n    {line}")).collect();
+    format!("\n  last lines of its console:{lines}")
+}
+
+/// Each failure with its causes on a line.
+fn each(errors: &[Error]) -> String {
+    errors
+        .iter()
+        .map(|error| format!("\n  {}", chain(error)))
+        .collect()
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

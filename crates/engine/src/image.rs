@@ -1,0 +1,200 @@
+//! The verbs on images.
+
+use ignite_api::{Image, Kind, Metadata, OciChoice, OciSource, Size, Uid};
+use ignite_image::{Importer, Source, Staging};
+use ignite_store::{ImageConfig, ImageRecord};
+
+use crate::{Cancel, Engine, Error, Report};
+
+/// The file system in an image's directory.
+pub(crate) const FILE: &str = "image.ext4";
+
+/// An image or kernel that was imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// Its uid.
+    pub uid: Uid,
+    /// Its name.
+    pub name: String,
+    /// Its size.
+    pub size: Size,
+    /// Whether it was there before.
+    pub already: bool,
+}
+
+impl Imported {
+    /// One line for people; `kind` is `image` or `kernel`.
+    pub fn describe(&self, kind: &str) -> String {
+        let how = if self.already {
+            "already have"
+        } else {
+            "imported"
+        };
+        format!(
+            "{how} {kind} {} ({}, {})",
+            self.name,
+            self.uid,
+            self.size.human()
+        )
+    }
+}
+
+impl Engine {
+    /// Imports an image; one whose content is there already costs nothing.
+    pub fn import_image(
+        &self,
+        source: &str,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<Imported, Error> {
+        let (record, already) = self.import(source, report, cancel)?;
+        Ok(Imported {
+            uid: record.uid,
+            name: record.name().to_owned(),
+            size: record.size,
+            already,
+        })
+    }
+
+    /// The image of a name, or one imported now.
+    pub(crate) fn find_or_import_image(
+        &self,
+        text: &str,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<ImageRecord, Error> {
+        let source = Source::parse(text).map_err(Error::ImageSource)?;
+        // A reference by its whole name: a prefix could be another tag.
+        if let Source::Registry(reference) = &source
+            && let Some(record) = self.images.by_name(&reference.familiar())?
+        {
+            return Ok(record);
+        }
+        if let Ok(uid) = text.parse::<Uid>()
+            && let Ok(record) = self.images.get(uid)
+        {
+            return Ok(record);
+        }
+        Ok(self.import(text, report, cancel)?.0)
+    }
+
+    fn import(
+        &self,
+        text: &str,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<(ImageRecord, bool), Error> {
+        cancel.check()?;
+        let source = Source::parse(text).map_err(Error::ImageSource)?;
+        let importer = self.importer(report);
+        let called_off = |error| image_error(error, cancel);
+        let resolved = importer.resolve(&source).map_err(called_off)?;
+        let _one = importer.lock(&resolved.digest).map_err(called_off)?;
+        if let Some(record) = self.images.by_digest(&resolved.digest.to_string())? {
+            for name in &resolved.names {
+                self.images.add_name(record.uid, name)?;
+            }
+            return Ok((self.images.get(record.uid)?, true));
+        }
+        let staging = Staging::create(&self.config.paths.staging()).map_err(Error::Staging)?;
+        let directory = staging.path().join("image");
+        std::fs::create_dir(&directory).map_err(Error::spawn(&directory))?;
+        let built = importer
+            .build(&resolved, &directory.join(FILE))
+            .map_err(called_off)?;
+        cancel.check()?;
+        let record = record(built);
+        self.images.create(&record, &directory)?;
+        Ok((record, false))
+    }
+
+    pub(crate) fn importer<'a>(&self, report: &'a dyn Report) -> Importer<'a> {
+        let mut importer = Importer::new(&self.config.paths.data, report);
+        importer
+            .registry
+            .insecure
+            .clone_from(&self.config.insecure_registries);
+        importer
+            .registry
+            .docker_config
+            .clone_from(&self.config.registry_config_dir);
+        importer
+    }
+
+    /// All images, and what could not be read, in words.
+    pub fn images(&self) -> Result<(Vec<Image>, Vec<String>), Error> {
+        let listing = self.images.list()?;
+        let faults = listing.faults.iter().map(ToString::to_string).collect();
+        Ok((listing.records.into_iter().map(object).collect(), faults))
+    }
+
+    /// The image that `text` means.
+    pub fn image(&self, text: &str) -> Result<Image, Error> {
+        Ok(object(self.images.get(self.images.resolve(text)?)?))
+    }
+
+    /// Removes an image; with the VMs that use it only if `force`.
+    pub fn remove_image(&self, text: &str, force: bool) -> Result<Uid, Error> {
+        let uid = self.images.resolve(text)?;
+        let users = self
+            .vms
+            .list()?
+            .records
+            .into_iter()
+            .filter(|vm| vm.image.uid == uid)
+            .collect();
+        self.remove_users(&format!("image {text}"), users, force)?;
+        self.images.remove(uid)?;
+        Ok(uid)
+    }
+}
+
+/// What was called off is that and no failure of the image.
+fn image_error(error: ignite_image::Error, cancel: &Cancel) -> Error {
+    match cancel.check() {
+        Err(cancelled) => cancelled.into(),
+        Ok(()) => Error::Image(error),
+    }
+}
+
+fn record(built: ignite_image::Imported) -> ImageRecord {
+    ImageRecord {
+        uid: Uid::random(),
+        names: built.names,
+        created: jiff::Timestamp::now(),
+        digest: built.digest.to_string(),
+        source: built.source,
+        size: Size::from_bytes(built.content_size),
+        disk_size: Size::from_bytes(built.size),
+        config: ImageConfig {
+            entrypoint: built.config.entrypoint,
+            cmd: built.config.cmd,
+            env: built.config.env,
+            user: built.config.user,
+            working_dir: built.config.working_dir,
+            exposed_ports: built.config.exposed_ports,
+            init: built
+                .init
+                .map(|init| init.path.to_string_lossy().into_owned()),
+            architecture: built.architecture,
+        },
+    }
+}
+
+fn object(record: ImageRecord) -> Image {
+    let metadata = Metadata {
+        name: record.name().to_owned(),
+        uid: Some(record.uid),
+        created: Some(record.created),
+        ..Metadata::default()
+    };
+    let spec = OciChoice {
+        oci: record.name().parse().ok(),
+    };
+    let mut image = Image::new(Kind::Image, metadata, spec);
+    image.status.oci_source = OciSource {
+        id: Some(format!("oci://{}@{}", record.name(), record.digest)),
+        size: record.size,
+    };
+    image
+}

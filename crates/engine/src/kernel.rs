@@ -1,0 +1,182 @@
+//! The verbs on kernels.
+
+use std::path::PathBuf;
+
+use ignite_api::{Kernel, Kind, Metadata, OciChoice, OciSource, Size, Uid};
+use ignite_image::kernel::{self, KernelSource};
+use ignite_image::{Staging, initramfs};
+use ignite_store::KernelRecord;
+
+use crate::config::program;
+use crate::image::Imported;
+use crate::{Cancel, Engine, Error, Report};
+
+/// The running host's own kernel.
+const HOST: &str = "host";
+
+impl Engine {
+    /// Imports a kernel; one whose content is there already costs nothing.
+    pub fn import_kernel(
+        &self,
+        source: &str,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<Imported, Error> {
+        let (record, already) = self.import_kernel_record(source, report, cancel)?;
+        Ok(Imported {
+            uid: record.uid,
+            name: record.name().to_owned(),
+            size: record.size,
+            already,
+        })
+    }
+
+    /// The kernel that is asked for; without a word the newest imported one, else the host's own.
+    pub(crate) fn find_or_import_kernel(
+        &self,
+        text: Option<&str>,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<KernelRecord, Error> {
+        let Some(text) = text else {
+            return self.default_kernel(report, cancel);
+        };
+        if let Ok(uid) = self.kernels.resolve(text) {
+            return Ok(self.kernels.get(uid)?);
+        }
+        Ok(self.import_kernel_record(text, report, cancel)?.0)
+    }
+
+    fn default_kernel(&self, report: &dyn Report, cancel: &Cancel) -> Result<KernelRecord, Error> {
+        let known = self.kernels.list()?.records;
+        if let Some(newest) = known.into_iter().max_by_key(|kernel| kernel.created) {
+            return Ok(newest);
+        }
+        match self.import_kernel_record(HOST, report, cancel) {
+            Ok((record, _)) => Ok(record),
+            Err(Error::Kernel(error)) => Err(Error::NoKernel(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn import_kernel_record(
+        &self,
+        text: &str,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<(KernelRecord, bool), Error> {
+        cancel.check()?;
+        let source = KernelSource::parse(text).map_err(Error::KernelSource)?;
+        let guest = guest_program()?;
+        let importer = self.importer(report);
+        let digest = kernel::identify(&source, &importer).map_err(|e| kernel_error(e, cancel))?;
+        if let Some(record) = self.kernels.by_digest(&digest.to_string())? {
+            return Ok((record, true));
+        }
+        let staging = Staging::create(&self.config.paths.staging()).map_err(Error::Staging)?;
+        let directory = staging.path().join("kernel");
+        std::fs::create_dir(&directory).map_err(Error::spawn(&directory))?;
+        let request = kernel::Request {
+            directory: &directory,
+            guest_program: &guest,
+            images: &importer,
+            progress: report,
+        };
+        let imported = kernel::import(&source, &request).map_err(|e| kernel_error(e, cancel))?;
+        cancel.check()?;
+        let record = KernelRecord {
+            uid: Uid::random(),
+            names: vec![name(&source, &imported.version)],
+            created: jiff::Timestamp::now(),
+            digest: imported.digest.to_string(),
+            source: text.to_owned(),
+            version: imported.version,
+            size: Size::from_bytes(imported.vmlinux_size + imported.modules_size.unwrap_or(0)),
+            guest: None,
+        };
+        match self.kernels.create(&record, &directory) {
+            // Somebody imported the same one in the meantime.
+            Err(error) => match self.kernels.by_digest(&record.digest)? {
+                Some(other) => Ok((other, true)),
+                None => Err(error.into()),
+            },
+            Ok(()) => Ok((record, false)),
+        }
+    }
+
+    /// The directory of a kernel and its initramfs, made anew if the guest program changed.
+    pub(crate) fn bootable(&self, uid: Uid) -> Result<(PathBuf, PathBuf), Error> {
+        let directory = self.kernels.dir(uid);
+        let initramfs =
+            initramfs::ensure(&directory, &guest_program()?).map_err(Error::Initramfs)?;
+        Ok((directory, initramfs))
+    }
+
+    /// All kernels, and what could not be read, in words.
+    pub fn kernels(&self) -> Result<(Vec<Kernel>, Vec<String>), Error> {
+        let listing = self.kernels.list()?;
+        let faults = listing.faults.iter().map(ToString::to_string).collect();
+        Ok((listing.records.into_iter().map(object).collect(), faults))
+    }
+
+    /// The kernel that `text` means.
+    pub fn kernel(&self, text: &str) -> Result<Kernel, Error> {
+        Ok(object(self.kernels.get(self.kernels.resolve(text)?)?))
+    }
+
+    /// Removes a kernel; with the VMs that use it only if `force`.
+    pub fn remove_kernel(&self, text: &str, force: bool) -> Result<Uid, Error> {
+        let uid = self.kernels.resolve(text)?;
+        let users = self
+            .vms
+            .list()?
+            .records
+            .into_iter()
+            .filter(|vm| vm.kernel.uid == uid)
+            .collect();
+        self.remove_users(&format!("kernel {text}"), users, force)?;
+        self.kernels.remove(uid)?;
+        Ok(uid)
+    }
+}
+
+fn guest_program() -> Result<PathBuf, Error> {
+    program("ignite-guest", "IGNITE_GUEST").ok_or(Error::NoProgram {
+        name: "ignite-guest",
+    })
+}
+
+/// A kernel goes by its release; one of an image by the image's name, as people know it.
+fn name(source: &KernelSource, version: &str) -> String {
+    match source {
+        KernelSource::Image(reference) => reference.clone(),
+        _ => version.to_owned(),
+    }
+}
+
+/// What was called off is that and no failure of the kernel.
+fn kernel_error(error: kernel::Error, cancel: &Cancel) -> Error {
+    match cancel.check() {
+        Err(cancelled) => cancelled.into(),
+        Ok(()) => Error::Kernel(error),
+    }
+}
+
+fn object(record: KernelRecord) -> Kernel {
+    let metadata = Metadata {
+        name: record.name().to_owned(),
+        uid: Some(record.uid),
+        created: Some(record.created),
+        ..Metadata::default()
+    };
+    let spec = OciChoice {
+        oci: record.name().parse().ok(),
+    };
+    let mut kernel = Kernel::new(Kind::Kernel, metadata, spec);
+    kernel.status.version.clone_from(&record.version);
+    kernel.status.oci_source = OciSource {
+        id: Some(record.digest.clone()),
+        size: record.size,
+    };
+    kernel
+}

@@ -1,0 +1,168 @@
+//! What an attachment gave the VM, in the guest's terms, whatever the network plugin.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ignite_wire::guest::{Dns, Interface, Route};
+use ignite_wire::supervisor::{Attachment, Lease};
+use ipnet::{IpNet, Ipv4Net};
+
+/// One interface of the VM, attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// Name of the network.
+    pub network: String,
+    /// Interface, the same name in sandbox and guest.
+    pub interface: String,
+    /// MAC of the interface and the guest.
+    pub mac: String,
+    /// MTU in bytes.
+    pub mtu: u32,
+    /// Addresses with their prefix length.
+    pub addresses: Vec<IpNet>,
+    /// Routes, next hops filled in.
+    pub routes: Vec<Route>,
+    /// What the network says about names.
+    pub dns: Dns,
+}
+
+impl Attached {
+    /// The interface as the guest configures it.
+    pub fn guest_interface(&self) -> Interface {
+        Interface {
+            name: self.interface.clone(),
+            mac: self.mac.clone(),
+            mtu: self.mtu,
+            addresses: self.addresses.clone(),
+            routes: self.routes.clone(),
+        }
+    }
+
+    /// The interface as the supervisor joins it to the guest by the tap of this `index`.
+    pub fn attachment(&self, index: usize, hostname: &str, dns: &Dns) -> Attachment {
+        Attachment {
+            interface: self.interface.clone(),
+            tap: format!("tap{index}"),
+            mac: self.mac.clone(),
+            mtu: self.mtu,
+            addresses: self.addresses.clone(),
+            dhcp: self.lease(hostname, dns),
+        }
+    }
+
+    /// The lease for a guest that asks by DHCP: the address it has already, for ever.
+    fn lease(&self, hostname: &str, dns: &Dns) -> Option<Lease> {
+        let net = self.addresses.iter().find_map(|address| match address {
+            IpNet::V4(net) => Some(*net),
+            IpNet::V6(_) => None,
+        })?;
+        let routes = self.ipv4_routes();
+        let gateway = routes
+            .iter()
+            .find(|(destination, _)| destination.prefix_len() == 0)
+            .map(|(_, gateway)| *gateway);
+        Some(Lease {
+            address: net.addr(),
+            prefix: net.prefix_len(),
+            server: gateway.unwrap_or_else(|| neighbour(net)),
+            gateway,
+            routes,
+            dns: dns.servers.iter().filter_map(ipv4).collect(),
+            hostname: hostname.to_owned(),
+            domain: dns.search.first().cloned(),
+            mtu: u16::try_from(self.mtu).unwrap_or(u16::MAX),
+            lease_time: u32::MAX,
+        })
+    }
+
+    /// Routes as option 121 has them: a route on the link itself has the next hop 0.0.0.0.
+    fn ipv4_routes(&self) -> Vec<(Ipv4Net, Ipv4Addr)> {
+        self.routes
+            .iter()
+            .filter_map(|route| match (route.destination, route.gateway) {
+                (IpNet::V4(net), None) => Some((net, Ipv4Addr::UNSPECIFIED)),
+                (IpNet::V4(net), Some(IpAddr::V4(gateway))) => Some((net, gateway)),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn ipv4(address: &IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// An address of the subnet that is not the guest's, for a server that nobody else can be.
+fn neighbour(net: Ipv4Net) -> Ipv4Addr {
+    net.hosts()
+        .find(|address| *address != net.addr())
+        .unwrap_or(Ipv4Addr::LOCALHOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attached(routes: &[(&str, Option<&str>)]) -> Attached {
+        Attached {
+            network: "net".into(),
+            interface: "eth0".into(),
+            mac: "02:00:00:00:00:01".into(),
+            mtu: 1450,
+            addresses: vec!["10.61.0.7/16".parse().expect("a network")],
+            routes: routes
+                .iter()
+                .map(|(destination, gateway)| Route {
+                    destination: destination.parse().expect("a network"),
+                    gateway: gateway.map(|g| g.parse().expect("an address")),
+                    metric: None,
+                })
+                .collect(),
+            dns: Dns::default(),
+        }
+    }
+
+    #[test]
+    fn lease_of_the_default_network() {
+        let dns = Dns {
+            servers: vec![
+                "10.0.0.2".parse().expect("v4"),
+                "fd00::2".parse().expect("v6"),
+            ],
+            search: vec!["a.example".into()],
+            options: vec![],
+        };
+        let routes = [("0.0.0.0/0", Some("10.61.0.1")), ("10.96.0.0/12", None)];
+        let lease = attached(&routes).lease("box", &dns).expect("a lease");
+        assert_eq!(lease.address, Ipv4Addr::new(10, 61, 0, 7));
+        assert_eq!(lease.server, Ipv4Addr::new(10, 61, 0, 1));
+        assert_eq!(lease.gateway, Some(lease.server));
+        assert_eq!(lease.routes.len(), 2);
+        assert_eq!(lease.routes[1].1, Ipv4Addr::UNSPECIFIED);
+        assert_eq!(lease.dns, [Ipv4Addr::new(10, 0, 0, 2)]);
+        assert_eq!(
+            (lease.mtu, lease.domain.as_deref()),
+            (1450, Some("a.example"))
+        );
+    }
+
+    #[test]
+    fn without_a_gateway_the_server_is_a_neighbour() {
+        let lease = attached(&[])
+            .lease("box", &Dns::default())
+            .expect("a lease");
+        assert_eq!(
+            (lease.server, lease.gateway),
+            (Ipv4Addr::new(10, 61, 0, 1), None)
+        );
+    }
+
+    #[test]
+    fn no_lease_without_ipv4() {
+        let mut v6 = attached(&[]);
+        v6.addresses = vec!["fd00::7/64".parse().expect("a network")];
+        assert_eq!(v6.lease("box", &Dns::default()), None);
+    }
+}

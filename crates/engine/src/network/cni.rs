@@ -1,0 +1,503 @@
+//! The network plugin `cni`: a VM's interfaces are made and released by CNI plugins.
+//!
+//! ```text
+//!  record intent -> ADD -> record result -> MAC, hairpin, forwarding -> Attached
+//!  record release -> DEL -> what rules outlived it -> forget
+//! ```
+//! A process may die between any two of these: what is recorded is always at least what there is.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ignite_cni::capability::{self, Capabilities};
+use ignite_cni::default::{self, Ensured};
+use ignite_cni::leak::{self, Subject};
+use ignite_cni::runtime::{AddResult, Runtime};
+use ignite_cni::{Attachment, NetworkConfig, NetworkResult, Networks, args};
+use ignite_host::iptables::Family;
+use ignite_host::link::{self, Netlink};
+use ignite_host::netns::Namespace;
+use ignite_store::{
+    AttachmentRecord, AttachmentState, InterfaceRecord, NetworkLock, NetworkRecord, Paths, VmLock,
+    VmRecord,
+};
+use ipnet::IpNet;
+
+use super::attached::Attached;
+use super::overlap::{self, Overlap};
+use super::result::translate;
+use super::{Error, forwarding, ports};
+use crate::Report;
+
+/// Attaches VMs by CNI.
+pub(crate) struct Cni<'a> {
+    pub paths: &'a Paths,
+    pub runtime: &'a Runtime,
+}
+
+/// What attaching gave, and what its plugins took.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub attached: Vec<Attached>,
+    pub plugins: Vec<(String, Duration)>,
+}
+
+/// Everything an attachment is made of.
+struct Request<'a> {
+    network: &'a NetworkConfig,
+    interface: &'a InterfaceRecord,
+    record: &'a VmRecord,
+    sandbox: &'a Path,
+    /// Addresses to ask for.
+    addresses: Vec<IpNet>,
+}
+
+impl Cni<'_> {
+    /// Attaches every interface of the VM. On failure what was made stays recorded, for
+    /// [`release`](Self::release).
+    pub fn attach(
+        &self,
+        lock: &VmLock,
+        record: &VmRecord,
+        sandbox: (&Path, &Namespace),
+        report: &dyn Report,
+    ) -> Result<Outcome, Error> {
+        let networks = self.networks(record, report)?;
+        let mut outcome = Outcome::default();
+        for (interface, network) in record.interfaces.iter().zip(&networks) {
+            let remembered = lock
+                .network()?
+                .remembered
+                .remove(&network.name)
+                .unwrap_or_default();
+            let asked = !interface.addresses.is_empty();
+            let mut request = Request {
+                network,
+                interface,
+                record,
+                sandbox: sandbox.0,
+                addresses: if asked {
+                    interface.addresses.clone()
+                } else {
+                    remembered
+                },
+            };
+            let result = match self.add(lock, &request) {
+                // An address of old that somebody else has by now is no reason to fail.
+                Err(error)
+                    if !asked && !request.addresses.is_empty() && !error.must_retry_del() =>
+                {
+                    tracing::info!(%error, network = network.name, "cannot have the former address");
+                    report.warn(&format!(
+                        "network {} no longer gives the address the VM had; asking for any",
+                        network.name
+                    ));
+                    request.addresses.clear();
+                    self.add(lock, &request)?
+                }
+                other => other?,
+            };
+            outcome.plugins.extend(
+                result
+                    .runs
+                    .iter()
+                    .map(|run| (run.plugin.clone(), run.elapsed)),
+            );
+            outcome
+                .attached
+                .push(self.finish(&request, &result.result, sandbox.1, report)?);
+        }
+        Ok(outcome)
+    }
+
+    /// The networks of the VM's interfaces, in their order.
+    fn networks(
+        &self,
+        record: &VmRecord,
+        report: &dyn Report,
+    ) -> Result<Vec<NetworkConfig>, Error> {
+        let only_named = record
+            .interfaces
+            .iter()
+            .all(|interface| interface.network.is_some());
+        let wants_default = record.interfaces.iter().any(|interface| {
+            interface
+                .network
+                .as_deref()
+                .is_none_or(|name| name == default::NAME)
+        });
+        if wants_default {
+            self.ensure_default(report)?;
+        }
+        let (networks, faults) = Networks::load(&self.paths.cni_conf);
+        for fault in faults {
+            report.warn(&format!("{fault}; this network is left out"));
+        }
+        let choose = |interface: &InterfaceRecord| match &interface.network {
+            Some(name) => networks.by_name(name).cloned().map_err(Error::NoNetwork),
+            None => networks.first().cloned().map_err(Error::NoNetwork),
+        };
+        let chosen: Vec<NetworkConfig> = record
+            .interfaces
+            .iter()
+            .map(choose)
+            .collect::<Result<_, _>>()?;
+        if !only_named && let Some(first) = chosen.first() {
+            report.info(&reason(first, networks.all().len(), &self.paths.cni_conf));
+        }
+        Ok(chosen)
+    }
+
+    /// Writes the default network if there is none at all, and nothing speaks against it.
+    fn ensure_default(&self, report: &dyn Report) -> Result<(), Error> {
+        let directory = &self.paths.cni_conf;
+        let present = ignite_cni::load::configuration_files(directory).unwrap_or_default();
+        if !present.is_empty() {
+            return Ok(());
+        }
+        match overlapping()? {
+            Some(Overlap::Conflict(route, interface)) => {
+                return Err(Error::Overlap { route, interface, file: directory.join(default::FILE) });
+            }
+            Some(Overlap::Covered(route, interface)) => report.warn(&format!(
+                "the default network {SUBNET} lies within {route} of {interface}: those addresses are \
+                 out of this host's reach while VMs run"
+            )),
+            None => {}
+        }
+        if let Ensured::Written(path) =
+            default::ensure_default(directory).map_err(Error::Default)?
+        {
+            report.info(&format!(
+                "wrote the default network {} to {}",
+                default::NAME,
+                path.display()
+            ));
+        }
+        Ok(())
+    }
+
+    fn add(&self, lock: &VmLock, request: &Request<'_>) -> Result<AddResult, Error> {
+        let attachment = request.attachment();
+        let mut network = lock.network()?;
+        network.attachments.push(request.intent(&attachment));
+        lock.write_network(&network)?;
+        let shared = NetworkLock::shared(self.paths, &request.network.name)?;
+        let added = self.runtime.add(request.network, &attachment);
+        drop(shared);
+        match added {
+            Ok(result) => {
+                self.record(lock, request, &result)?;
+                Ok(result)
+            }
+            // Rolled back as a whole: nothing is left to be released.
+            Err(error) if !error.must_retry_del() => {
+                network.attachments.pop();
+                lock.write_network(&network)?;
+                Err(Error::Cni(error))
+            }
+            Err(error) => Err(Error::Cni(error)),
+        }
+    }
+
+    fn record(&self, lock: &VmLock, request: &Request<'_>, added: &AddResult) -> Result<(), Error> {
+        let mut network = lock.network()?;
+        let ips = added.result.addresses_of(&request.interface.name);
+        let addresses: Vec<IpNet> = ips.iter().map(|ip| ip.address).collect();
+        if let Some(last) = network.attachments.last_mut() {
+            last.state = AttachmentState::Attached;
+            last.result = Some(added.raw.clone());
+            last.gateway = ips.iter().find_map(|ip| ip.gateway);
+            last.addresses.clone_from(&addresses);
+        }
+        network
+            .remembered
+            .insert(request.network.name.clone(), addresses);
+        Ok(lock.write_network(&network)?)
+    }
+
+    /// What CNI leaves to the runtime: the MAC where the network ignored it, hairpin, forwarding.
+    fn finish(
+        &self,
+        request: &Request<'_>,
+        result: &NetworkResult,
+        namespace: &Namespace,
+        report: &dyn Report,
+    ) -> Result<Attached, Error> {
+        let translated = translate(result, &request.interface.name);
+        let published = &request.record.spec.network.ports;
+        let addresses: Vec<IpAddr> = translated.addresses.iter().map(IpNet::addr).collect();
+        if request.is_first() {
+            ports::check_families(published, &addresses)?;
+        }
+        let (mac, mtu) = interface(request, namespace, report)?;
+        let bridges = hairpin(result)?;
+        if !published.is_empty() {
+            let families = families(&addresses);
+            for bridge in &bridges {
+                if let Err(error) = forwarding::admit(bridge, &families) {
+                    report.warn(&format!(
+                        "published ports may be cut off by the host's firewall: {error}"
+                    ));
+                }
+            }
+        }
+        Ok(Attached {
+            network: request.network.name.clone(),
+            interface: request.interface.name.clone(),
+            mac,
+            mtu,
+            addresses: translated.addresses,
+            routes: translated.routes,
+            dns: translated.dns,
+        })
+    }
+
+    /// Releases every attachment in reverse order. What cannot be released stays recorded; all
+    /// failures are returned.
+    pub fn release(&self, lock: &VmLock) -> Result<(), Vec<Error>> {
+        let mut network = lock.network().map_err(|error| vec![error.into()])?;
+        let mut failures = Vec::new();
+        for index in (0..network.attachments.len()).rev() {
+            match self.release_one(lock, &mut network, index) {
+                Ok(()) => drop(network.attachments.remove(index)),
+                Err(mut errors) => failures.append(&mut errors),
+            }
+            if let Err(error) = lock.write_network(&network) {
+                failures.push(error.into());
+            }
+        }
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(failures)
+        }
+    }
+
+    fn release_one(
+        &self,
+        lock: &VmLock,
+        network: &mut NetworkRecord,
+        index: usize,
+    ) -> Result<(), Vec<Error>> {
+        network.attachments[index].state = AttachmentState::Releasing;
+        lock.write_network(network)
+            .map_err(|error| vec![error.into()])?;
+        let made = &network.attachments[index];
+        let one = |error: Error| vec![error];
+        let config = NetworkConfig::parse(made.config.as_bytes()).map_err(|source| {
+            one(Error::Recorded {
+                network: made.network.clone(),
+                source,
+            })
+        })?;
+        let shared = NetworkLock::shared(self.paths, &made.network).map_err(|e| one(e.into()))?;
+        let deleted = self.runtime.del(&config, &as_attachment(made));
+        drop(shared);
+        let failed = deleted.is_err();
+        let mut failures: Vec<Error> = deleted.err().map(Error::Cni).into_iter().collect();
+        // The firewall's rules carry addresses only: after a good DEL the address may be another's.
+        let addresses = made
+            .addresses
+            .iter()
+            .map(IpNet::addr)
+            .filter(|_| failed)
+            .collect();
+        let subject = Subject {
+            network: made.network.clone(),
+            container_id: made.container_id.clone(),
+            ifname: made.interface.clone(),
+            addresses,
+        };
+        let (removed, errors) = leak::remove(&subject);
+        if removed.rules > 0 {
+            tracing::info!(
+                network = made.network,
+                rules = removed.rules,
+                "removed rules that outlived DEL"
+            );
+        }
+        failures.extend(errors.into_iter().map(Error::Leak));
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(failures)
+        }
+    }
+}
+
+/// The default network's addresses.
+const SUBNET: &str = "10.61.0.0/16";
+
+fn overlapping() -> Result<Option<Overlap>, Error> {
+    let netlink = Netlink::open().map_err(Error::Link)?;
+    let routes = netlink.routes().map_err(Error::Link)?;
+    let links = netlink.links().map_err(Error::Link)?;
+    let name = |index| {
+        links
+            .iter()
+            .find(|link| link.index == index)
+            .map(|link| link.name.clone())
+    };
+    let subnet = SUBNET.parse().expect("the default network's subnet is one");
+    Ok(overlap::find(subnet, default::BRIDGE, &routes, name))
+}
+
+/// Which network was taken, and why.
+fn reason(network: &NetworkConfig, count: usize, directory: &Path) -> String {
+    let why = if count == 1 {
+        format!("the only one in {}", directory.display())
+    } else {
+        format!(
+            "the first of {count} by file name in {}",
+            directory.display()
+        )
+    };
+    format!("network {} ({why})", network.name)
+}
+
+fn as_attachment(made: &AttachmentRecord) -> Attachment {
+    Attachment {
+        container_id: made.container_id.clone(),
+        netns: made.netns.clone(),
+        ifname: made.interface.clone(),
+        args: made.args.clone(),
+        capabilities: made.capabilities.clone(),
+    }
+}
+
+/// Sets the MAC where the network ignored it; returns the interface's MAC and MTU.
+fn interface(
+    request: &Request<'_>,
+    namespace: &Namespace,
+    report: &dyn Report,
+) -> Result<(String, u32), Error> {
+    let netlink = Netlink::open_in(namespace).map_err(Error::Link)?;
+    let name = &request.interface.name;
+    let missing = || Error::NoInterface {
+        network: request.network.name.clone(),
+        interface: name.clone(),
+    };
+    let found = netlink
+        .link(name)
+        .map_err(Error::Link)?
+        .ok_or_else(missing)?;
+    let wanted = request.interface.mac.bytes();
+    let mac = if found.mac == wanted {
+        found.mac
+    } else {
+        match netlink.set_mac(found.index, wanted) {
+            Ok(()) => wanted,
+            Err(error) => {
+                report.warn(&format!(
+                    "network {} keeps a MAC of its own: {error}",
+                    request.network.name
+                ));
+                found.mac
+            }
+        }
+    };
+    Ok((mac.map(|byte| format!("{byte:02x}")).join(":"), found.mtu))
+}
+
+/// Lets frames of each bridge port go back where they came from, so that a VM reaches its own
+/// published port. Returns the bridges' names.
+fn hairpin(result: &NetworkResult) -> Result<Vec<String>, Error> {
+    let netlink = Netlink::open().map_err(Error::Link)?;
+    let mut bridges = Vec::new();
+    for interface in result.interfaces.iter().filter(|i| i.sandbox.is_none()) {
+        let Some(port) = netlink.link(&interface.name).map_err(Error::Link)? else {
+            continue;
+        };
+        if let Some(bridge) = bridge_of(&netlink, &port)? {
+            netlink.set_hairpin(port.index, true).map_err(Error::Link)?;
+            bridges.push(bridge);
+        }
+    }
+    Ok(bridges)
+}
+
+fn bridge_of(netlink: &Netlink, port: &link::Link) -> Result<Option<String>, Error> {
+    let Some(master) = port.master else {
+        return Ok(None);
+    };
+    let master = netlink.link_by_index(master).map_err(Error::Link)?;
+    Ok(master
+        .filter(|link| link.kind.as_deref() == Some("bridge"))
+        .map(|link| link.name))
+}
+
+fn families(addresses: &[IpAddr]) -> Vec<Family> {
+    let mut families = Vec::new();
+    if addresses.iter().any(IpAddr::is_ipv4) {
+        families.push(Family::V4);
+    }
+    if addresses.iter().any(IpAddr::is_ipv6) {
+        families.push(Family::V6);
+    }
+    families
+}
+
+impl Request<'_> {
+    /// Ports are published on the first interface.
+    fn is_first(&self) -> bool {
+        self.record
+            .interfaces
+            .first()
+            .is_some_and(|first| first.name == self.interface.name)
+    }
+
+    fn attachment(&self) -> Attachment {
+        let ports: Vec<capability::PortMapping> = match self.is_first() {
+            true => self.record.spec.network.ports.iter().map(port).collect(),
+            false => Vec::new(),
+        };
+        let mac = self.interface.mac;
+        let ip = self
+            .addresses
+            .first()
+            .map(|ip| ip as &dyn std::fmt::Display);
+        Attachment {
+            container_id: self.record.container_id.clone(),
+            netns: self.sandbox.to_owned(),
+            ifname: self.interface.name.clone(),
+            args: args::request(ip, Some(&mac)),
+            capabilities: Capabilities::new()
+                .ips(&self.addresses)
+                .mac(&mac)
+                .port_mappings(&ports)
+                .build(),
+        }
+    }
+
+    fn intent(&self, attachment: &Attachment) -> AttachmentRecord {
+        AttachmentRecord {
+            network: self.network.name.clone(),
+            config_file: self.network.file.clone().unwrap_or_else(PathBuf::new),
+            config: String::from_utf8_lossy(&self.network.cache_bytes()).into_owned(),
+            interface: attachment.ifname.clone(),
+            mac: self.interface.mac,
+            container_id: attachment.container_id.clone(),
+            netns: attachment.netns.clone(),
+            args: attachment.args.clone(),
+            capabilities: attachment.capabilities.clone(),
+            state: AttachmentState::Intended,
+            result: None,
+            addresses: Vec::new(),
+            gateway: None,
+        }
+    }
+}
+
+fn port(mapping: &ignite_api::PortMapping) -> capability::PortMapping {
+    capability::PortMapping {
+        host_port: mapping.host_port,
+        container_port: mapping.vm_port,
+        protocol: match mapping.protocol {
+            ignite_api::Protocol::Tcp => capability::Protocol::Tcp,
+            ignite_api::Protocol::Udp => capability::Protocol::Udp,
+        },
+        host_ip: mapping.bind,
+    }
+}

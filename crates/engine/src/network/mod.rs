@@ -1,0 +1,116 @@
+//! A VM's network: sandbox, attachments, published ports, names.
+//!
+//! A *network plugin* (`cni`, `docker-bridge`) makes interfaces in the sandbox; what happens to them
+//! there is the same for all.
+
+pub(crate) mod attached;
+pub(crate) mod cni;
+pub(crate) mod dns;
+pub(crate) mod forwarding;
+pub(crate) mod overlap;
+pub(crate) mod ports;
+pub(crate) mod result;
+pub(crate) mod sandbox;
+
+use std::path::PathBuf;
+
+use ignite_host::{link, netns};
+use ipnet::IpNet;
+
+/// Errors of a VM's network.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// The sandbox's name could not be taken away.
+    #[error("cannot remove the VM's network namespace")]
+    Namespace(#[source] netns::Error),
+    /// A published port.
+    #[error(transparent)]
+    Port(#[from] ports::Error),
+    /// The network asked for is not there.
+    #[error(transparent)]
+    NoNetwork(ignite_cni::load::NoNetwork),
+    /// The default network could not be written.
+    #[error(transparent)]
+    Default(ignite_cni::default::EnsureError),
+    /// The default network would take addresses away from the host.
+    #[error(
+        "the default network 10.61.0.0/16 on bridge ignite0 would overlap with {route}, which interface {interface} has"
+    )]
+    Overlap {
+        /// The route in the way.
+        route: IpNet,
+        /// Its interface.
+        interface: String,
+        /// Where the default network would be written.
+        file: PathBuf,
+    },
+    /// The runtime or a plugin.
+    #[error(transparent)]
+    Cni(ignite_cni::error::Error),
+    /// Rules that outlived DEL.
+    #[error(transparent)]
+    Leak(ignite_cni::leak::LeakError),
+    /// The configuration recorded at ADD cannot be read any more.
+    #[error("the recorded configuration of network {network} cannot be used")]
+    Recorded {
+        /// The network.
+        network: String,
+        /// Why.
+        source: ignite_cni::config::ConfigError,
+    },
+    /// ADD succeeded but made nothing.
+    #[error("network {network} made no interface {interface} in the VM's network namespace")]
+    NoInterface {
+        /// The network.
+        network: String,
+        /// The interface.
+        interface: String,
+    },
+    /// Links and addresses.
+    #[error("cannot set up the VM's interface")]
+    Link(#[source] link::Error),
+    /// The record could not be read or written.
+    #[error(transparent)]
+    Store(#[from] ignite_store::Error),
+    /// The network plugin of a later version.
+    #[error("the network plugin {plugin} is not part of this version")]
+    NoPlugin {
+        /// Its name.
+        plugin: ignite_api::NetworkPlugin,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Port(error) => error.hint(),
+            Self::NoNetwork(error) => error.hint(),
+            Self::Default(error) => error.hint(),
+            Self::Cni(error) => error.hint(),
+            Self::Leak(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Overlap { file, .. } => Some(format!(
+                "put a CNI configuration with another subnet into {}",
+                file.parent().unwrap_or(file).display()
+            )),
+            Self::NoInterface { .. } => {
+                Some("see whether its first plugin makes an interface".into())
+            }
+            Self::NoPlugin { .. } => Some("use --network-plugin cni".into()),
+            _ => None,
+        }
+    }
+
+    /// Whether a DEL must still be tried.
+    pub(crate) fn must_retry_del(&self) -> bool {
+        match self {
+            Self::Cni(error) => error.must_retry_del(),
+            Self::Store(_) => true,
+            _ => false,
+        }
+    }
+}

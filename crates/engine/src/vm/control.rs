@@ -1,0 +1,138 @@
+//! The engine's end of a supervisor's control socket.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use ignite_wire::agent::{self, Decoder, Frame, Message};
+
+/// The socket's name in a VM's runtime directory.
+pub const SOCKET: &str = "control.sock";
+
+/// Errors of talking to a supervisor.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody listens.
+    #[error("cannot reach the VM's supervisor at {path}")]
+    Connect {
+        /// The control socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("the connection to the VM's supervisor broke")]
+    Broken(#[source] io::Error),
+    /// The supervisor closed the connection: the VM ended.
+    #[error("the VM ended")]
+    Ended,
+    /// Bytes that are no frames.
+    #[error("the VM's supervisor does not speak our protocol")]
+    Protocol(#[source] agent::Error),
+    /// The supervisor refused.
+    #[error("{message}")]
+    Refused {
+        /// What failed.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Refused { hint, .. } => hint.clone(),
+            Self::Connect { .. } | Self::Ended => {
+                Some("see how the VM is with: ignite ps -a".into())
+            }
+            Self::Broken(_) | Self::Protocol(_) => None,
+        }
+    }
+}
+
+/// An open connection; never blocks but in [`Control::call`].
+#[derive(Debug)]
+pub struct Control {
+    stream: UnixStream,
+    decoder: Decoder,
+    outgoing: Vec<u8>,
+}
+
+impl Control {
+    /// Connects to the supervisor whose runtime directory this is.
+    pub fn connect(run_dir: &Path) -> Result<Self, Error> {
+        let path = run_dir.join(SOCKET);
+        let stream =
+            UnixStream::connect(&path).map_err(|source| Error::Connect { path, source })?;
+        stream.set_nonblocking(true).map_err(Error::Broken)?;
+        Ok(Self {
+            stream,
+            decoder: Decoder::new(),
+            outgoing: Vec::new(),
+        })
+    }
+
+    /// Queues a frame.
+    pub fn queue(&mut self, channel: u32, message: Message) -> Result<(), Error> {
+        Frame { channel, message }
+            .encode(&mut self.outgoing)
+            .map_err(Error::Protocol)
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn queued(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Sends as much of what is queued as the socket takes now.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        while !self.outgoing.is_empty() {
+            match self.stream.write(&self.outgoing) {
+                Ok(sent) => drop(self.outgoing.drain(..sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Err(Error::Ended);
+                }
+                Err(error) => return Err(Error::Broken(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next frame that has arrived whole; none if more bytes must come first.
+    pub fn receive(&mut self) -> Result<Option<Frame>, Error> {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            if let Some(frame) = self.decoder.next().map_err(Error::Protocol)? {
+                return Ok(Some(frame));
+            }
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(Error::Ended),
+                Ok(read) => self.decoder.push(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(Error::Ended);
+                }
+                Err(error) => return Err(Error::Broken(error)),
+            }
+        }
+    }
+
+    /// Sends one request of the link itself.
+    pub fn send(&mut self, message: Message) -> Result<(), Error> {
+        self.stream.set_nonblocking(false).map_err(Error::Broken)?;
+        self.queue(0, message)?;
+        self.flush()
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

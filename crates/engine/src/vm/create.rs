@@ -1,0 +1,307 @@
+//! `create`: a VM's record and its disk.
+
+use std::net::IpAddr;
+
+use ignite_api::{Mac, Name, Uid, Vm, validate};
+use ignite_store::{
+    ImageChoice, ImageConfig, ImageRecord, InterfaceRecord, KernelChoice, KernelRecord, VmLock,
+    VmRecord,
+};
+use ignite_vmm::qcow2;
+use ignite_wire::guest::Process;
+
+use super::DISK;
+use crate::{Cancel, Engine, Error, Report};
+
+/// The kernel's command line where none is given: what makes it quick and quiet, and what makes a
+/// panic end the VM.
+pub const DEFAULT_CMDLINE: &str = "console=ttyS0 reboot=k panic=-1 quiet";
+
+/// Environment of a command whose image says nothing of a `PATH`.
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A VM that is asked for.
+#[derive(Debug, Clone)]
+pub struct CreateRequest {
+    /// The manifest: name, labels, specification.
+    pub vm: Vm,
+    /// The image: a reference or another source, see `ignite image import`.
+    pub image: String,
+    /// The kernel: one imported before, or a source; none for the default.
+    pub kernel: Option<String>,
+    /// Whether the VM is removed when it has ended.
+    pub remove_when_ended: bool,
+}
+
+/// A VM that was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Its uid.
+    pub uid: Uid,
+    /// Its name.
+    pub name: Name,
+}
+
+impl Engine {
+    /// Creates a VM.
+    pub fn create(
+        &self,
+        request: CreateRequest,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<Created, Error> {
+        let (_lock, record) = self.create_locked(request, report, cancel)?;
+        Ok(Created {
+            uid: record.uid,
+            name: record.name,
+        })
+    }
+
+    /// Creates a VM and keeps its lock.
+    pub(super) fn create_locked(
+        &self,
+        request: CreateRequest,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<(VmLock, VmRecord), Error> {
+        let name = self.free_name(&request.vm)?;
+        check(&request.vm)?;
+        let image = self.find_or_import_image(&request.image, report, cancel)?;
+        let kernel = self.find_or_import_kernel(request.kernel.as_deref(), report, cancel)?;
+        cancel.check()?;
+        let record = self.record(request, name, &image, &kernel)?;
+        let lock = self.vms.create(&record)?;
+        let backing = self.images.dir(image.uid).join(crate::image::FILE);
+        let made = qcow2::create(
+            &lock.dir().join(DISK),
+            &backing,
+            record.spec.disk_size.bytes(),
+        );
+        match made.map_err(Error::from).and_then(|()| Ok(cancel.check()?)) {
+            Ok(()) => Ok((lock, record)),
+            Err(error) => {
+                self.undo_create(lock);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes a VM that was never started.
+    pub(super) fn undo_create(&self, lock: VmLock) {
+        let uid = lock.uid();
+        if let Err(error) = lock.remove() {
+            tracing::warn!(%uid, %error, "a half-made VM is left behind");
+        }
+    }
+
+    /// The name asked for, or a random one; that nobody has it is found out before anything is pulled.
+    fn free_name(&self, vm: &Vm) -> Result<Name, Error> {
+        let taken: Vec<(String, Uid)> = self
+            .vms
+            .summary()?
+            .vms
+            .into_iter()
+            .map(|vm| (vm.name, vm.uid))
+            .collect();
+        let holder = |name: &str| taken.iter().find(|(has, _)| has == name);
+        if vm.metadata.name.is_empty() {
+            return Ok(std::iter::repeat_with(Name::random)
+                .find(|name| holder(name.as_str()).is_none())
+                .expect("the iterator never ends"));
+        }
+        let name: Name = vm.metadata.name.parse().map_err(Error::Name)?;
+        match holder(name.as_str()) {
+            None => Ok(name),
+            Some((name, uid)) => Err(ignite_store::Error::NameTaken {
+                kind: ignite_api::Kind::Vm,
+                name: name.clone(),
+                uid: *uid,
+            }
+            .into()),
+        }
+    }
+
+    fn record(
+        &self,
+        request: CreateRequest,
+        name: Name,
+        image: &ImageRecord,
+        kernel: &KernelRecord,
+    ) -> Result<VmRecord, Error> {
+        let spec = request.vm.spec;
+        if spec.disk_size < image.disk_size {
+            return Err(Error::DiskTooSmall {
+                size: spec.disk_size,
+                image: image.name().to_owned(),
+                needed: image.disk_size,
+            });
+        }
+        let uid = request.vm.metadata.uid.unwrap_or_else(Uid::random);
+        let cmdline = spec
+            .kernel
+            .cmd_line
+            .clone()
+            .unwrap_or_else(|| DEFAULT_CMDLINE.into());
+        let process = process(&spec.command, &spec.env, image)?;
+        Ok(VmRecord {
+            uid,
+            name,
+            created: jiff::Timestamp::now(),
+            labels: request.vm.metadata.labels,
+            annotations: request.vm.metadata.annotations,
+            id_prefix: self.config.id_prefix.clone(),
+            container_id: self.config.id_prefix.container_id(uid),
+            image: ImageChoice {
+                uid: image.uid,
+                digest: image.digest.clone(),
+                name: image.name().to_owned(),
+            },
+            kernel: KernelChoice {
+                uid: kernel.uid,
+                version: kernel.version.clone(),
+                name: kernel.name().to_owned(),
+            },
+            cmdline,
+            interfaces: interfaces(&spec.networks),
+            process,
+            network_plugin: self.config.network_plugin,
+            auto_remove: request.remove_when_ended,
+            spec,
+        })
+    }
+}
+
+/// Every fault of the manifest at once.
+fn check(vm: &Vm) -> Result<(), Error> {
+    let mut named = vm.clone();
+    if named.metadata.name.is_empty() {
+        named.metadata.name = "unnamed".into();
+    }
+    // The image may come from a source that is no reference; the engine looks for it itself.
+    if named.spec.image.oci.is_none() {
+        named.spec.image.oci = Some("image".parse().expect("a reference"));
+    }
+    validate(&named).map_err(Error::Invalid)
+}
+
+/// One interface for each network, or one for the default network. The MACs are made once.
+fn interfaces(networks: &[String]) -> Vec<InterfaceRecord> {
+    let chosen: Vec<Option<String>> = match networks {
+        [] => vec![None],
+        named => named.iter().cloned().map(Some).collect(),
+    };
+    let interface = |(index, network)| InterfaceRecord {
+        name: format!("eth{index}"),
+        mac: Mac::random_local(),
+        network,
+        addresses: Vec::new(),
+    };
+    chosen.into_iter().enumerate().map(interface).collect()
+}
+
+/// What runs in the VM: the command given, else the image's init, else the image's command.
+fn process(
+    command: &[String],
+    env: &[ignite_api::EnvVar],
+    image: &ImageRecord,
+) -> Result<Process, Error> {
+    let config = &image.config;
+    if command.is_empty()
+        && let Some(path) = &config.init
+    {
+        return Ok(Process::Init { path: path.clone() });
+    }
+    let arguments = if command.is_empty() {
+        &config.cmd
+    } else {
+        command
+    };
+    let argv: Vec<String> = config.entrypoint.iter().chain(arguments).cloned().collect();
+    if argv.is_empty() {
+        return Err(Error::NoCommand {
+            image: image.name().to_owned(),
+        });
+    }
+    Ok(Process::Command {
+        argv,
+        env: environment(config, env),
+        user: config.user.clone(),
+        cwd: config.working_dir.clone(),
+    })
+}
+
+/// The image's environment with what was asked for over it.
+fn environment(config: &ImageConfig, env: &[ignite_api::EnvVar]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let asked = env.iter().map(ToString::to_string);
+    let default = std::iter::once(DEFAULT_PATH.to_owned());
+    for variable in default.chain(config.env.iter().cloned()).chain(asked) {
+        let name = variable.split('=').next().unwrap_or_default().to_owned();
+        all.retain(|other| other.split('=').next() != Some(&name));
+        all.push(variable);
+    }
+    all
+}
+
+/// The name servers asked for.
+pub(super) fn requested_dns(record: &VmRecord) -> Vec<IpAddr> {
+    record.spec.dns.iter().map(|dns| dns.address()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ignite_api::Size;
+
+    fn image(config: ImageConfig) -> ImageRecord {
+        ImageRecord {
+            uid: Uid::random(),
+            names: vec!["box:latest".into()],
+            created: jiff::Timestamp::UNIX_EPOCH,
+            digest: "sha256:00".into(),
+            source: "box".into(),
+            size: Size::MIB,
+            disk_size: Size::MIB,
+            config,
+        }
+    }
+
+    #[test]
+    fn a_command_beats_the_init_and_follows_the_entrypoint() {
+        let image = image(ImageConfig {
+            entrypoint: vec!["/entry".into()],
+            cmd: vec!["serve".into()],
+            init: Some("/sbin/init".into()),
+            env: vec!["A=1".into(), "B=2".into()],
+            ..ImageConfig::default()
+        });
+        assert!(matches!(
+            process(&[], &[], &image),
+            Ok(Process::Init { .. })
+        ));
+        let env = ["A=3".parse().expect("a variable")];
+        let Ok(Process::Command { argv, env, .. }) = process(&["x".into()], &env, &image) else {
+            panic!("a command");
+        };
+        assert_eq!(argv, ["/entry", "x"]);
+        assert_eq!(env, [DEFAULT_PATH, "B=2", "A=3"]);
+    }
+
+    #[test]
+    fn an_image_with_nothing_to_run_is_refused() {
+        let error = process(&[], &[], &image(ImageConfig::default())).expect_err("nothing");
+        assert!(error.hint().expect("a hint").contains("--"));
+    }
+
+    #[test]
+    fn interfaces_are_numbered() {
+        let names = |networks: &[String]| -> Vec<String> {
+            interfaces(networks)
+                .into_iter()
+                .map(|interface| interface.name)
+                .collect()
+        };
+        assert_eq!(names(&[]), ["eth0"]);
+        assert_eq!(names(&["a".into(), "b".into()]), ["eth0", "eth1"]);
+    }
+}

@@ -1,0 +1,121 @@
+//! `inspect vm`: a VM as an object.
+
+use ignite_api::{
+    InterfaceStatus, Kind, Metadata, NetworkStatus, OciSource, RuntimeStatus, Size, Vm, VmStatus,
+};
+use ignite_store::{Liveness, NetworkRecord, State, StatusRecord, VmRecord};
+
+use crate::{Engine, Error};
+
+impl Engine {
+    /// The VM that `text` means.
+    pub fn inspect(&self, text: &str) -> Result<Vm, Error> {
+        let uid = self.vms.resolve(text)?;
+        let record = self.vms.get(uid)?;
+        let (status, network) = (self.vms.status(uid)?, self.vms.network(uid)?);
+        let live = Liveness::is_held(&self.config.paths, uid)?;
+        let size = self
+            .images
+            .get(record.image.uid)
+            .map(|image| image.size)
+            .unwrap_or_default();
+        Ok(object(record, status, &network, live, size))
+    }
+}
+
+fn object(
+    record: VmRecord,
+    status: StatusRecord,
+    network: &NetworkRecord,
+    live: bool,
+    image_size: Size,
+) -> Vm {
+    let metadata = Metadata {
+        name: record.name.to_string(),
+        uid: Some(record.uid),
+        created: Some(record.created),
+        labels: record.labels,
+        annotations: record.annotations,
+    };
+    let mut vm = Vm::new(Kind::Vm, metadata, record.spec);
+    vm.spec.image.oci = record.image.name.parse().ok();
+    vm.spec.kernel.oci = record.kernel.name.parse().ok();
+    vm.spec.kernel.cmd_line = Some(record.cmdline);
+    let running = live && status.state == State::Running;
+    let state = if status.state.is_live() && !live {
+        State::Stopped
+    } else {
+        status.state
+    };
+    vm.status = VmStatus {
+        running,
+        state: Some(state.as_str().to_owned()),
+        end: status.end.filter(|_| !running).and_then(word),
+        exit_code: status.exit_code,
+        message: status.message,
+        runtime: RuntimeStatus {
+            id: record.container_id,
+            name: status
+                .vmm
+                .and_then(|vmm| word(vmm.kind))
+                .unwrap_or_default(),
+        },
+        start_time: status.started.filter(|_| running),
+        network: network_status(record.network_plugin, &record.interfaces, network, live),
+        image: Some(OciSource {
+            id: Some(format!(
+                "oci://{}@{}",
+                record.image.name, record.image.digest
+            )),
+            size: image_size,
+        }),
+        kernel: None,
+        id_prefix: Some(record.id_prefix),
+    };
+    vm
+}
+
+/// An enum's name as it is written.
+fn word<T: serde::Serialize>(value: T) -> Option<String> {
+    serde_json::to_value(value)
+        .ok()?
+        .as_str()
+        .map(str::to_owned)
+}
+
+fn network_status(
+    plugin: ignite_api::NetworkPlugin,
+    interfaces: &[ignite_store::InterfaceRecord],
+    network: &NetworkRecord,
+    live: bool,
+) -> NetworkStatus {
+    let attached = network.attachments.iter().filter(|_| live);
+    let addresses: Vec<_> = attached
+        .clone()
+        .flat_map(|attachment| attachment.addresses.iter().map(ipnet::IpNet::addr))
+        .collect();
+    // A stopped VM still has its MACs.
+    let interfaces = interfaces
+        .iter()
+        .map(|interface| {
+            let made = attached
+                .clone()
+                .find(|made| made.interface == interface.name);
+            InterfaceStatus {
+                name: interface.name.clone(),
+                network: made
+                    .map(|made| made.network.clone())
+                    .or_else(|| interface.network.clone())
+                    .unwrap_or_default(),
+                mac: interface.mac,
+                addresses: made.map(|made| made.addresses.clone()).unwrap_or_default(),
+                gateway: made.and_then(|made| made.gateway),
+            }
+        })
+        .collect();
+    NetworkStatus {
+        plugin: Some(plugin),
+        ip_addresses: (!addresses.is_empty()).then_some(addresses),
+        interfaces,
+    }
+}

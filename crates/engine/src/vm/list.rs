@@ -1,0 +1,129 @@
+//! `ps`: all VMs, a line each.
+
+use ignite_api::{PortMapping, Size, Uid};
+use ignite_store::{State, VmSummary};
+use ignite_wire::supervisor::End;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::net::IpAddr;
+
+use crate::{Engine, Error};
+
+/// One VM, as `ps` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VmLine {
+    /// Uid.
+    pub uid: Uid,
+    /// Name.
+    pub name: String,
+    /// Image.
+    pub image: String,
+    /// Kernel.
+    pub kernel: String,
+    /// Size of the root file system.
+    pub disk_size: Size,
+    /// Number of virtual processors.
+    pub cpus: u64,
+    /// Memory.
+    pub memory: Size,
+    /// Moment of creation.
+    pub created: Timestamp,
+    /// State in one word.
+    pub state: &'static str,
+    /// When it was last started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it last ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// How it last ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+    /// Exit code of its command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Addresses; only while it runs.
+    pub addresses: Vec<IpAddr>,
+    /// Published ports.
+    pub ports: Vec<PortMapping>,
+}
+
+impl VmLine {
+    /// The state in a few words; `since` says how long ago a moment was.
+    pub fn status(&self, since: impl Fn(Timestamp) -> String) -> String {
+        let ago = |then: Option<Timestamp>| {
+            then.map(|then| format!(" {} ago", since(then)))
+                .unwrap_or_default()
+        };
+        match (self.state, self.exit_code, self.end) {
+            ("running", ..) => match self.started {
+                Some(started) => format!("Up {}", since(started)),
+                None => "Up".into(),
+            },
+            ("starting", ..) => "Starting".into(),
+            ("created", ..) => "Created".into(),
+            (_, Some(code), _) => format!("Exited ({code}){}", ago(self.ended)),
+            (_, None, Some(end)) => format!("{}{}", word(end), ago(self.ended)),
+            (_, None, None) => format!("Stopped{}", ago(self.ended)),
+        }
+    }
+}
+
+fn word(end: End) -> &'static str {
+    match end {
+        End::PoweredOff => "Stopped",
+        End::Halted => "Halted",
+        End::Rebooted => "Rebooted",
+        End::Panicked => "Panicked",
+        End::Killed => "Killed",
+        End::BootTimeout => "Boot timeout",
+        End::VmmFailed => "VMM failed",
+        End::Lost => "Lost",
+    }
+}
+
+impl From<VmSummary> for VmLine {
+    fn from(vm: VmSummary) -> Self {
+        let live = matches!(vm.state, State::Starting | State::Running);
+        Self {
+            uid: vm.uid,
+            name: vm.name,
+            image: vm.image,
+            kernel: vm.kernel,
+            disk_size: vm.disk_size,
+            cpus: vm.cpus,
+            memory: vm.memory,
+            created: vm.created,
+            state: vm.state.as_str(),
+            started: vm.started,
+            ended: vm.ended,
+            end: vm.end,
+            exit_code: vm.exit_code,
+            addresses: vm
+                .addresses
+                .iter()
+                .filter(|_| live)
+                .map(ipnet::IpNet::addr)
+                .collect(),
+            ports: vm.ports,
+        }
+    }
+}
+
+impl Engine {
+    /// The VMs that run, or all of them; and what could not be read, in words.
+    pub fn list(&self, all: bool) -> Result<(Vec<VmLine>, Vec<String>), Error> {
+        let summary = self.vms.summary()?;
+        let lines = summary
+            .vms
+            .into_iter()
+            .filter(|vm| all || vm.state.is_live())
+            .map(VmLine::from)
+            .collect();
+        Ok((
+            lines,
+            summary.faults.iter().map(ToString::to_string).collect(),
+        ))
+    }
+}

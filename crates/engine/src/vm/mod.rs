@@ -1,0 +1,49 @@
+//! The verbs on VMs, a file each.
+//!
+//! ```text
+//!             start            Ready             stop, kill, the guest's own end
+//!  created ----------> starting -----> running ----------------------------------> stopped
+//!     |                    | failed, called off                                      |  |
+//!     '-- rm --> gone      '--> as before                        start <-------------'  '-- rm --> gone
+//! ```
+
+pub(crate) mod control;
+pub(crate) mod create;
+mod events;
+pub(crate) mod exec;
+mod inspect;
+pub(crate) mod list;
+mod logs;
+mod plan;
+mod remove;
+mod repair;
+mod run;
+pub(crate) mod start;
+pub(crate) mod stop;
+
+/// A VM's disk in its directory: a qcow2 overlay of its image.
+const DISK: &str = "disk.qcow2";
+
+use ignite_store::Liveness;
+use ignite_wire::agent::{ExecRequest, ExitStatus};
+
+use crate::{Engine, Error};
+
+impl Engine {
+    /// Runs a program in the VM that `text` means, to its end.
+    pub fn exec(
+        &self,
+        text: &str,
+        request: ExecRequest,
+        streams: exec::Streams<'_>,
+    ) -> Result<ExitStatus, Error> {
+        let uid = self.vms.resolve(text)?;
+        if !Liveness::is_held(&self.config.paths, uid)? {
+            return Err(Error::NotRunning {
+                name: self.vms.get(uid)?.name.to_string(),
+            });
+        }
+        let control = control::Control::connect(&self.config.paths.vm_run(uid))?;
+        Ok(exec::run(control, request, streams)?)
+    }
+}

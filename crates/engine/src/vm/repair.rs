@@ -1,0 +1,228 @@
+//! Bringing records and host together after a process died in the middle.
+//!
+//! A VM lives as long as its liveness lock is held. Whoever finds it free and the record saying
+//! otherwise makes the record true: the VM is stopped, its attachments are released.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ignite_api::Uid;
+use ignite_host::netns;
+use ignite_store::{Liveness, ProcessRecord, State, VmLock, VmRecord};
+use ignite_wire::supervisor::End;
+
+use crate::network::{self, cni::Cni};
+use crate::{Engine, Error, Report};
+
+/// How long a VMM may take to die after its supervisor.
+const DYING: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// The VM's liveness lock, for a VM that does not run. A VMM whose supervisor vanished is ended
+    /// first, so that two guests never run on one disk.
+    pub(super) fn take_liveness(
+        &self,
+        lock: &VmLock,
+        record: &VmRecord,
+    ) -> Result<Liveness, Error> {
+        let paths = &self.config.paths;
+        let running = || Error::Running {
+            name: record.name.to_string(),
+        };
+        if let Some(live) = Liveness::try_acquire(paths, record.uid)? {
+            return Ok(live);
+        }
+        let status = lock.status()?;
+        if status.supervisor.as_ref().is_some_and(is_alive) || !status.state.is_live() {
+            // A supervisor at its last act has let go of the VM in a moment.
+            return self
+                .await_liveness(record.uid, Duration::from_millis(200))?
+                .ok_or_else(running);
+        }
+        if let Some(vmm) = status.vmm.filter(|vmm| is_alive(&vmm.process)) {
+            tracing::warn!(uid = %record.uid, pid = vmm.process.pid, "ending a VMM without a supervisor");
+            kill(&vmm.process);
+        }
+        self.await_liveness(record.uid, DYING)?.ok_or_else(running)
+    }
+
+    fn await_liveness(&self, uid: Uid, limit: Duration) -> Result<Option<Liveness>, Error> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(live) = Liveness::try_acquire(&self.config.paths, uid)? {
+                return Ok(Some(live));
+            }
+            if Instant::now() > deadline {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Makes the records of a VM that does not run true: stopped, released.
+    pub(super) fn repair(&self, lock: &VmLock, live: &Liveness) -> Result<(), Error> {
+        let mut status = lock.status()?;
+        if status.state.is_live() {
+            tracing::info!(uid = %lock.uid(), "the VM's supervisor vanished");
+            status.state = State::Stopped;
+            status.end = Some(End::Lost);
+            status.ended = Some(jiff::Timestamp::now());
+            status.exit_code = None;
+            status.message =
+                Some("its supervisor vanished: a crash, or a reboot of the host".into());
+            (status.supervisor, status.vmm) = (None, None);
+            lock.write_status(&status, live)?;
+        }
+        self.release_locked(lock).map_err(several)
+    }
+
+    /// Releases everything a VM's network is made of. What cannot be released stays recorded.
+    pub(super) fn release_locked(&self, lock: &VmLock) -> Result<(), Vec<Error>> {
+        let one = |error: Error| vec![error];
+        if lock.network().map_err(|e| one(e.into()))?.is_released() {
+            return Ok(());
+        }
+        let cni = Cni {
+            paths: &self.config.paths,
+            runtime: &self.config.cni,
+        };
+        cni.release(lock)
+            .map_err(|errors| errors.into_iter().map(Error::from).collect::<Vec<_>>())?;
+        let mut network = lock.network().map_err(|e| one(e.into()))?;
+        if let Some(sandbox) = network.sandbox.take() {
+            netns::delete(&sandbox).map_err(|e| one(network::Error::Namespace(e).into()))?;
+        }
+        lock.write_network(&network).map_err(|e| one(e.into()))
+    }
+
+    /// Repairs VMs that died without release, but for `own`: their rules would shadow ours.
+    pub(super) fn repair_dead(&self, own: Uid, report: &dyn Report) -> Result<(), Error> {
+        let paths = &self.config.paths;
+        for vm in self.vms.summary()?.vms {
+            if vm.uid == own || Liveness::is_held(paths, vm.uid)? {
+                continue;
+            }
+            let recorded = self
+                .vms
+                .status(vm.uid)
+                .is_ok_and(|status| status.state.is_live());
+            let unreleased = self
+                .vms
+                .network(vm.uid)
+                .is_ok_and(|network| !network.is_released());
+            if (recorded || unreleased)
+                && let Err(error) = self.repair_one(vm.uid)
+            {
+                report.warn(&format!(
+                    "VM {} died and cannot be repaired: {error}",
+                    vm.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn repair_one(&self, uid: Uid) -> Result<(), Error> {
+        // Somebody at work on it repairs it himself.
+        let Some(lock) = self.vms.try_lock(uid)? else {
+            return Ok(());
+        };
+        match Liveness::try_acquire(&self.config.paths, uid)? {
+            Some(live) => self.repair(&lock, &live),
+            None => Ok(()),
+        }
+    }
+
+    /// The supervisor's last act for its VM: frees address, rules and ports, and the VM itself if that
+    /// was asked for.
+    pub fn release(&self, uid: Uid) -> Result<(), Error> {
+        let lock = match self.vms.lock(uid) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            other => other?,
+        };
+        // Started again in the meantime: nothing of it is ours any more.
+        let Some(live) = Liveness::try_acquire(&self.config.paths, uid)? else {
+            return Ok(());
+        };
+        self.repair(&lock, &live)?;
+        if lock.record()?.auto_remove {
+            lock.remove()?;
+        }
+        Ok(())
+    }
+
+    /// The command line of [`release`](Self::release).
+    pub(super) fn release_command(&self, uid: Uid) -> Result<Vec<String>, Error> {
+        let own = std::env::current_exe().map_err(Error::spawn(Path::new("ignite")))?;
+        Ok(vec![
+            own.to_string_lossy().into_owned(),
+            "--data-dir".into(),
+            self.config.paths.data.to_string_lossy().into_owned(),
+            "internal".into(),
+            "release".into(),
+            uid.to_string(),
+        ])
+    }
+}
+
+/// Several failures as one, the first one's hint kept.
+pub(super) fn several(mut errors: Vec<Error>) -> Error {
+    match errors.len() {
+        1 => errors.remove(0),
+        _ => Error::Several(errors),
+    }
+}
+
+/// Whether a recorded process still is the one it was.
+pub(super) fn is_alive(process: &ProcessRecord) -> bool {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let same_boot = process.boot_id.is_empty() || process.boot_id == boot.trim();
+    same_boot && start_time(process.pid) == Some(process.start_time)
+}
+
+/// Field 22 of `/proc/<pid>/stat`, behind the command's name, which may hold anything.
+fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+fn kill(process: &ProcessRecord) {
+    let Some(pid) = rustix::process::Pid::from_raw(process.pid) else {
+        return;
+    };
+    let Ok(fd) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else {
+        return;
+    };
+    // The descriptor is of this process, whatever its number comes to mean.
+    if is_alive(process) {
+        // Gone in this moment is as good.
+        let _ = rustix::process::pidfd_send_signal(fd, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_start_time() {
+        let pid = i32::try_from(std::process::id()).expect("a pid");
+        let start_time = start_time(pid).expect("we live");
+        let mut process = ProcessRecord {
+            pid,
+            start_time,
+            boot_id: String::new(),
+        };
+        assert!(is_alive(&process));
+        process.start_time += 1;
+        assert!(!is_alive(&process));
+        process.start_time -= 1;
+        process.boot_id = "another".into();
+        assert!(!is_alive(&process));
+    }
+}

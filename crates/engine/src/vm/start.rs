@@ -1,0 +1,363 @@
+//! `start`: a VM's network, its supervisor, and the wait for its guest.
+//!
+//! ```text
+//!  lock VM -> take liveness -> repair -> ports -> sandbox -> attach -> spawn -> Started -> Ready
+//! ```
+//! What was made is recorded before it is made; when a step fails, or the caller calls it off,
+//! everything is released again.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use ignite_api::{Name, NetworkPlugin, Uid};
+use ignite_host::netns::Namespace;
+use ignite_host::process::{Child, Spec, Stdio};
+use ignite_store::{Liveness, NetworkRecord, VmLock, VmRecord};
+use ignite_wire::supervisor::{Event, Plan};
+
+use super::events::Events;
+use super::plan::{self, Parts};
+use crate::config::program;
+use crate::network::cni::{Cni, Outcome};
+use crate::network::{self, dns, ports, sandbox};
+use crate::timings::Timings;
+use crate::{Cancel, Engine, Error, Report, StartOptions};
+
+/// Numbers under which the supervisor finds what it inherits.
+const LIVE_FD: i32 = 10;
+const NOTIFY_FD: i32 = 11;
+const HOST_NETNS_FD: i32 = 12;
+
+/// Beyond the boot time, for a supervisor that says nothing at all.
+const SUPERVISOR_SLACK: Duration = Duration::from_secs(30);
+
+/// A VM that was started.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// Its uid.
+    pub uid: Uid,
+    /// Its name.
+    pub name: Name,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The networks it is on.
+    pub networks: Vec<String>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+impl Started {
+    /// One line for people.
+    pub fn describe(&self) -> String {
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        let at = match addresses.as_slice() {
+            [] => String::new(),
+            some => format!(" at {}", some.join(", ")),
+        };
+        format!(
+            "started VM {} ({}){at} on {}",
+            self.name,
+            self.uid,
+            self.networks.join(", ")
+        )
+    }
+}
+
+impl Engine {
+    /// Starts the VM that `text` means.
+    pub fn start(
+        &self,
+        text: &str,
+        options: &StartOptions,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<Started, Error> {
+        let lock = self.vms.lock(self.vms.resolve(text)?)?;
+        self.start_locked(&lock, options, report, cancel, Timings::new())
+    }
+
+    pub(super) fn start_locked(
+        &self,
+        lock: &VmLock,
+        options: &StartOptions,
+        report: &dyn Report,
+        cancel: &Cancel,
+        timings: Timings,
+    ) -> Result<Started, Error> {
+        let mut record = lock.record()?;
+        if let Some(plugin) = options
+            .network_plugin
+            .filter(|plugin| *plugin != record.network_plugin)
+        {
+            record.network_plugin = plugin;
+            lock.write_record(&record)?;
+        }
+        let live = self.take_liveness(lock, &record)?;
+        self.repair(lock, &live)?;
+        let mut start = Start {
+            engine: self,
+            lock,
+            record,
+            live,
+            report,
+            cancel,
+            timings,
+        };
+        let started = start.run(options);
+        if started.is_err() {
+            // The failure is what the caller must hear of; what is left is recorded.
+            for error in self.release_locked(lock).err().into_iter().flatten() {
+                tracing::warn!(uid = %lock.uid(), %error, "not everything was released");
+                report.warn(&format!("not everything was released: {error}"));
+            }
+        }
+        started
+    }
+}
+
+struct Start<'a> {
+    engine: &'a Engine,
+    lock: &'a VmLock,
+    record: VmRecord,
+    live: Liveness,
+    report: &'a dyn Report,
+    cancel: &'a Cancel,
+    timings: Timings,
+}
+
+/// A supervisor that was started, and what it says.
+struct Supervisor {
+    child: Child,
+    events: Events,
+}
+
+impl Start<'_> {
+    fn run(&mut self, options: &StartOptions) -> Result<Started, Error> {
+        self.check_ports()?;
+        let parts = self.programs()?;
+        self.timings.end("preparation");
+        self.cancel.check()?;
+        let (namespace, outcome) = self.attach()?;
+        self.cancel.check()?;
+        let plan = self.plan(options, &outcome, parts)?;
+        let supervisor = self.spawn(&plan, &namespace)?;
+        let waited = self.wait(&supervisor, options.boot_timeout + SUPERVISOR_SLACK);
+        if waited.is_err() {
+            end(&supervisor.child);
+        }
+        waited?;
+        Ok(Started {
+            uid: self.record.uid,
+            name: self.record.name.clone(),
+            addresses: outcome
+                .attached
+                .iter()
+                .flat_map(|a| a.addresses.iter().map(ipnet::IpNet::addr))
+                .collect(),
+            networks: outcome.attached.iter().map(|a| a.network.clone()).collect(),
+            timings: self.timings.clone(),
+        })
+    }
+
+    /// Finds a port that is taken before anything is made.
+    fn check_ports(&self) -> Result<(), Error> {
+        let wanted = &self.record.spec.network.ports;
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        self.engine.repair_dead(self.record.uid, self.report)?;
+        for other in self.engine.vms.summary()?.vms {
+            if other.uid != self.record.uid && other.state.is_live() {
+                ports::check_other(wanted, &other.name, &other.ports)
+                    .map_err(network::Error::from)?;
+            }
+        }
+        Ok(ports::check_host(wanted).map_err(network::Error::from)?)
+    }
+
+    /// The programs and files a start needs, looked for before anything is made.
+    fn programs(&self) -> Result<Programs, Error> {
+        let found = ignite_vmm::find(ignite_vmm::Choice::Auto)?;
+        let (kernel, initramfs) = self.engine.bootable(self.record.kernel.uid)?;
+        let modules = kernel.join(ignite_image::kernel::MODULES);
+        Ok(Programs {
+            vmm: (found.vmm, found.program),
+            supervisor: program("ignite-spawn", "IGNITE_SPAWN").ok_or(Error::NoProgram {
+                name: "ignite-spawn",
+            })?,
+            modules: modules.is_file().then_some(modules),
+            kernel,
+            initramfs,
+        })
+    }
+
+    fn attach(&mut self) -> Result<(Namespace, Outcome), Error> {
+        if self.record.network_plugin != NetworkPlugin::Cni {
+            return Err(network::Error::NoPlugin {
+                plugin: self.record.network_plugin,
+            }
+            .into());
+        }
+        let path = self.engine.config.paths.sandbox(&self.record.container_id);
+        let network = NetworkRecord {
+            plugin: self.record.network_plugin,
+            sandbox: Some(path.clone()),
+            ..self.lock.network()?
+        };
+        self.lock.write_network(&network)?;
+        let namespace = sandbox::create(&path).map_err(network::Error::from)?;
+        self.timings.end("sandbox");
+        let cni = Cni {
+            paths: &self.engine.config.paths,
+            runtime: &self.engine.config.cni,
+        };
+        let outcome = cni.attach(self.lock, &self.record, (&path, &namespace), self.report)?;
+        self.timings
+            .end_with_plugins("attachment", &outcome.plugins);
+        Ok((namespace, outcome))
+    }
+
+    fn plan(
+        &self,
+        options: &StartOptions,
+        outcome: &Outcome,
+        programs: Programs,
+    ) -> Result<(Plan, PathBuf), Error> {
+        let said = outcome
+            .attached
+            .first()
+            .map(|a| a.dns.clone())
+            .unwrap_or_default();
+        let (dns, origin) = dns::choose(
+            &super::create::requested_dns(&self.record),
+            &said,
+            dns::of_host,
+        );
+        if origin == dns::Origin::Nowhere {
+            self.report.warn(
+                "no DNS server: neither the network nor this host's resolv.conf names one a VM can reach; \
+                 give one with --dns",
+            );
+        }
+        let plan = plan::plan(Parts {
+            paths: &self.engine.config.paths,
+            record: &self.record,
+            vmm: programs.vmm,
+            kernel: programs.kernel,
+            initramfs: programs.initramfs,
+            modules: programs.modules,
+            image: self
+                .engine
+                .images
+                .dir(self.record.image.uid)
+                .join(crate::image::FILE),
+            attached: &outcome.attached,
+            dns,
+            boot_timeout: options.boot_timeout,
+            release: self.engine.release_command(self.record.uid)?,
+            now: SystemTime::now(),
+        });
+        Ok((plan, programs.supervisor))
+    }
+
+    fn spawn(
+        &mut self,
+        plan: &(Plan, PathBuf),
+        namespace: &Namespace,
+    ) -> Result<Supervisor, Error> {
+        let (plan, program) = plan;
+        let path = plan.run_dir.join("plan.json");
+        let text = serde_json::to_vec(plan).expect("a plan is plain data");
+        ignite_host::fs::write_atomic(&path, &text, 0o600).map_err(Error::File)?;
+        let (read, write) = pipe()?;
+        let host =
+            std::fs::File::open("/proc/thread-self/ns/net").map_err(Error::spawn(program))?;
+        let live = self.live.to_fd().map_err(Error::spawn(program))?;
+        let log = log(&plan.vm_dir.join("spawn.log")).map_err(Error::spawn(program))?;
+        let spec = Spec::new(program)
+            .arg(&path)
+            .args(["--live-fd", &LIVE_FD.to_string()])
+            .args(["--notify-fd", &NOTIFY_FD.to_string()])
+            .args(["--host-netns-fd", &HOST_NETNS_FD.to_string()])
+            .stdin(Stdio::Null)
+            .stdout(Stdio::Null)
+            .stderr(Stdio::Fd(log))
+            .netns(namespace)
+            .session()
+            .pass_fd(live, LIVE_FD)
+            .pass_fd(write, NOTIFY_FD)
+            .pass_fd(host.into(), HOST_NETNS_FD);
+        let child = ignite_host::process::spawn(spec)?;
+        self.timings.end("spawn");
+        Ok(Supervisor {
+            child,
+            events: Events::new(read),
+        })
+    }
+
+    /// Waits for the agent's word, through the supervisor.
+    fn wait(&mut self, supervisor: &Supervisor, limit: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + limit;
+        let mut events = supervisor.events.iter(self.cancel, deadline);
+        loop {
+            match events.next()? {
+                Some(Event::Started { .. }) => self.timings.end("supervisor"),
+                Some(Event::Ready) => {
+                    self.timings.end("boot");
+                    return Ok(());
+                }
+                Some(Event::Failed {
+                    message,
+                    hint,
+                    console,
+                }) => {
+                    return Err(Error::Boot {
+                        message,
+                        hint,
+                        console,
+                    });
+                }
+                None => {
+                    return Err(Error::SupervisorDied {
+                        log: self.lock.dir().join("spawn.log"),
+                    });
+                }
+            }
+        }
+    }
+}
+
+struct Programs {
+    vmm: (ignite_wire::supervisor::Vmm, PathBuf),
+    supervisor: PathBuf,
+    kernel: PathBuf,
+    initramfs: PathBuf,
+    modules: Option<PathBuf>,
+}
+
+/// Ends a supervisor; its VMM dies with it.
+fn end(child: &Child) {
+    // One that is gone already needs no ending.
+    let _ = child.signal(9);
+    if let Err(error) = child.wait_timeout(Duration::from_secs(10)) {
+        tracing::warn!(%error, "the supervisor does not end");
+    }
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|errno| Error::spawn(Path::new("ignite-spawn"))(errno.into()))
+}
+
+fn log(path: &Path) -> std::io::Result<OwnedFd> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    Ok(file.as_fd().try_clone_to_owned()?)
+}
