@@ -173,7 +173,7 @@ pub enum Error {
         command: Command,
         /// Why.
         #[source]
-        source: ExecError,
+        source: Box<ExecError>,
     },
     /// A plugin's answer cannot be understood or believed.
     #[error("CNI plugin {plugin} of network {network} gave a result that cannot be used")]
@@ -184,7 +184,7 @@ pub enum Error {
         plugin: String,
         /// Why.
         #[source]
-        source: ResultError,
+        source: Box<ResultError>,
     },
     /// The configuration a plugin would get cannot be built.
     #[error("cannot build the configuration for CNI plugin {plugin} of network {network}")]
@@ -264,7 +264,7 @@ pub enum Error {
         id: AttachmentId,
         /// Why.
         #[source]
-        source: ResultError,
+        source: Box<ResultError>,
     },
     /// The cached configuration is of no use.
     #[error("the cached configuration of {id} on network {network} cannot be used")]
@@ -275,11 +275,11 @@ pub enum Error {
         id: AttachmentId,
         /// Why.
         #[source]
-        source: ConfigError,
+        source: Box<ConfigError>,
     },
     /// The cache cannot be read or written.
     #[error(transparent)]
-    Cache(#[from] CacheError),
+    Cache(Box<CacheError>),
     /// ADD failed; a full DEL was run, and failed too where it says so.
     #[error("cannot attach {id} to network {network}{}", undo(rollback.as_deref()))]
     Attach {
@@ -324,6 +324,12 @@ pub fn chain(error: &dyn StdError) -> String {
         next = source.source();
     }
     text
+}
+
+impl From<CacheError> for Error {
+    fn from(error: CacheError) -> Self {
+        Self::Cache(Box::new(error))
+    }
 }
 
 impl Error {

@@ -2,7 +2,10 @@
 //! and configuration, bounded in time and output, ended with all its children.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -97,6 +100,13 @@ pub enum ExecError {
         #[source]
         source: process::Error,
     },
+    /// A descriptor it is to inherit cannot be copied.
+    #[error("cannot copy a descriptor for a plugin")]
+    Descriptor {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// It did not end in time. It was killed, and all it had started.
     #[error("{} did not end within {} and was killed with all its processes{}", path.display(), seconds(*after), said(stderr))]
     TimedOut {
@@ -147,7 +157,10 @@ impl ExecError {
                 }
                 _ => None,
             },
-            Self::InvalidName { .. } | Self::TimedOut { .. } | Self::TooMuch { .. } => None,
+            Self::InvalidName { .. }
+            | Self::Descriptor { .. }
+            | Self::TimedOut { .. }
+            | Self::TooMuch { .. } => None,
         }
     }
 }
@@ -245,47 +258,75 @@ pub struct Ran {
     pub elapsed: Duration,
 }
 
-/// Runs a plugin program in the namespaces of the calling thread.
-pub fn run(
-    path: &Path,
-    command: Command,
-    variables: &[Variable],
-    stdin: &[u8],
-    bounds: &Bounds,
-) -> Result<Ran, ExecError> {
-    let began = Instant::now();
-    let output = start(path, variables, stdin, bounds.limits(command))?;
-    let elapsed = began.elapsed();
-    if !output.stderr.is_empty() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        tracing::debug!(plugin = %path.display(), %command, "{}", text.trim_end());
-    }
-    tracing::trace!(plugin = %path.display(), %command, ?elapsed, status = ?output.status);
-    verdict(path, output, bounds.limits(command), elapsed)
+/// A plugin program and what it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Program<'a> {
+    /// Its path.
+    pub path: &'a Path,
+    /// Time and output.
+    pub bounds: &'a Bounds,
+    /// Descriptors it and its children keep open, from 3 on.
+    pub inherited: &'a [Arc<OwnedFd>],
 }
 
-fn start(
-    path: &Path,
-    variables: &[Variable],
-    stdin: &[u8],
-    limits: Limits,
-) -> Result<Output, ExecError> {
-    for attempt in 1.. {
-        let mut spec = Spec::new(path).process_group().env_clear();
+/// The signal a plugin gets should its caller be killed: it must not go on while
+/// somebody else repairs what it was doing.
+const KILL: i32 = 9;
+
+impl Program<'_> {
+    /// Runs it in the namespaces of the calling thread.
+    pub fn run(
+        &self,
+        command: Command,
+        variables: &[Variable],
+        stdin: &[u8],
+    ) -> Result<Ran, ExecError> {
+        let limits = self.bounds.limits(command);
+        let began = Instant::now();
+        let output = self.start(variables, stdin, limits)?;
+        let elapsed = began.elapsed();
+        let plugin = self.path.display();
+        if !output.stderr.is_empty() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            tracing::debug!(%plugin, %command, "{}", text.trim_end());
+        }
+        tracing::trace!(%plugin, %command, ?elapsed, status = ?output.status);
+        verdict(self.path, output, limits, elapsed)
+    }
+
+    fn start(
+        &self,
+        variables: &[Variable],
+        stdin: &[u8],
+        limits: Limits,
+    ) -> Result<Output, ExecError> {
+        let failed = |source| ExecError::Start {
+            path: self.path.to_owned(),
+            source,
+        };
+        let mut tries = 1;
+        loop {
+            let spec = self
+                .spec(variables)
+                .map_err(|source| ExecError::Descriptor { source })?;
+            match process::run(spec, stdin, limits) {
+                Err(error) if is_busy(&error) && tries < BUSY_TRIES => thread::sleep(BUSY_PAUSE),
+                result => return result.map_err(failed),
+            }
+            tries += 1;
+        }
+    }
+
+    fn spec(&self, variables: &[Variable]) -> io::Result<Spec> {
+        let mut spec = Spec::new(self.path).env_clear().parent_death_signal(KILL);
         for (name, value) in variables {
             spec = spec.env(name, value);
         }
-        match process::run(spec, stdin, limits) {
-            Err(error) if is_busy(&error) && attempt < BUSY_TRIES => thread::sleep(BUSY_PAUSE),
-            result => {
-                return result.map_err(|source| ExecError::Start {
-                    path: path.to_owned(),
-                    source,
-                });
-            }
+        for (target, fd) in (3..).zip(self.inherited) {
+            spec = spec.pass_fd(fd.try_clone()?, target);
         }
+        Ok(spec)
     }
-    unreachable!("the loop ends by returning")
 }
 
 /// The program file is open for writing: it is just being installed.

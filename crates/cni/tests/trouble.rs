@@ -6,6 +6,7 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{
@@ -13,7 +14,7 @@ use common::{
 };
 use ignite_cni::error::chain;
 use ignite_cni::exec::ExecError;
-use ignite_cni::{Error, Runtime};
+use ignite_cni::{Error, NetworkConfig, Runtime, lock};
 
 const PASS: &str = r#"echo '{"cniVersion":"1.0.0"}'"#;
 
@@ -284,4 +285,54 @@ fn del_goes_on_after_an_error_and_keeps_the_cache() {
         runtime.del(&network, &asked).expect("detached");
         assert!(files("/var/lib/cni").is_empty());
     });
+}
+
+#[test]
+fn a_lock_outlives_a_killed_caller_until_its_plugins_end() {
+    on_own_host(
+        "a_lock_outlives_a_killed_caller_until_its_plugins_end",
+        || {
+            let directory = doubles();
+            // The plugin ends with its caller; what it started does its work to the end.
+            double(
+                &directory,
+                "slow",
+                "(sleep 1; touch /run/child.done)\ntouch /run/plugin.done",
+            );
+            let lock = lock::container(Path::new("/run"), "c1").expect("locked");
+            let caller = std::process::Command::new("/proc/self/exe")
+                .args(["--exact", "helper_that_attaches_slowly"])
+                .env("IGNITE_CNI_HELPER", "1")
+                .spawn();
+            drop(lock);
+            let mut caller = caller.expect("started");
+            while calls(&directory).is_empty() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            caller.kill().expect("killed");
+            caller.wait().expect("ended");
+            let _lock = lock::container(Path::new("/run"), "c1").expect("locked");
+            assert!(
+                Path::new("/run/child.done").exists(),
+                "the lock was free while its child ran"
+            );
+            assert!(
+                !Path::new("/run/plugin.done").exists(),
+                "the plugin ended with its caller"
+            );
+        },
+    );
+}
+
+/// Not a test: the process that is killed above.
+#[test]
+fn helper_that_attaches_slowly() {
+    if std::env::var_os("IGNITE_CNI_HELPER").is_none() {
+        return;
+    }
+    let lock = lock::container(Path::new("/run"), "c1").expect("locked");
+    let mut runtime = runtime(&doubles());
+    runtime.inherited = vec![Arc::new(lock.try_clone_fd().expect("copied"))];
+    let network = NetworkConfig::parse(br#"{"name":"n","type":"slow"}"#).expect("well formed");
+    let _ = runtime.add(&network, &attachment("c1", Path::new("/run/netns/x")));
 }

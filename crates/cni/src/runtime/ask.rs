@@ -33,18 +33,15 @@ impl Runtime {
             network: "(none)".to_owned(),
             plugin: plugin.to_owned(),
             command: Command::Version,
-            source,
+            source: Box::new(source),
         };
         let path = self.find(plugin).map_err(failed)?;
         let variables = exec::environment(std::env::vars_os(), version_variables());
         let stdin = format!(r#"{{"cniVersion":"{NEWEST}"}}"#);
-        match exec::run(
-            &path,
-            Command::Version,
-            &variables,
-            stdin.as_bytes(),
-            &self.bounds,
-        ) {
+        match self
+            .program(&path)
+            .run(Command::Version, &variables, stdin.as_bytes())
+        {
             Ok(ran) => version::parse_reply(&ran.stdout).map_err(|source| Error::Reply {
                 plugin: plugin.to_owned(),
                 source,

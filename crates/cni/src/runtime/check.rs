@@ -39,7 +39,7 @@ impl Runtime {
             Error::CachedResult {
                 network: network.name.clone(),
                 id: id.clone(),
-                source,
+                source: Box::new(source),
             }
         })?;
         Step::all(network, Command::Check)

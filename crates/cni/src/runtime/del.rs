@@ -89,6 +89,6 @@ pub(super) fn cached_config(entry: &Entry) -> Result<NetworkConfig, Error> {
     NetworkConfig::parse(&entry.config).map_err(|source| Error::CachedConfig {
         network: entry.network.clone(),
         id: entry.attachment.id(),
-        source,
+        source: Box::new(source),
     })
 }

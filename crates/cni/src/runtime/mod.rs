@@ -18,7 +18,9 @@ mod del;
 mod gc;
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -28,7 +30,7 @@ use crate::attachment::{Attachment, AttachmentId};
 use crate::cache::{self, Cache, Entry};
 use crate::config::{NetworkConfig, PluginConfig};
 use crate::error::{Command, Error};
-use crate::exec::{self, Bounds, ExecError, Variable};
+use crate::exec::{self, Bounds, ExecError, Program, Variable};
 use crate::json::Object;
 use crate::result::{self, NetworkResult};
 use crate::stdin::{self, Extra};
@@ -44,6 +46,10 @@ pub struct Runtime {
     pub cache_dir: PathBuf,
     /// Time and output of one plugin process.
     pub bounds: Bounds,
+    /// Descriptors every plugin process keeps open, and its children: the lock of
+    /// the container, say. Should this process be killed, the lock is then held
+    /// until the last of them has ended, and whoever repairs waits for that.
+    pub inherited: Vec<Arc<OwnedFd>>,
 }
 
 impl Default for Runtime {
@@ -53,6 +59,7 @@ impl Default for Runtime {
             bin_dirs: exec::DEFAULT_DIRECTORIES.map(PathBuf::from).to_vec(),
             cache_dir: PathBuf::from(cache::DEFAULT_DIRECTORY),
             bounds: Bounds::default(),
+            inherited: Vec::new(),
         }
     }
 }
@@ -111,6 +118,14 @@ impl Runtime {
         exec::find(plugin, &self.bin_dirs)
     }
 
+    fn program<'a>(&'a self, path: &'a Path) -> Program<'a> {
+        Program {
+            path,
+            bounds: &self.bounds,
+            inherited: &self.inherited,
+        }
+    }
+
     /// Runs one plugin of a network.
     fn call(
         &self,
@@ -141,14 +156,10 @@ impl Runtime {
         })?;
         let variables = exec::environment(std::env::vars_os(), self.variables(step, attachment)?);
         let stdin = Value::Object(stdin).to_string();
-        let ran = exec::run(
-            path,
-            step.command,
-            &variables,
-            stdin.as_bytes(),
-            &self.bounds,
-        )
-        .map_err(|source| step.failed(source))?;
+        let ran = self
+            .program(path)
+            .run(step.command, &variables, stdin.as_bytes())
+            .map_err(|source| step.failed(source))?;
         let run = Run {
             plugin: step.plugin.kind.clone(),
             command: step.command,
@@ -219,7 +230,7 @@ impl<'a> Step<'a> {
             network,
             plugin,
             command: self.command,
-            source,
+            source: Box::new(source),
         }
     }
 
@@ -228,7 +239,7 @@ impl<'a> Step<'a> {
         Error::Result {
             network,
             plugin,
-            source,
+            source: Box::new(source),
         }
     }
 }
