@@ -16,7 +16,7 @@ static := RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --profil
 bin := build/bin
 libexec := build/libexec/ignite
 shellcheck := build/tools/shellcheck/usr/bin/shellcheck
-scripts := $(wildcard tools/*.sh) tools/as-root tools/quickstart/web .ci/run
+scripts := $(wildcard tools/*.sh) tools/as-root tools/quickstart/web .ci/run $(wildcard crates/testkit/src/*.sh crates/testkit/src/*/*.sh)
 
 # Tests that make namespaces need root: cargo starts them through this.
 test_as_root := CARGO_TARGET_$(shell tr a-z- A-Z_ <<<$(triple))_RUNNER=$(CURDIR)/tools/as-root

@@ -16,8 +16,10 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// A command to be run in a host.
 #[must_use = "nothing runs before output() or start()"]
 pub struct Invocation {
-    command: Command,
-    argv: String,
+    /// Enters the host; its last word is a program that takes variables.
+    prefix: Vec<OsString>,
+    variables: Vec<OsString>,
+    argv: Vec<OsString>,
     stdin: Vec<u8>,
     deadline: Duration,
 }
@@ -38,12 +40,11 @@ pub struct Output {
 impl Invocation {
     /// `prefix` enters the host, `argv` is what runs there.
     pub(crate) fn new(prefix: &[OsString], argv: &[OsString]) -> Self {
-        let mut command = Command::new(&prefix[0]);
-        command.args(&prefix[1..]).args(argv);
-        let argv: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
+        let (prefix, argv) = (prefix.to_vec(), argv.to_vec());
         Self {
-            command,
-            argv: argv.join(" "),
+            prefix,
+            variables: Vec::new(),
+            argv,
             stdin: Vec::new(),
             deadline: DEADLINE,
         }
@@ -57,7 +58,10 @@ impl Invocation {
 
     /// An environment variable more.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.command.env(name, value);
+        let mut variable = name.as_ref().to_owned();
+        variable.push("=");
+        variable.push(value);
+        self.variables.push(variable);
         self
     }
 
@@ -72,7 +76,7 @@ impl Invocation {
     /// # Errors
     /// If it cannot start, or is not done by its deadline.
     pub fn output(self) -> Result<Output> {
-        let (argv, deadline, stdin) = (self.argv.clone(), self.deadline, self.stdin.clone());
+        let (argv, deadline, stdin) = (self.line(), self.deadline, self.stdin.clone());
         let mut running = self.start()?;
         let mut input = running.take_stdin().context("stdin is a pipe")?;
         // A command may end without having read all; that is no failure.
@@ -95,16 +99,30 @@ impl Invocation {
     ///
     /// # Errors
     /// If it cannot start.
-    pub fn start(mut self) -> Result<Running> {
-        self.command
+    pub fn start(self) -> Result<Running> {
+        let mut command = Command::new(&self.prefix[0]);
+        command
+            .args(&self.prefix[1..])
+            .args(&self.variables)
+            .args(&self.argv);
+        command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let child = self
-            .command
+        let child = command
             .spawn()
-            .with_context(|| format!("cannot start {}", self.argv))?;
-        Ok(Running::new(child, self.argv))
+            .with_context(|| format!("cannot start {}", self.line()))?;
+        Ok(Running::new(child, self.line()))
+    }
+
+    /// The command line, for messages.
+    fn line(&self) -> String {
+        let words: Vec<_> = self
+            .argv
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        words.join(" ")
     }
 }
 

@@ -1,3 +1,5 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2086 # $curl is a command of several words
 # Pushes an OCI layout: push.sh LAYOUT http://REGISTRY NAME TAG
 # OCI distribution specification 1.1, "Pushing manifests".
 set -eu

@@ -1,3 +1,5 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # the variables come from the environment
 # The first steps of a host, inside its new namespaces, as root.
 #
 #   $name    its name              $directory  its place on the disk

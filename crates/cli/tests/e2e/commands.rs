@@ -1,0 +1,222 @@
+//! `exec`, `logs`, and what a guest's command is given.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use ignite_testkit::{Host, place, wait_until};
+use serde_json::Value;
+
+use crate::support::{SOON, Vm};
+
+#[test]
+fn exec_keeps_streams_and_exit_codes_apart() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &[])?;
+    let output = vm
+        .exec(&["sh", "-c", "echo out; echo err >&2; exit 5"])
+        .output()?;
+    assert_eq!(
+        (output.code, output.stdout.as_str(), output.stderr.as_str()),
+        (5, "out\n", "err\n")
+    );
+    assert_eq!(
+        vm.exec(&["cat"]).stdin("through the guest").ok()?,
+        "through the guest"
+    );
+    assert_eq!(vm.exec(&["no-such-program"]).output()?.code, 127);
+    assert_eq!(vm.exec(&["/etc/passwd"]).output()?.code, 126);
+    assert_eq!(vm.exec(&["sh", "-c", "kill -TERM $$"]).output()?.code, 143);
+    // Words stay words.
+    assert_eq!(
+        vm.exec(&["printf", "%s|", "a b", "c  d", "$HOME"]).ok()?,
+        "a b|c  d|$HOME|"
+    );
+    assert_eq!(vm.exec(&["sh", "-c", "echo $FROM_IMAGE"]).ok()?, "yes");
+    Ok(())
+}
+
+#[test]
+fn exec_streams_megabytes_both_ways_unchanged() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &[])?;
+    let uid = &vm.uid;
+    let script = format!(
+        "head -c 16777216 /dev/urandom > /run/sent
+         ignite exec {uid} -- cat < /run/sent > /run/back
+         cmp /run/sent /run/back
+         ignite exec {uid} -- sh -c 'cat > /sent' < /run/sent
+         sum=$(sha256sum < /run/sent)
+         test \"$sum\" = \"$(ignite exec {uid} -- sha256sum < /run/sent)\""
+    );
+    host.sh(&script).ok()?;
+    Ok(())
+}
+
+#[test]
+fn exec_ends_its_command_when_the_client_goes() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &[])?;
+    let mut client = vm
+        .exec(&["sh", "-c", "echo here; exec sleep 4321"])
+        .start()?;
+    client.wait_for("here", SOON)?;
+    vm.exec(&["sh", "-c", "ps | grep 'sleep 432[1]'"]).ok()?;
+    drop(client);
+    wait_until("the command to end", SOON, || {
+        vm.exec(&["sh", "-c", "! ps | grep 'sleep 432[1]'"]).ok()
+    })?;
+    Ok(())
+}
+
+#[test]
+fn input_streams_while_output_comes() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &[])?;
+    let mut client = vm
+        .exec(&[
+            "sh",
+            "-c",
+            "while read line; do echo got $line; done; echo end",
+        ])
+        .start()?;
+    let mut stdin = client.take_stdin().context("a pipe")?;
+    for word in ["one", "two"] {
+        writeln!(stdin, "{word}")?;
+        client.wait_for(&format!("got {word}"), SOON)?;
+    }
+    drop(stdin);
+    client.wait_for("end", SOON)?;
+    assert_eq!(client.wait(Duration::from_secs(10))?.code, 0);
+    Ok(())
+}
+
+#[test]
+fn exec_refuses_a_vm_that_does_not_run() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &[])?;
+    vm.verb("stop")?;
+    vm.exec(&["true"]).output()?.refused(125, &[&vm.uid])?;
+    host.ignite(["exec", "nobody", "--", "true"])
+        .output()?
+        .refused(125, &["nobody"])
+}
+
+#[test]
+fn logs_show_the_console_and_follow_it() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let script = "n=0; while :; do echo line $n; n=$((n+1)); sleep 1; done";
+    let vm = Vm::run_script(&host, &["--name", "talker"], script)?;
+    let mut follower = host.ignite(["logs", "-f", "talker"]).start()?;
+    follower.wait_for("line 1", SOON)?;
+    follower.wait_for("line 3", SOON)?;
+    assert!(host.ignite(["logs", "talker"]).ok()?.contains("line 2"));
+    vm.verb("kill")?;
+    // The console has ended, and with it what follows it.
+    assert_eq!(follower.wait(SOON)?.code, 0);
+    assert!(host.ignite(["logs", "talker"]).ok()?.contains("line 2"));
+    Ok(())
+}
+
+#[test]
+fn a_command_gets_environment_user_and_directory_of_its_image() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let script = "echo env=$FROM_IMAGE,$GIVEN,$TAKEN dir=$PWD user=$(id -u); sleep 1000";
+    let image = place::image("busy")?;
+    let options = [
+        "--name",
+        "envs",
+        "-e",
+        "GIVEN=a b",
+        "-e",
+        "TAKEN",
+        "--memory",
+        "128MB",
+    ];
+    let mut words = vec!["run"];
+    words.extend(options);
+    words.extend([image.as_str(), "--", "/bin/sh", "-c", script]);
+    host.ignite(words)
+        .env("TAKEN", "from here")
+        .deadline(crate::support::BOOT)
+        .ok()?;
+    wait_until("the command's words", SOON, || {
+        let log = host.ignite(["logs", "envs"]).ok()?;
+        anyhow::ensure!(
+            log.contains("env=yes,a b,from here dir=/home user=0"),
+            "{log}"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn listing_and_inspecting_have_formats_for_programs() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(
+        &host,
+        &[
+            "--name",
+            "web",
+            "-l",
+            "tier=front",
+            "--cpus",
+            "2",
+            "--size",
+            "1GB",
+            "-p",
+            "8080:80",
+        ],
+    )?;
+    let listed: Value = serde_json::from_str(&host.ignite(["ps", "-o", "json"]).ok()?)?;
+    assert_eq!(
+        (&listed[0]["uid"], &listed[0]["name"]),
+        (&vm.uid.as_str().into(), &"web".into())
+    );
+    let object = vm.inspect()?;
+    assert_eq!(
+        (&object["kind"], &object["metadata"]["name"]),
+        (&"VM".into(), &"web".into())
+    );
+    assert_eq!(object["metadata"]["labels"]["tier"], "front");
+    assert_eq!(
+        (&object["spec"]["cpus"], &object["spec"]["diskSize"]),
+        (&2.into(), &"1GB".into())
+    );
+    assert_eq!(object["spec"]["network"]["ports"][0]["hostPort"], 8080);
+    assert_eq!(object["status"]["running"], true);
+    assert!(
+        host.ignite(["inspect", "vm", "web", "-o", "yaml"])
+            .ok()?
+            .contains("hostPort: 8080")
+    );
+    assert_eq!(host.ignite(["ps", "-q"]).ok()?, vm.uid);
+
+    // What was asked for is what the guest has.
+    assert_eq!(vm.exec(&["nproc"]).ok()?, "2");
+    let size: u64 = vm
+        .exec(&["sh", "-c", "df -k / | tail -1 | awk '{print $2}'"])
+        .ok()?
+        .parse()?;
+    assert!((900_000..1_100_000).contains(&size), "{size} KiB");
+    Ok(())
+}
+
+#[test]
+fn timings_say_where_the_time_went() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let _slot = ignite_testkit::boot::slot()?;
+    let image = place::image("busy")?;
+    let output = Vm::invocation(&host, &["--timings=json"], &image, &[])
+        .deadline(crate::support::BOOT)
+        .output()?;
+    let line = output
+        .stderr
+        .lines()
+        .find(|line| line.starts_with('{'))
+        .context("a line of JSON")?;
+    let timings: Value = serde_json::from_str(line)?;
+    assert!(timings.is_object(), "{line}");
+    assert!(output.ok()?.len() == 16);
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! End-to-end tests: real VMs, real CNI plugins, real registries, each test on
+//! hosts of its own (`ignite-testkit`). `make e2e` runs them; none is skipped.
+//!
+//! That a VM answers is proved through its agent or the service in it, whose
+//! answers name their machine.
+
+mod commands;
+mod default_network;
+mod endings;
+mod images;
+mod kernels;
+mod names;
+mod ports;
+mod sources;
+mod support;
+mod systemd;
+mod together;
+mod traffic;
+mod trouble;

@@ -1,0 +1,79 @@
+//! How VMs are called.
+
+use anyhow::Result;
+use ignite_testkit::{Host, place};
+
+use crate::support::{Vm, nothing_left};
+
+#[test]
+fn names_and_uids_resolve_by_unique_prefix() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let image = place::image("busy")?;
+    for name in ["web", "web-two", "database"] {
+        host.ignite(["create", "--quiet", "--name", name, &image])
+            .ok()?;
+    }
+    let name_of = |text: &str| host.ignite(["inspect", "vm", text]).output();
+    let uid = host
+        .ignite(["ps", "-a", "-q"])
+        .ok()?
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    assert_eq!(name_of("web")?.code, 0, "an exact name wins over a prefix");
+    assert_eq!(name_of("data")?.code, 0);
+    assert_eq!(name_of(&uid[..12])?.code, 0);
+    name_of("we")?.refused(1, &["web", "web-two"])?;
+    name_of("nobody")?.refused(1, &["nobody"])?;
+    assert_ne!(name_of("")?.code, 0);
+    host.ignite(["rm", "web", "web-two", "database"]).ok()?;
+    nothing_left(&host)
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let image = place::image("busy")?;
+    host.ignite(["create", "--name", "web", &image]).ok()?;
+    let output = Vm::invocation(&host, &["--name", "web"], &image, &[]).output()?;
+    output.refused(1, &["web"])?;
+    assert_eq!(host.ignite(["ps", "-a", "-q"]).ok()?.lines().count(), 1);
+    host.ignite(["rm", "web"]).ok()?;
+    nothing_left(&host)
+}
+
+#[test]
+fn only_ids_are_printed_when_quiet() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let image = place::image("busy")?;
+    let created = host
+        .ignite(["--quiet", "create", "--name", "web", &image])
+        .output()?;
+    assert_eq!(
+        (created.code, created.stderr.as_str()),
+        (0, ""),
+        "{created}"
+    );
+    let uid = created.ok()?;
+    let _slot = ignite_testkit::boot::slot()?;
+    for verb in ["start", "stop", "rm"] {
+        let output = host.ignite([verb, "-q", "web"]).output()?;
+        assert_eq!(output.stderr, "", "{output}");
+        assert_eq!(output.ok()?, uid, "{verb}");
+    }
+    nothing_left(&host)
+}
+
+#[test]
+fn an_id_prefix_names_the_sandbox() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &["--id-prefix", "lab"])?;
+    assert!(
+        host.sh("ip netns")
+            .ok()?
+            .contains(&format!("lab-{}", vm.uid))
+    );
+    host.ignite(["rm", "-f", &vm.uid]).ok()?;
+    nothing_left(&host)
+}

@@ -1,0 +1,99 @@
+//! Options that cannot be, and a user who may not.
+
+use anyhow::{Context as _, Result, ensure};
+use ignite_testkit::{Host, place};
+
+use crate::support::{Vm, nothing_left};
+
+#[test]
+fn sizes_that_are_none_or_too_small() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let image = place::image("busy")?;
+    for (option, value) in [
+        ("--memory", "lots"),
+        ("--memory", "1.5GB"),
+        ("--memory", "-1MB"),
+        ("--size", "4Gb"),
+        ("--size", "x"),
+    ] {
+        let output = host.ignite(["run", option, value, &image]).output()?;
+        output
+            .refused(2, &[value])
+            .with_context(|| format!("{option} {value}"))?;
+    }
+    Vm::invocation(&host, &["--size", "1MB"], &image, &[])
+        .output()?
+        .refused(1, &["1"])?;
+    Vm::invocation(&host, &["--memory", "4MB"], &image, &[])
+        .output()
+        .and_then(|output| {
+            // The later of two is the one that counts, or two are refused.
+            ensure!(output.code == 1 || output.code == 2, "{output}");
+            output.refused(output.code, &[])
+        })?;
+    host.ignite(["run", "--cpus", "0", &image])
+        .output()
+        .and_then(|output| {
+            ensure!(output.code == 1 || output.code == 2, "{output}");
+            output.refused(output.code, &[])
+        })?;
+    nothing_left(&host)
+}
+
+#[test]
+fn names_labels_and_networks_that_cannot_be() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let image = place::image("busy")?;
+    for (option, value) in [
+        ("--name", "Upper"),
+        ("--name", "-x"),
+        ("--label", "=v"),
+        ("--dns", "nowhere"),
+        ("--id-prefix", "a b"),
+    ] {
+        host.ignite(["run", option, value, &image])
+            .output()?
+            .refused(2, &[])
+            .with_context(|| format!("{option} {value}"))?;
+    }
+    host.ignite(["run", "--network", "unheard-of", &image])
+        .output()?
+        .refused(1, &["unheard-of"])?;
+    host.ignite(["run", "--kernel-image", "/nowhere/vmlinuz", &image])
+        .output()?
+        .refused(1, &["/nowhere/vmlinuz"])?;
+    nothing_left(&host)
+}
+
+#[test]
+fn somebody_who_is_not_root() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let as_nobody = |words: &str| {
+        host.sh(&format!(
+            "exec setpriv --reuid 65534 --regid 65534 --clear-groups {}/bin/ignite {words}",
+            place::build("").display()
+        ))
+        .output()
+    };
+    for words in [
+        "run busy",
+        "image import busy",
+        "rm nothing",
+        "stop nothing",
+    ] {
+        as_nobody(words)?.refused(1, &["root"]).context(words)?;
+    }
+    // Reading asks for nobody's permission.
+    for words in [
+        "version",
+        "ps",
+        "images",
+        "kernels",
+        "completion bash",
+        "--help",
+    ] {
+        let output = as_nobody(words)?;
+        ensure!(output.code == 0, "{output}");
+    }
+    nothing_left(&host)
+}

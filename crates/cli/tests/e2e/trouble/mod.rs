@@ -1,0 +1,8 @@
+//! Bad input and trouble: each gets one clear error with a hint, exit code 1 or
+//! 2, and leaves nothing behind.
+
+mod images;
+mod input;
+mod interrupt;
+mod plugins;
+mod vmm;
