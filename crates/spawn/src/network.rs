@@ -136,13 +136,14 @@ impl Network {
             &allow::guest_filters(mac, &attachment.addresses),
         )
         .map_err(link_error)?;
+        // Before the socket, which would hear of an interface that is down.
+        netlink.set_up(tap.index()).map_err(link_error)?;
         if let Some(lease) = &attachment.dhcp {
             self.servers.push(Server {
                 socket: PacketSocket::open(tap.index()).map_err(system_error)?,
                 responder: Responder::new(mac, lease.clone()),
             });
         }
-        netlink.set_up(tap.index()).map_err(link_error)?;
         Ok(Nic {
             tap: tap.into_fd(),
             mac: attachment.mac.clone(),

@@ -48,6 +48,8 @@ const LAST_READS: usize = 256;
 
 const SIGTERM: i32 = 15;
 
+const ENETDOWN: i32 = 100;
+
 /// What a supervisor works with.
 #[derive(Debug)]
 pub struct Parts<'a> {
@@ -339,8 +341,11 @@ impl<'a> Supervisor<'a> {
     }
 
     fn dhcp(&mut self, number: usize) {
-        if let Err(error) = self.parts.network.answer(number) {
-            log::line(&log::chain(&error));
+        match self.parts.network.answer(number) {
+            Ok(()) => {}
+            // The tap went with the VMM, whose end is heard of in a moment.
+            Err(error) if error.errno() == Some(ENETDOWN) => {}
+            Err(error) => log::line(&log::chain(&error)),
         }
     }
 }
