@@ -1,1 +1,68 @@
-fn main() {}
+//! The program `ignite`: reads the command line, calls the engine, prints what comes back.
+//!
+//! ```text
+//!  args ──> commands/<verb> ──> engine
+//!                │                 │ progress, remarks
+//!                └──> terminal <───┘
+//! ```
+//! No logic lives here: what a verb does is the engine's, what a value may be is the api's.
+
+mod args;
+mod commands;
+mod context;
+mod duration;
+mod failure;
+mod globals;
+mod output;
+mod progress;
+#[cfg(test)]
+mod reference;
+mod table;
+mod terminal;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::Cli;
+use context::Context;
+use failure::USAGE;
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let Some(command) = cli.command else {
+        return refuse(&help());
+    };
+    let mut globals = cli.globals;
+    globals.verbose += cli.verbose;
+    // Lives as long as the program: log lines from every thread go through it.
+    let terminal: &'static Terminal = Box::leak(Box::new(Terminal::new(globals.quiet)));
+    context::log(&globals, terminal);
+    let context = Context { globals, terminal };
+    ExitCode::from(match command.run(&context) {
+        Ok(code) => code,
+        Err(failure) => {
+            terminal.failure(&failure);
+            failure.code()
+        }
+    })
+}
+
+/// Without a command there is the help, and that is no failure.
+fn help() -> clap::Error {
+    let mut command = Cli::command();
+    let text = command.render_help();
+    clap::Error::raw(clap::error::ErrorKind::DisplayHelp, text)
+}
+
+/// What clap has to say: help and version to standard output, faults to standard error.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told that this could not be written.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+}

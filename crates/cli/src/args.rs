@@ -1,0 +1,28 @@
+//! The command line as a whole.
+
+use clap::{ArgAction, Parser};
+
+use crate::commands::Command;
+use crate::globals::Globals;
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite run --name web -p 8080:80 nginx   a microVM from an image, port 80 published
+  ignite ps                                what runs, with addresses and ports
+  ignite exec web -- uname -a              run something in it
+  ignite rm -f web                         end it and remove it";
+
+/// Run OCI images as microVMs
+#[derive(Debug, Parser)]
+#[command(name = "ignite", version, max_term_width = 100, after_help = EXAMPLES, infer_subcommands = false)]
+pub struct Cli {
+    #[command(flatten)]
+    pub globals: Globals,
+
+    /// Like --verbose, before the command
+    #[arg(short, action = ArgAction::Count, id = "v", help_heading = "Global options")]
+    pub verbose: u8,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}

@@ -1,0 +1,179 @@
+//! `ignite image`: the images VMs boot from.
+
+use clap::{Args, Subcommand};
+use ignite_api::Object;
+use ignite_engine::Report;
+use jiff::Timestamp;
+
+use super::inspect::{FormArgs, Kind, show};
+use super::registry::RegistryArgs;
+use crate::context::{Context, Outcome};
+use crate::duration::since;
+use crate::output::OutputArgs;
+use crate::table::Table;
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite image import nginx:alpine
+  ignite image ls
+  ignite image rm nginx:alpine";
+
+/// Manage images; alone, list them
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Image {
+    #[command(subcommand)]
+    command: Option<ImageCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ImageCommand {
+    Import(Import),
+    #[command(visible_alias = "list")]
+    Ls(Ls),
+    Rm(Rm),
+    Inspect(InspectImage),
+}
+
+impl Image {
+    pub fn run(self, context: &Context) -> Outcome {
+        match self.command {
+            None => Ls::default().run(context),
+            Some(ImageCommand::Ls(command)) => command.run(context),
+            Some(ImageCommand::Import(command)) => command.run(context),
+            Some(ImageCommand::Rm(command)) => command.run(context),
+            Some(ImageCommand::Inspect(command)) => {
+                show(context, Kind::Image, &command.image, command.form)
+            }
+        }
+    }
+}
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  ignite image import nginx:alpine                      from a registry
+  ignite image import --insecure-registry reg:5000 reg:5000/app:1
+  ignite image import oci:./layout:v1                   an OCI image layout
+  ignite image import oci-archive:image.tar             the same as an archive
+  ignite image import docker-archive:image.tar          what `docker save` writes
+  ignite image import tar:rootfs.tar.gz                 a file system
+  ignite image import dir:./rootfs                      a directory";
+
+/// Make an image bootable
+#[derive(Debug, Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
+struct Import {
+    /// Reference to an image in a registry, or oci:, oci-archive:, docker-archive:, tar: or dir: and a path
+    source: String,
+
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+impl Import {
+    fn run(self, context: &Context) -> Outcome {
+        let cancel = context.cancel()?;
+        let imported =
+            self.registry
+                .engine(context)?
+                .import_image(&self.source, context.terminal, &cancel)?;
+        context.terminal.info(&imported.describe("image"));
+        context.terminal.line(imported.uid.as_str())?;
+        Ok(0)
+    }
+}
+
+const LS_EXAMPLES: &str = "\
+Examples:
+  ignite image ls
+  ignite image ls -o yaml";
+
+/// List images
+#[derive(Debug, Default, Args)]
+#[command(after_help = LS_EXAMPLES)]
+struct Ls {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Ls {
+    fn run(self, context: &Context) -> Outcome {
+        let (images, faults) = context.reader()?.images()?;
+        for fault in faults {
+            context.terminal.warn(&fault);
+        }
+        if let Some(format) = self.output.output {
+            return context.encode(format, &images);
+        }
+        let mut table = Table::new(["IMAGE ID", "NAME", "CREATED", "SIZE"]);
+        for image in &images {
+            let [uid, name, created] = identity(image);
+            table.push([uid, name, created, image.status.oci_source.size.human()]);
+        }
+        let text = match context.terminal.is_quiet() {
+            true => images
+                .iter()
+                .map(|image| format!("{}\n", identity(image)[0]))
+                .collect(),
+            false => table.render(),
+        };
+        context.terminal.result(&text)?;
+        Ok(0)
+    }
+}
+
+/// Uid, name and age of an object.
+pub fn identity<Spec, Status>(object: &Object<Spec, Status>) -> [String; 3] {
+    let metadata = &object.metadata;
+    let age = metadata
+        .created
+        .and_then(|created| since(created, Timestamp::now()));
+    [
+        metadata.uid.map(|uid| uid.to_string()).unwrap_or_default(),
+        metadata.name.clone(),
+        age.unwrap_or_else(|| "<unknown>".into()),
+    ]
+}
+
+const RM_EXAMPLES: &str = "\
+Examples:
+  ignite rmi nginx:alpine
+  ignite rmi -f nginx:alpine     with the VMs that use it";
+
+/// Remove images
+#[derive(Debug, Args)]
+#[command(after_help = RM_EXAMPLES)]
+pub struct Rm {
+    /// Images, by name, uid, or the beginning of either
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+
+    /// Remove the VMs that use them, too
+    #[arg(short, long)]
+    force: bool,
+}
+
+impl Rm {
+    pub fn run(self, context: &Context) -> Outcome {
+        let engine = context.engine()?;
+        context.each(&self.images, |image| {
+            let uid = engine.remove_image(image, self.force)?;
+            Ok(context.terminal.line(uid.as_str())?)
+        })
+    }
+}
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  ignite image inspect nginx:alpine";
+
+/// Show all that is known of an image
+#[derive(Debug, Args)]
+#[command(after_help = INSPECT_EXAMPLES)]
+struct InspectImage {
+    /// Image, by name, uid, or the beginning of either
+    image: String,
+
+    #[command(flatten)]
+    form: FormArgs,
+}

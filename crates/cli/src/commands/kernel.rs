@@ -1,0 +1,164 @@
+//! `ignite kernel`: the kernels VMs boot.
+
+use clap::{Args, Subcommand};
+use ignite_engine::Report;
+
+use super::image::identity;
+use super::inspect::{FormArgs, Kind, show};
+use super::registry::RegistryArgs;
+use crate::context::{Context, Outcome};
+use crate::output::OutputArgs;
+use crate::table::Table;
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite kernel import host
+  ignite kernel ls
+  ignite kernel rm 6.1.0";
+
+/// Manage kernels; alone, list them
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Kernel {
+    #[command(subcommand)]
+    command: Option<KernelCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum KernelCommand {
+    Import(Import),
+    #[command(visible_alias = "list")]
+    Ls(Ls),
+    Rm(Rm),
+    Inspect(InspectKernel),
+}
+
+impl Kernel {
+    pub fn run(self, context: &Context) -> Outcome {
+        match self.command {
+            None => Ls::default().run(context),
+            Some(KernelCommand::Ls(command)) => command.run(context),
+            Some(KernelCommand::Import(command)) => command.run(context),
+            Some(KernelCommand::Rm(command)) => command.run(context),
+            Some(KernelCommand::Inspect(command)) => {
+                show(context, Kind::Kernel, &command.kernel, command.form)
+            }
+        }
+    }
+}
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  ignite kernel import host                             the kernel this host runs, with its modules
+  ignite kernel import ./linux-image-cloud-amd64.deb    a distribution's package
+  ignite kernel import ./vmlinux                        a file, vmlinux or vmlinuz
+  ignite kernel import ./kernel/                        a directory with boot/ and lib/modules/
+  ignite kernel import weaveworks/ignite-kernel:5.10.51 an image with /boot/vmlinux";
+
+/// Make a kernel bootable
+#[derive(Debug, Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
+struct Import {
+    /// host, a path, or an image with /boot/vmlinux as `ignite image import` takes it
+    source: String,
+
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+impl Import {
+    fn run(self, context: &Context) -> Outcome {
+        let cancel = context.cancel()?;
+        let imported = self.registry.engine(context)?.import_kernel(
+            &self.source,
+            context.terminal,
+            &cancel,
+        )?;
+        context.terminal.info(&imported.describe("kernel"));
+        context.terminal.line(imported.uid.as_str())?;
+        Ok(0)
+    }
+}
+
+const LS_EXAMPLES: &str = "\
+Examples:
+  ignite kernel ls
+  ignite kernel ls -o json";
+
+/// List kernels
+#[derive(Debug, Default, Args)]
+#[command(after_help = LS_EXAMPLES)]
+struct Ls {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Ls {
+    fn run(self, context: &Context) -> Outcome {
+        let (kernels, faults) = context.reader()?.kernels()?;
+        for fault in faults {
+            context.terminal.warn(&fault);
+        }
+        if let Some(format) = self.output.output {
+            return context.encode(format, &kernels);
+        }
+        let mut table = Table::new(["KERNEL ID", "NAME", "CREATED", "SIZE", "VERSION"]);
+        for kernel in &kernels {
+            let [uid, name, created] = identity(kernel);
+            let size = kernel.status.oci_source.size.human();
+            table.push([uid, name, created, size, kernel.status.version.clone()]);
+        }
+        let text = match context.terminal.is_quiet() {
+            true => kernels
+                .iter()
+                .map(|kernel| format!("{}\n", identity(kernel)[0]))
+                .collect(),
+            false => table.render(),
+        };
+        context.terminal.result(&text)?;
+        Ok(0)
+    }
+}
+
+const RM_EXAMPLES: &str = "\
+Examples:
+  ignite rmk 6.1.0
+  ignite rmk -f 6.1.0     with the VMs that boot it";
+
+/// Remove kernels
+#[derive(Debug, Args)]
+#[command(after_help = RM_EXAMPLES)]
+pub struct Rm {
+    /// Kernels, by name, uid, or the beginning of either
+    #[arg(required = true, value_name = "KERNEL")]
+    kernels: Vec<String>,
+
+    /// Remove the VMs that boot them, too
+    #[arg(short, long)]
+    force: bool,
+}
+
+impl Rm {
+    pub fn run(self, context: &Context) -> Outcome {
+        let engine = context.engine()?;
+        context.each(&self.kernels, |kernel| {
+            let uid = engine.remove_kernel(kernel, self.force)?;
+            Ok(context.terminal.line(uid.as_str())?)
+        })
+    }
+}
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  ignite kernel inspect 6.1.0";
+
+/// Show all that is known of a kernel
+#[derive(Debug, Args)]
+#[command(after_help = INSPECT_EXAMPLES)]
+struct InspectKernel {
+    /// Kernel, by name, uid, or the beginning of either
+    kernel: String,
+
+    #[command(flatten)]
+    form: FormArgs,
+}

@@ -1,0 +1,37 @@
+//! `ignite logs`: a VM's console.
+
+use std::io::{Write, stdout};
+
+use clap::Args;
+
+use crate::context::{Context, Outcome};
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite logs web
+  ignite logs -f web     go on until it ends";
+
+/// Show what a VM wrote to its console
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Logs {
+    /// VM, by name, uid, or the beginning of either
+    vm: String,
+
+    /// Go on until the VM ends
+    #[arg(short, long)]
+    follow: bool,
+}
+
+impl Logs {
+    pub fn run(self, context: &Context) -> Outcome {
+        let mut stdout = stdout().lock();
+        context
+            .reader()?
+            .logs(&self.vm, self.follow, &mut |bytes| {
+                stdout.write_all(bytes)?;
+                stdout.flush()
+            })?;
+        Ok(0)
+    }
+}

@@ -1,0 +1,137 @@
+//! `ignite ps`: the VMs.
+
+use clap::Args;
+use ignite_api::PortMapping;
+use ignite_engine::{Report, VmLine};
+use jiff::Timestamp;
+
+use crate::context::{Context, Outcome};
+use crate::duration::since;
+use crate::output::OutputArgs;
+use crate::table::Table;
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite ps
+  ignite ps --all --quiet     uids only, of the stopped ones as well
+  ignite ps -o json";
+
+/// List VMs
+#[derive(Debug, Default, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Ps {
+    /// Those that do not run as well
+    #[arg(short, long)]
+    all: bool,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Ps {
+    /// The same with those that do not run.
+    pub fn all(self) -> Self {
+        Self { all: true, ..self }
+    }
+
+    pub fn run(self, context: &Context) -> Outcome {
+        let (vms, faults) = context.reader()?.list(self.all)?;
+        for fault in faults {
+            context.terminal.warn(&fault);
+        }
+        if let Some(format) = self.output.output {
+            return context.encode(format, &vms);
+        }
+        let text = match context.terminal.is_quiet() {
+            true => vms.iter().map(|vm| format!("{}\n", vm.uid)).collect(),
+            false => table(&vms, Timestamp::now()),
+        };
+        context.terminal.result(&text)?;
+        Ok(0)
+    }
+}
+
+const HEADER: [&str; 11] = [
+    "VM ID", "IMAGE", "KERNEL", "SIZE", "CPUS", "MEMORY", "CREATED", "STATUS", "IPS", "PORTS",
+    "NAME",
+];
+
+fn table(vms: &[VmLine], now: Timestamp) -> String {
+    let mut table = Table::new(HEADER);
+    for vm in vms {
+        table.push(row(vm, now));
+    }
+    table.render()
+}
+
+fn row(vm: &VmLine, now: Timestamp) -> [String; 11] {
+    let ago = |then| since(then, now).unwrap_or_else(|| "<unknown>".into());
+    [
+        vm.uid.to_string(),
+        vm.image.clone(),
+        vm.kernel.clone(),
+        vm.disk_size.human(),
+        vm.cpus.to_string(),
+        vm.memory.human(),
+        since(vm.created, now).map_or_else(|| "<unknown>".into(), |age| format!("{age} ago")),
+        vm.status(ago),
+        joined(&vm.addresses),
+        ports(&vm.ports),
+        vm.name.clone(),
+    ]
+}
+
+fn joined<T: ToString>(values: &[T]) -> String {
+    values
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn ports(ports: &[PortMapping]) -> String {
+    joined(ports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ignite_api::Size;
+
+    fn vm(state: &'static str) -> VmLine {
+        VmLine {
+            uid: "0123456789abcdef".parse().expect("a uid"),
+            name: "web".into(),
+            image: "nginx:latest".into(),
+            kernel: "6.1.0-41-cloud-amd64".into(),
+            disk_size: Size::from_mib(4096),
+            cpus: 2,
+            memory: Size::from_mib(512),
+            created: Timestamp::UNIX_EPOCH,
+            state,
+            started: Some(Timestamp::from_second(60).expect("in range")),
+            ended: None,
+            end: None,
+            exit_code: None,
+            addresses: vec![
+                "10.61.0.2".parse().expect("an address"),
+                "fd00::2".parse().expect("an address"),
+            ],
+            ports: PortMapping::parse_all(["8080:80", "[::1]:53:53/udp"]).expect("mappings"),
+        }
+    }
+
+    #[test]
+    fn columns() {
+        let now = Timestamp::from_second(3660).expect("in range");
+        let stopped = VmLine {
+            addresses: vec![],
+            ports: vec![],
+            exit_code: Some(3),
+            ended: Some(now),
+            ..vm("stopped")
+        };
+        insta::assert_snapshot!(table(&[vm("running"), stopped], now), @"");
+        insta::assert_snapshot!(table(&[], now), @"");
+    }
+}

@@ -1,0 +1,31 @@
+//! Flags of commands that may pull from a registry.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ignite_engine::{Config, Engine};
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+#[derive(Debug, Args)]
+pub struct RegistryArgs {
+    /// Registry to reach over plain HTTP, or over TLS with any certificate (repeatable)
+    #[arg(long, value_name = "HOST[:PORT]")]
+    insecure_registry: Vec<String>,
+
+    /// Directory of Docker's config.json, with credentials [default: $DOCKER_CONFIG or ~/.docker]
+    #[arg(long, value_name = "DIR")]
+    registry_config_dir: Option<PathBuf>,
+}
+
+impl RegistryArgs {
+    /// The engine that uses them.
+    pub fn engine(self, context: &Context) -> Result<Engine, Failure> {
+        Ok(Engine::new(Config {
+            insecure_registries: self.insecure_registry,
+            registry_config_dir: self.registry_config_dir,
+            ..context.config()
+        })?)
+    }
+}

@@ -1,0 +1,59 @@
+//! `ignite run`: create and start as one.
+
+use std::time::Duration;
+
+use clap::Args;
+use ignite_engine::Report;
+
+use super::create::VmArgs;
+use super::start::{StartArgs, print_timings};
+use crate::context::{Context, Outcome};
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite run --name web -p 8080:80 nginx
+  ignite run --rm -e MODE=test debian:12 -- sh -c 'echo $MODE'
+  ignite run -p 127.0.0.1:8443:443 -p 9000-9003:9000-9003/udp --dns 9.9.9.9 registry.example/app:1.0
+  ignite run --memory 2GB --kernel-image host dir:./rootfs
+
+IMAGE is a reference to an image in a registry, or a source as `ignite image import` takes it.
+If the VM cannot be started, or Ctrl-C is pressed, nothing of it is left.";
+
+/// A VM whose command ends sooner was probably meant to do something else.
+const TOO_SOON: Duration = Duration::from_secs(1);
+
+/// Create a VM and start it
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Run {
+    #[command(flatten)]
+    vm: VmArgs,
+
+    #[command(flatten)]
+    start: StartArgs,
+}
+
+impl Run {
+    pub fn run(self, context: &Context) -> Outcome {
+        let cancel = context.cancel()?;
+        let (request, registry) = self.vm.request()?;
+        let engine = registry.engine(context)?;
+        let started = engine.run(
+            request,
+            &self.start.options(None),
+            context.terminal,
+            &cancel,
+        )?;
+        context.terminal.info(&started.describe());
+        context.terminal.line(started.uid.as_str())?;
+        if self.start.timings {
+            print_timings(context, &started.timings);
+        }
+        if !context.terminal.is_quiet()
+            && let Some(remark) = engine.ended_within(started.uid, TOO_SOON)?
+        {
+            context.terminal.warn(&remark);
+        }
+        Ok(0)
+    }
+}

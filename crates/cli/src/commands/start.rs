@@ -1,0 +1,74 @@
+//! `ignite start`: a VM that was created or stopped.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use clap::Args;
+use ignite_api::NetworkPlugin;
+use ignite_engine::{Report, StartOptions, Timings};
+
+use crate::context::{Context, Outcome};
+use crate::values;
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite start web
+  ignite start --timings web";
+
+/// Start a VM that was created or stopped
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Start {
+    /// VM, by name, uid, or the beginning of either
+    vm: String,
+
+    #[command(flatten)]
+    start: StartArgs,
+}
+
+impl Start {
+    pub fn run(self, context: &Context) -> Outcome {
+        let cancel = context.cancel()?;
+        let options = self.start.options(context.globals.network_plugin);
+        let started = context
+            .engine()?
+            .start(&self.vm, &options, context.terminal, &cancel)?;
+        context.terminal.info(&started.describe());
+        context.terminal.line(started.uid.as_str())?;
+        if self.start.timings {
+            print_timings(context, &started.timings);
+        }
+        Ok(0)
+    }
+}
+
+/// Flags of every start.
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// Time within which the guest must be up
+    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = values::duration)]
+    boot_timeout: Duration,
+
+    /// Say where the time went
+    #[arg(long)]
+    pub timings: bool,
+}
+
+impl StartArgs {
+    /// The engine's options.
+    pub fn options(&self, network_plugin: Option<NetworkPlugin>) -> StartOptions {
+        StartOptions {
+            boot_timeout: self.boot_timeout,
+            network_plugin,
+        }
+    }
+}
+
+/// A line for each phase.
+pub fn print_timings(context: &Context, timings: &Timings) {
+    let mut text = String::new();
+    for (name, milliseconds) in timings.lines() {
+        writeln!(text, "{milliseconds:>10.1} ms  {name}").expect("a String takes everything");
+    }
+    context.terminal.stderr(&text);
+}

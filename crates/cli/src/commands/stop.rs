@@ -1,0 +1,52 @@
+//! `ignite stop`: shut guests down in order.
+
+use std::time::Duration;
+
+use clap::Args;
+use ignite_engine::{Done, Report};
+
+use crate::context::{Context, Outcome};
+use crate::failure::Failure;
+use crate::values;
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite stop web
+  ignite stop --timeout 60s db cache";
+
+/// Shut VMs down in order
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Stop {
+    /// VMs, by name, uid, or the beginning of either
+    #[arg(required = true, value_name = "VM")]
+    vms: Vec<String>,
+
+    /// End them at once, as `ignite kill` does
+    #[arg(short, long)]
+    force_kill: bool,
+
+    /// Time a guest has to shut down before it is ended
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = values::duration)]
+    timeout: Duration,
+}
+
+impl Stop {
+    pub fn run(self, context: &Context) -> Outcome {
+        let engine = context.engine()?;
+        context.each(&self.vms, |vm| {
+            let done = if self.force_kill {
+                engine.kill(vm)
+            } else {
+                engine.stop(vm, self.timeout)
+            };
+            print(context, &done?)
+        })
+    }
+}
+
+/// What was done, and the uid as the result.
+pub fn print(context: &Context, done: &Done) -> Result<(), Failure> {
+    context.terminal.info(&done.describe());
+    Ok(context.terminal.line(done.uid.as_str())?)
+}

@@ -1,0 +1,84 @@
+//! `ignite version`: what this is.
+
+use clap::{Args, ValueEnum};
+use ignite_engine::{VmmVersion, vmm_version};
+use serde::Serialize;
+
+use crate::context::{Context, Outcome};
+use crate::output::Format;
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite version
+  ignite version -o short";
+
+/// Show the versions of Ignite and of the VMM it would use
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Version {
+    /// Print it as short, json or yaml instead
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
+    output: Option<VersionFormat>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum VersionFormat {
+    /// The number alone
+    Short,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// The versions for programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Versions {
+    ignite_version: IgniteVersion,
+    vmm: Option<VmmVersion>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IgniteVersion {
+    version: &'static str,
+    platform: String,
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Version {
+    pub fn run(self, context: &Context) -> Outcome {
+        match self.output {
+            Some(VersionFormat::Short) => context.terminal.line(VERSION)?,
+            Some(VersionFormat::Json) => return context.encode(Format::Json, &versions()),
+            Some(VersionFormat::Yaml) => return context.encode(Format::Yaml, &versions()),
+            None => context.terminal.result(&lines(&versions()))?,
+        }
+        Ok(0)
+    }
+}
+
+fn versions() -> Versions {
+    let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
+    Versions {
+        ignite_version: IgniteVersion {
+            version: VERSION,
+            platform,
+        },
+        vmm: vmm_version(),
+    }
+}
+
+fn lines(versions: &Versions) -> String {
+    let ignite = &versions.ignite_version;
+    let vmm = match &versions.vmm {
+        Some(vmm) => format!("{} ({})", vmm.version, vmm.program.display()),
+        None => "none found".into(),
+    };
+    format!(
+        "ignite {} {}\nVMM    {vmm}\n",
+        ignite.version, ignite.platform
+    )
+}

@@ -1,0 +1,85 @@
+//! What every command has at hand.
+
+use ignite_engine::{Cancel, Config, Engine};
+
+use crate::failure::{FAILED, Failure};
+use crate::globals::Globals;
+use crate::output::Format;
+use crate::terminal::{LogWriter, Terminal};
+
+/// Exit code of a command that did its work, or why it did not.
+pub type Outcome = Result<u8, Failure>;
+
+/// The global flags and the terminal.
+#[derive(Debug)]
+pub struct Context {
+    pub globals: Globals,
+    pub terminal: &'static Terminal,
+}
+
+impl Context {
+    /// The engine's configuration as the global flags have it.
+    pub fn config(&self) -> Config {
+        let mut config = Config::default();
+        if let Some(directory) = &self.globals.data_dir {
+            config.paths.data.clone_from(directory);
+        }
+        if let Some(plugin) = self.globals.network_plugin {
+            config.network_plugin = plugin;
+        }
+        if let Some(prefix) = &self.globals.id_prefix {
+            config.id_prefix.clone_from(prefix);
+        }
+        config
+    }
+
+    /// The engine for verbs that change something.
+    pub fn engine(&self) -> Result<Engine, Failure> {
+        Ok(Engine::new(self.config())?)
+    }
+
+    /// The engine for verbs that only read.
+    pub fn reader(&self) -> Result<Engine, Failure> {
+        Ok(Engine::reader(self.config())?)
+    }
+
+    /// A handle that the first Ctrl-C uses, so that what was begun is taken back; the second one ends
+    /// the program. To be called before any other thread starts.
+    pub fn cancel(&self) -> Result<Cancel, Failure> {
+        let cancel = Cancel::new().map_err(std::io::Error::from)?;
+        let (handle, terminal) = (cancel.clone(), self.terminal);
+        ignite_engine::on_termination(move || {
+            terminal.stderr("interrupted: taking back what was begun (once more to end at once)\n");
+            handle.cancel();
+        })?;
+        Ok(cancel)
+    }
+
+    /// Does something with each of many objects: a failure with one is told and in the way of no other.
+    pub fn each(&self, names: &[String], act: impl Fn(&str) -> Result<(), Failure>) -> Outcome {
+        let mut code = 0;
+        for name in names {
+            if let Err(failure) = act(name) {
+                self.terminal.failure(&failure);
+                code = FAILED;
+            }
+        }
+        Ok(code)
+    }
+
+    /// Prints a result for programs.
+    pub fn encode<T: serde::Serialize>(&self, format: Format, value: &T) -> Outcome {
+        self.terminal.result(&format.encode(value))?;
+        Ok(0)
+    }
+}
+
+/// Sends log lines to the terminal.
+pub fn log(globals: &Globals, terminal: &'static Terminal) {
+    tracing_subscriber::fmt()
+        .with_max_level(globals.level())
+        .with_ansi(terminal.has_colour())
+        .with_target(false)
+        .with_writer(move || LogWriter(terminal))
+        .init();
+}

@@ -1,0 +1,137 @@
+//! The one object that writes: results to standard output, everything else to standard error.
+//!
+//! Progress bars are drawn only where standard error is a terminal; what is said while they are drawn
+//! goes above them.
+
+use std::io::{self, IsTerminal, Write};
+
+use ignite_engine::{Progress, Report};
+
+use crate::failure::Failure;
+use crate::progress::Bars;
+
+/// Standard output and standard error.
+#[derive(Debug)]
+pub struct Terminal {
+    quiet: bool,
+    colour: bool,
+    bars: Option<Bars>,
+}
+
+impl Terminal {
+    /// Finds out what standard error is.
+    pub fn new(quiet: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        Self {
+            quiet,
+            colour: terminal && !plain && !dumb,
+            bars: (terminal && !dumb && !quiet).then(Bars::new),
+        }
+    }
+
+    /// Whether only ids are wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether standard error shows colours.
+    pub fn has_colour(&self) -> bool {
+        self.colour
+    }
+
+    /// Writes a result: whole lines to standard output.
+    pub fn result(&self, text: &str) -> io::Result<()> {
+        self.above_bars(|| {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(text.as_bytes())?;
+            stdout.flush()
+        })
+    }
+
+    /// Writes one line of results.
+    pub fn line(&self, line: &str) -> io::Result<()> {
+        self.result(&format!("{line}\n"))
+    }
+
+    /// Tells of a failure.
+    pub fn failure(&self, failure: &Failure) {
+        if !failure.is_silent() {
+            let text = failure.to_string();
+            self.say("error", "31", text.strip_prefix("error: ").unwrap_or(&text));
+        }
+    }
+
+    fn say(&self, word: &str, colour: &str, text: &str) {
+        let word = if self.colour {
+            format!("\x1b[1;{colour}m{word}:\x1b[0m")
+        } else {
+            format!("{word}:")
+        };
+        self.stderr(&format!("{word} {text}\n"));
+    }
+
+    /// Writes to standard error; that it cannot be written is nothing anybody could be told.
+    pub fn stderr(&self, text: &str) {
+        self.above_bars(|| {
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+        });
+    }
+
+    fn above_bars<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+impl Report for Terminal {
+    fn info(&self, text: &str) {
+        if !self.quiet {
+            self.stderr(&format!("{text}\n"));
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        self.say("warning", "33", text);
+    }
+}
+
+impl Progress for Terminal {
+    fn begin(&self, id: &str, label: &str, total: Option<u64>) {
+        match &self.bars {
+            Some(bars) => bars.begin(id, label, total),
+            None => tracing::info!(id, label, total, "begins"),
+        }
+    }
+
+    fn advance(&self, id: &str, bytes: u64) {
+        if let Some(bars) = &self.bars {
+            bars.advance(id, bytes);
+        }
+    }
+
+    fn end(&self, id: &str) {
+        match &self.bars {
+            Some(bars) => bars.end(id),
+            None => tracing::info!(id, "ends"),
+        }
+    }
+}
+
+/// Where log lines go: standard error, above the bars.
+#[derive(Debug, Clone, Copy)]
+pub struct LogWriter(pub &'static Terminal);
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.stderr(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! Values of flags: the types of manifests, with their hints in clap's messages.
+
+use std::error::Error;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ignite_api::{
+    Dns, DnsError, EnvError, EnvVar, IdPrefix, IdPrefixError, Label, LabelError, Name, NameError,
+    NetworkPlugin, NetworkPluginError, PortError, PortMapping, Size, SizeError,
+};
+
+/// An error that knows what to do about it.
+pub trait Hinted: Error {
+    /// What to do about it.
+    fn hint(&self) -> Option<String>;
+}
+
+macro_rules! hinted {
+    ($($error:ty),*) => {
+        $(impl Hinted for $error {
+            fn hint(&self) -> Option<String> {
+                <$error>::hint(self)
+            }
+        })*
+    };
+}
+
+hinted!(
+    DnsError,
+    EnvError,
+    IdPrefixError,
+    LabelError,
+    NameError,
+    NetworkPluginError,
+    PortError,
+    SizeError
+);
+
+/// Parses a value; the hint is a second line of the message.
+pub fn value<T: FromStr<Err: Hinted>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| message(&error))
+}
+
+fn message(error: &impl Hinted) -> String {
+    match error.hint() {
+        None => error.to_string(),
+        Some(hint) => format!("{error}\nhint: {hint}"),
+    }
+}
+
+/// What one `--ports` stands for.
+#[derive(Debug, Clone)]
+pub struct Ports(pub Vec<PortMapping>);
+
+/// Parses one `--ports`: mappings between commas, which may be ranges.
+pub fn ports(text: &str) -> Result<Ports, String> {
+    PortMapping::parse_all([text])
+        .map(Ports)
+        .map_err(|error| message(&error))
+}
+
+/// Parses `NAME=value`, or `NAME` for the value it has in our own environment.
+pub fn env(text: &str) -> Result<EnvVar, String> {
+    let own = |name: &str| std::env::var(name).unwrap_or_default();
+    let text = match text {
+        name if !name.is_empty() && !name.contains('=') => format!("{name}={}", own(name)),
+        whole => whole.to_owned(),
+    };
+    value(&text)
+}
+
+/// Parses a duration: seconds, or a number with `ms`, `s`, `m` or `h`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => 0,
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(milliseconds))
+        .filter(|_| milliseconds != 0)
+        .map(Duration::from_millis)
+        .ok_or_else(|| {
+            format!(
+                "{text:?} is not a duration\nhint: write a number and a unit, such as 30s or 2m"
+            )
+        })
+}
+
+/// Named for use in `value_parser`, where a type parameter would need to be spelt out.
+pub type Parser<T> = fn(&str) -> Result<T, String>;
+
+/// Parser of [`Size`].
+pub const SIZE: Parser<Size> = value;
+/// Parser of [`Name`].
+pub const NAME: Parser<Name> = value;
+/// Parser of [`Label`].
+pub const LABEL: Parser<Label> = value;
+/// Parser of [`Dns`].
+pub const DNS: Parser<Dns> = value;
+/// Parser of [`IdPrefix`].
+pub const ID_PREFIX: Parser<IdPrefix> = value;
+/// Parser of [`NetworkPlugin`].
+pub const NETWORK_PLUGIN: Parser<NetworkPlugin> = value;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, milliseconds) in [
+            ("5", 5000),
+            ("30s", 30_000),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("250ms", 250),
+        ] {
+            assert_eq!(
+                duration(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+        for text in ["", "s", "-1", "1.5s", "3 s", "3d", "99999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hints_follow_the_fault() {
+        let fault = ports("80").expect_err("one port");
+        assert_eq!(
+            fault,
+            "the port mapping \"80\" names only one port\nhint: name the host's port too: 80:80"
+        );
+        assert_eq!(ports("80:80,81:81").expect("two").0.len(), 2);
+    }
+
+    #[test]
+    fn a_bare_name_takes_our_own_value() {
+        let path = env("PATH").expect("a name");
+        assert_eq!(path.value(), std::env::var("PATH").expect("tests have one"));
+        assert_eq!(env("A=b").expect("whole").to_string(), "A=b");
+        assert!(env("").is_err());
+    }
+}
