@@ -131,22 +131,38 @@ impl Root {
 
     /// Mounts a file system in the root. Needs `/proc` in this process's own root.
     pub fn mount(&self, mount: &Mount<'_>) -> Result<(), Error> {
-        let failed = |action| {
-            let path = PathBuf::from(mount.target);
-            move |source| Error::Io {
-                action,
-                path,
-                source,
-            }
+        let Mount {
+            source,
+            filesystem,
+            flags,
+            options,
+            ..
+        } = *mount;
+        self.at_directory(mount.target, |target| {
+            rustix::mount::mount(source, target, filesystem, flags, options)
+        })
+    }
+
+    /// Moves what is mounted on `from`, a path outside, into the root. Needs `/proc` as well.
+    pub fn move_mount(&self, from: &str, target: &str) -> Result<(), Error> {
+        self.at_directory(target, |target| rustix::mount::mount_move(from, target))
+    }
+
+    /// Makes a directory in the root and does something to it, by a path that leads nowhere else.
+    fn at_directory(
+        &self,
+        path: &str,
+        work: impl FnOnce(&str) -> rustix::io::Result<()>,
+    ) -> Result<(), Error> {
+        let failed = |source| Error::Io {
+            action: "mount on",
+            path: path.into(),
+            source,
         };
-        self.create_directory(mount.target, 0o755)?;
-        let target = self
-            .directory(mount.target)
-            .map_err(failed("open the directory"))?;
-        let target = format!("/proc/self/fd/{}", target.as_raw_fd());
-        let flags = mount.flags;
-        rustix::mount::mount(mount.source, target, mount.filesystem, flags, mount.options)
-            .map_err(|errno| failed("mount on")(errno.into()))
+        self.create_directory(path, 0o755)?;
+        let directory = self.directory(path).map_err(failed)?;
+        work(&format!("/proc/self/fd/{}", directory.as_raw_fd()))
+            .map_err(|errno| failed(errno.into()))
     }
 
     fn resolve(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use crate::link::{self, Message as Word};
 use crate::root::Root;
-use crate::{console, power};
+use crate::{boot, console, power};
 use ignite_host::signal::{PollFd, PollFlags, Signals, poll};
 use ignite_wire::agent::{ExecRequest, ExitStatus, Frame, Message, PowerAction, VERSION};
 use port::Port;
@@ -105,6 +105,7 @@ impl Agent {
 
     fn serve(&mut self) -> ExitCode {
         self.greet();
+        boot::load_late_modules();
         loop {
             self.wait_and_act();
             self.end_programs();

@@ -1,24 +1,24 @@
 //! From the initramfs into the root file system, and on to the user's program.
 //!
 //! ```text
-//!   /            initramfs: emptied; the agent stays here, out of user space's way
+//!   /            initramfs: the agent stays here, and empties it, out of user space's way
 //!   '-- /root    becomes the / of everybody else (as switch_root does it: move, chroot)
 //! ```
 
 use std::convert::Infallible;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::fchown;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use ignite_host::fs::RootDir;
 use ignite_wire::agent::ExitStatus;
-use ignite_wire::guest::Process;
-use rustix::fs::{FsWord, fstatfs};
-use rustix::mount::{MountFlags, UnmountFlags, mount_move, unmount};
+use ignite_wire::guest::{CONFIG_PATH, Process};
+use rustix::fs::{FsWord, statfs};
+use rustix::mount::{MountFlags, mount_move};
 use rustix::process::{chdir, chroot};
 use thiserror::Error;
 
@@ -71,11 +71,14 @@ pub fn hand_over(
     root: &Root,
     port: &mut Option<File>,
 ) -> Result<Infallible, Error> {
-    mount_kernel_filesystems(root)?;
+    // While there is a /proc to ask.
+    let program = std::env::current_exe().map_err(|source| Error::Agent { source })?;
+    move_kernel_filesystems(root)?;
     match process {
         Process::Init { path } => {
             check_init(path, root)?;
-            start_agent(port.take(), None, &[])?;
+            root.move_mount("/proc", "/proc")?;
+            start_agent(&program, port.take(), None, &[])?;
             switch_root()?;
             Err(exec_init(path))
         }
@@ -86,8 +89,9 @@ pub fn hand_over(
             cwd,
         } => {
             mount_for_command(root);
+            root.move_mount("/proc", "/proc")?;
             let (ours, agents) = link::pair().map_err(|source| Error::Agent { source })?;
-            start_agent(port.take(), Some(agents), env)?;
+            start_agent(&program, port.take(), Some(agents), env)?;
             switch_root()?;
             let launch = Launch {
                 argv,
@@ -101,23 +105,11 @@ pub fn hand_over(
     }
 }
 
-/// What every user space finds mounted: systemd and others take it as it is, busybox needs it.
-fn mount_kernel_filesystems(root: &Root) -> Result<(), Error> {
-    let safe = MountFlags::NOSUID | MountFlags::NOEXEC;
-    let mounts = [
-        ("proc", "/proc", safe | MountFlags::NODEV, c""),
-        ("sysfs", "/sys", safe | MountFlags::NODEV, c""),
-        ("devtmpfs", "/dev", MountFlags::NOSUID, c"mode=0755"),
-    ];
-    for (filesystem, target, flags, options) in mounts {
-        root.mount(&Mount {
-            source: filesystem,
-            filesystem,
-            target,
-            flags,
-            options,
-        })?;
-    }
+/// Gives `/sys` and `/dev` to user space, with the links in `/dev` that a device manager makes, where
+/// there is one. `/proc` goes last: paths into the root lead through it.
+fn move_kernel_filesystems(root: &Root) -> Result<(), Error> {
+    root.move_mount("/sys", "/sys")?;
+    root.move_mount("/dev", "/dev")?;
     let links = [
         ("/proc/self/fd", "/dev/fd"),
         ("/proc/self/fd/0", "/dev/stdin"),
@@ -174,22 +166,26 @@ fn check_init(path: &str, root: &Root) -> Result<(), Error> {
 ///
 /// It runs from the initramfs's program, which stays in memory as long as somebody runs it, and its
 /// root is the initramfs: the root file system can be made read-only and whatever else under it.
-fn start_agent(port: Option<File>, link: Option<OwnedFd>, env: &[String]) -> Result<(), Error> {
+fn start_agent(
+    program: &Path,
+    port: Option<File>,
+    link: Option<OwnedFd>,
+    env: &[String],
+) -> Result<(), Error> {
     let failed = |source| Error::Agent { source };
-    Command::new("/proc/self/exe")
+    let pairs = env.iter().filter_map(|entry| entry.split_once('='));
+    let port = port.ok_or_else(|| failed(io::ErrorKind::NotConnected.into()))?;
+    let mut command = Command::new(program);
+    command
         .arg0(agent::ARGV0)
         .env_clear()
-        .env("PATH", DEFAULT_PATH)
-        .envs(
-            env.iter()
-                .filter_map(|entry| entry.split_once('='))
-                .filter(|(key, _)| !key.is_empty()),
-        )
-        .current_dir(ROOT)
-        .stdin(port.map_or_else(Stdio::null, Stdio::from))
-        .stdout(link.map_or_else(Stdio::null, Stdio::from))
-        .spawn()
-        .map_err(failed)?;
+        .env("PATH", DEFAULT_PATH);
+    command.envs(pairs.filter(|(key, _)| !key.is_empty()));
+    command.current_dir(ROOT).stdin(port);
+    if let Some(link) = link {
+        command.stdout(link);
+    }
+    command.spawn().map_err(failed)?;
     Ok(())
 }
 
@@ -200,35 +196,26 @@ fn switch_root() -> Result<(), Error> {
             source: errno.into(),
         }
     };
-    let old = RootDir::open(Path::new("/"));
-    for mount in ["/dev", "/sys", "/proc"] {
-        let _ = unmount(mount, UnmountFlags::DETACH);
-    }
     chdir(ROOT).map_err(failed("enter"))?;
-    let initramfs = rustix::fs::open("/", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty());
-    let in_memory = initramfs.is_ok_and(|fd| is_in_memory(&fd));
     mount_move(".", "/").map_err(failed("move"))?;
     chroot(".").map_err(failed("change into"))?;
-    chdir("/").map_err(failed("enter"))?;
-    // The streams so far come from the initramfs's /dev, where no path leads any more.
-    let _ = console::adopt();
-    if let (Ok(old), true) = (old, in_memory) {
-        empty(&old);
-    }
-    Ok(())
+    Ok(chdir("/").map_err(failed("enter"))?)
 }
 
-/// Whether a directory is in an initramfs: nothing else may be emptied.
-fn is_in_memory(directory: &impl AsFd) -> bool {
+/// Gives back the memory of the initramfs, which must be this process's root. The kernel keeps what
+/// still runs.
+pub fn empty_initramfs() {
     const RAMFS: FsWord = 0x8584_58f6;
     const TMPFS: FsWord = 0x0102_1994;
-    fstatfs(directory).is_ok_and(|stat| stat.f_type == RAMFS || stat.f_type == TMPFS)
-}
-
-/// Gives back the memory of the initramfs. Mount points, which are in use, stay.
-fn empty(initramfs: &RootDir) {
-    for entry in initramfs.list(Path::new("")).unwrap_or_default() {
-        let _ = initramfs.remove(&PathBuf::from(entry.name));
+    let in_memory = statfs("/").is_ok_and(|stat| stat.f_type == RAMFS || stat.f_type == TMPFS);
+    let Ok(initramfs) = RootDir::open(Path::new("/")) else {
+        return;
+    };
+    if in_memory {
+        // By name: its other directories are mount points, of the root file system too.
+        for path in ["init", CONFIG_PATH, "lib"] {
+            let _ = initramfs.remove(Path::new(path));
+        }
     }
 }
 

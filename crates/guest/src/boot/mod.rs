@@ -24,9 +24,16 @@ use ignite_wire::agent::{Frame, Message, PowerAction};
 use ignite_wire::guest::{CONFIG_PATH, CONFIG_VERSION, Config};
 use rustix::mount::MountFlags;
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
+use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{console, power};
+
+/// Modules without which the guest does not start, in the initramfs.
+const MODULES: &str = "/lib/ignite/modules";
+
+/// Modules that user space may want, but can wait for.
+const LATE_MODULES: &str = "/lib/ignite/modules/late";
 
 /// Where the initramfs mounts the VM's root file system.
 const ROOT: &str = "/root";
@@ -64,7 +71,7 @@ pub enum Error {
     )]
     ConfigVersion {
         /// Its version.
-        version: u64,
+        version: u32,
     },
     /// A kernel module.
     #[error(transparent)]
@@ -101,7 +108,7 @@ fn boot(port: &mut Option<File>) -> Result<Infallible, Error> {
     // Without a console there is nobody to tell; the agent's port may still work.
     let _ = console::adopt();
     let config = read_config()?;
-    modules::load(Path::new("/lib/ignite/modules"))?;
+    modules::load(Path::new(MODULES))?;
     set_clock(config.clock_ns);
     *port = Some(devices::agent_port()?);
     network::configure(&config.interfaces)?;
@@ -113,23 +120,34 @@ fn boot(port: &mut Option<File>) -> Result<Infallible, Error> {
     Ok(handover::hand_over(&config.process, &root, port)?)
 }
 
+/// They move into the root file system later: every user space finds them mounted.
 fn mount_kernel_filesystems() -> Result<(), Error> {
-    for (filesystem, target) in [("devtmpfs", "/dev"), ("proc", "/proc"), ("sysfs", "/sys")] {
+    let safe = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
+    let mounts = [
+        ("devtmpfs", "/dev", MountFlags::NOSUID),
+        ("proc", "/proc", safe),
+        ("sysfs", "/sys", safe),
+    ];
+    for (filesystem, target, flags) in mounts {
         let _ = std::fs::create_dir(target);
-        let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
-        match rustix::mount::mount(filesystem, target, filesystem, flags, None) {
-            // CONFIG_DEVTMPFS_MOUNT does not concern initramfses, but a wrapper around us might.
-            Ok(()) | Err(rustix::io::Errno::BUSY) => {}
-            Err(errno) => {
-                return Err(Error::Mount {
-                    filesystem,
-                    target,
-                    source: errno.into(),
-                });
+        rustix::mount::mount(filesystem, target, filesystem, flags, None).map_err(|errno| {
+            Error::Mount {
+                filesystem,
+                target,
+                source: errno.into(),
             }
-        }
+        })?;
     }
     Ok(())
+}
+
+/// Loads the modules the start did not need to wait for, and gives back the last of the initramfs.
+/// For the agent, which still sees it, once the supervisor knows that the guest is up.
+pub fn load_late_modules() {
+    if let Err(error) = modules::load(Path::new(LATE_MODULES)) {
+        console::warn(&error);
+    }
+    handover::empty_initramfs();
 }
 
 fn read_config() -> Result<Config, Error> {
@@ -138,16 +156,25 @@ fn read_config() -> Result<Config, Error> {
     parse_config(&bytes)
 }
 
-/// Looks at the version first: another version may have other fields.
+/// Parses once for the version this program understands, which is the one that comes.
 fn parse_config(bytes: &[u8]) -> Result<Config, Error> {
-    let bad = |source| Error::BadConfig { source };
-    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(bad)?;
-    match value.get("version").and_then(serde_json::Value::as_u64) {
-        Some(version) if version != u64::from(CONFIG_VERSION) => {
-            Err(Error::ConfigVersion { version })
-        }
-        _ => serde_json::from_value(value).map_err(bad),
+    let config = serde_json::from_slice::<Config>(bytes);
+    let version = match &config {
+        Ok(config) => Some(config.version),
+        // Another version may have other fields.
+        Err(_) => serde_json::from_slice::<Version>(bytes)
+            .ok()
+            .map(|known| known.version),
+    };
+    match version {
+        Some(version) if version != CONFIG_VERSION => Err(Error::ConfigVersion { version }),
+        _ => config.map_err(|source| Error::BadConfig { source }),
     }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
 }
 
 /// Sets the wall clock from the host's at the VMM's start and the time since then; the guest has no

@@ -31,6 +31,12 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A module needs another one.
+    #[error("the kernel module {} needs another that was not loaded before it", path.display())]
+    Unresolved {
+        /// Its file.
+        path: PathBuf,
+    },
     /// A module is for another kernel, or is no module.
     #[error("{} is no module of this kernel: kernel and initramfs do not belong together", path.display())]
     Foreign {
@@ -78,6 +84,7 @@ fn load_one(path: PathBuf) -> Result<(), Error> {
         // Built in, or loaded as another's dependency.
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(Errno::NOEXEC) => Err(Error::Foreign { path }),
+        Err(Errno::NOENT) => Err(Error::Unresolved { path }),
         Err(errno) => Err(Error::Load {
             path,
             source: errno.into(),

@@ -3,6 +3,7 @@
 //! The configuration is first turned into steps, then carried out; interfaces are found by their
 //! MAC, since the order in which the kernel names them means nothing.
 
+use std::fs;
 use std::net::IpAddr;
 
 use ignite_host::link::{self, Netlink, Route};
@@ -16,12 +17,6 @@ use super::devices;
 /// Why there is no network.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The configuration's MAC is none.
-    #[error("{mac:?} is no MAC address of an interface")]
-    BadMac {
-        /// The text.
-        mac: String,
-    },
     /// No interface with that MAC.
     #[error("cannot find the interface {name} by its MAC {mac}")]
     Absent {
@@ -60,63 +55,81 @@ enum Step {
     },
 }
 
+/// Number of the loopback: the first interface of every network namespace.
+const LOOPBACK: u32 = 1;
+
 /// Brings up the loopback and all `interfaces`.
 pub fn configure(interfaces: &[Interface]) -> Result<(), Error> {
     let netlink = Netlink::open()?;
-    if let Some(loopback) = netlink.link("lo")? {
-        netlink.set_up(loopback.index)?;
-    }
-    let indexes = find_all(&netlink, interfaces)?;
-    rename_all(&netlink, interfaces, &indexes)?;
-    for (interface, index) in interfaces.iter().zip(indexes) {
+    netlink.set_up(LOOPBACK)?;
+    let devices = interfaces
+        .iter()
+        .map(find)
+        .collect::<Result<Vec<Device>, Error>>()?;
+    rename_all(&netlink, interfaces, &devices)?;
+    for (interface, device) in interfaces.iter().zip(devices) {
         for step in plan(interface) {
-            apply(&netlink, &interface.name, index, &step).map_err(|source| Error::Step {
-                name: interface.name.clone(),
-                source,
+            apply(&netlink, &interface.name, device.index, &step).map_err(|source| {
+                Error::Step {
+                    name: interface.name.clone(),
+                    source,
+                }
             })?;
         }
     }
     Ok(())
 }
 
-fn find_all(netlink: &Netlink, interfaces: &[Interface]) -> Result<Vec<u32>, Error> {
-    let find = |interface: &Interface| {
-        let bad = || Error::BadMac {
-            mac: interface.mac.clone(),
-        };
-        let mac = parse_mac(&interface.mac).ok_or_else(bad)?;
-        let look = || {
-            netlink
-                .links()
-                .ok()?
-                .into_iter()
-                .find(|link| link.mac == mac)
-        };
-        let link = devices::wait_for(&interface.name, look).map_err(|source| Error::Absent {
-            name: interface.name.clone(),
-            mac: interface.mac.clone(),
-            source,
-        })?;
-        Ok(link.index)
-    };
-    interfaces.iter().map(find).collect()
+/// An interface as the kernel made it.
+struct Device {
+    name: String,
+    index: u32,
 }
 
-/// Gives the interfaces their names. Where one of them has a name another wants, all get out of the
-/// way first.
-fn rename_all(netlink: &Netlink, interfaces: &[Interface], indexes: &[u32]) -> Result<(), Error> {
-    let links = netlink.links()?;
-    let wrong = |(interface, index): &(&Interface, &u32)| {
-        !links
-            .iter()
-            .any(|link| link.index == **index && link.name == interface.name)
-    };
-    let wrong: Vec<_> = interfaces.iter().zip(indexes).filter(wrong).collect();
-    for (_, index) in &wrong {
-        netlink.rename(**index, &format!("ignite{index}"))?;
+/// Waits for the interface with the MAC that is wanted.
+fn find(interface: &Interface) -> Result<Device, Error> {
+    let mac = interface.mac.to_ascii_lowercase();
+    devices::wait_for("an interface with it", || find_by_mac(&mac)).map_err(|source| {
+        Error::Absent {
+            name: interface.name.clone(),
+            mac,
+            source,
+        }
+    })
+}
+
+/// Looks in `/sys`: under TCG, a listing by netlink costs more than all the rest of this module.
+fn find_by_mac(mac: &str) -> Option<Device> {
+    let interfaces = fs::read_dir("/sys/class/net").ok()?;
+    interfaces.flatten().find_map(|entry| {
+        let read = |file| fs::read_to_string(entry.path().join(file)).ok();
+        if read("address")?.trim_end() != mac {
+            return None;
+        }
+        let name = entry.file_name().into_string().ok()?;
+        Some(Device {
+            name,
+            index: read("ifindex")?.trim_end().parse().ok()?,
+        })
+    })
+}
+
+/// Gives the interfaces their names. All that have another get out of the way first: one may have
+/// the name that another wants.
+fn rename_all(
+    netlink: &Netlink,
+    interfaces: &[Interface],
+    devices: &[Device],
+) -> Result<(), Error> {
+    let pairs = interfaces.iter().zip(devices);
+    let wrong: Vec<_> = pairs
+        .filter(|(interface, device)| interface.name != device.name)
+        .collect();
+    for (_, Device { index, .. }) in &wrong {
+        netlink.rename(*index, &format!("ignite{index}"))?;
     }
-    for (interface, index) in wrong {
-        netlink.rename(*index, &interface.name)?;
+    for (interface, device) in wrong {
+        netlink.rename(device.index, &interface.name)?;
     }
     Ok(())
 }
@@ -194,21 +207,6 @@ fn apply(netlink: &Netlink, name: &str, index: u32, step: &Step) -> Result<(), l
             }
         }
     }
-}
-
-fn parse_mac(text: &str) -> Option<[u8; 6]> {
-    let mut mac = [0; 6];
-    let mut pieces = text.split(':');
-    for byte in &mut mac {
-        let digits = pieces.next().filter(|piece| piece.len() == 2)?;
-        // from_str_radix alone would take a sign.
-        let digits = digits
-            .chars()
-            .all(|digit| digit.is_ascii_hexdigit())
-            .then_some(digits)?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
-    pieces.next().is_none().then_some(mac)
 }
 
 #[cfg(test)]
@@ -297,19 +295,5 @@ mod tests {
             route("::/0", Some("fe80::1")),
         ];
         assert_eq!(steps, expected);
-    }
-
-    #[test]
-    fn macs() {
-        assert_eq!(parse_mac("02:00:00:00:00:0f"), Some([2, 0, 0, 0, 0, 15]));
-        for text in [
-            "",
-            "02:00:00:00:00",
-            "02:00:00:00:00:00:00",
-            "+2:00:00:00:00:00",
-            "0x:1",
-        ] {
-            assert_eq!(parse_mac(text), None, "{text}");
-        }
     }
 }
