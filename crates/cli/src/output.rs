@@ -40,10 +40,22 @@ impl Format {
 mod tests {
     use super::*;
 
+    #[derive(Serialize)]
+    struct Value {
+        name: &'static str,
+        ports: [u16; 2],
+        none: Option<u16>,
+        text: &'static str,
+    }
+
     #[test]
     fn both_end_their_last_line() {
-        let value =
-            serde_json::json!({ "name": "web", "ports": [80, 81], "none": null, "text": "no" });
+        let value = Value {
+            name: "web",
+            ports: [80, 81],
+            none: None,
+            text: "no",
+        };
         insta::assert_snapshot!(Format::Json.encode(&value), @r#"
         {
           "name": "web",

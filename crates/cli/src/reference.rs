@@ -25,7 +25,7 @@ fn page() -> String {
 }
 
 fn section(text: &mut String, command: &mut Command, path: &str) {
-    let help = command.render_long_help().to_string();
+    let help = command.render_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
     write!(
         text,

@@ -1,7 +1,6 @@
 //! `ignite ps`: the VMs.
 
 use clap::Args;
-use ignite_api::PortMapping;
 use ignite_engine::{Report, VmLine};
 use jiff::Timestamp;
 
@@ -76,7 +75,7 @@ fn row(vm: &VmLine, now: Timestamp) -> [String; 11] {
         since(vm.created, now).map_or_else(|| "<unknown>".into(), |age| format!("{age} ago")),
         vm.status(ago),
         joined(&vm.addresses),
-        ports(&vm.ports),
+        joined(&vm.ports),
         vm.name.clone(),
     ]
 }
@@ -89,14 +88,10 @@ fn joined<T: ToString>(values: &[T]) -> String {
         .join(", ")
 }
 
-fn ports(ports: &[PortMapping]) -> String {
-    joined(ports)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ignite_api::Size;
+    use ignite_api::{PortMapping, Size};
 
     fn vm(state: &'static str) -> VmLine {
         VmLine {
@@ -131,7 +126,15 @@ mod tests {
             ended: Some(now),
             ..vm("stopped")
         };
-        insta::assert_snapshot!(table(&[vm("running"), stopped], now), @"");
-        insta::assert_snapshot!(table(&[], now), @"");
+        insta::assert_snapshot!(table(&[vm("running"), stopped], now), @"
+        VM ID              IMAGE          KERNEL                 SIZE     CPUS   MEMORY     CREATED   STATUS              IPS                  PORTS                                    NAME
+        0123456789abcdef   nginx:latest   6.1.0-41-cloud-amd64   4.0 GB   2      512.0 MB   61m ago   Up 60m              10.61.0.2, fd00::2   0.0.0.0:8080->80/tcp, [::1]:53->53/udp   web
+        0123456789abcdef   nginx:latest   6.1.0-41-cloud-amd64   4.0 GB   2      512.0 MB   61m ago   Exited (3) 0s ago                                                                 web
+        ");
+    }
+
+    #[test]
+    fn no_vm_is_a_header() {
+        assert_eq!(table(&[], Timestamp::UNIX_EPOCH).lines().count(), 1);
     }
 }
