@@ -37,6 +37,8 @@ pub enum Verdict {
 pub struct Evidence {
     /// The agent was ready.
     pub ready: bool,
+    /// The guest was asked to shut down.
+    pub stopping: bool,
     /// The user's command ended with this code, that long after the guest was ready.
     pub command: Option<(i32, Duration)>,
     /// What the agent said the guest would do.
@@ -77,14 +79,14 @@ pub fn outcome(evidence: &Evidence, name: &str) -> Outcome {
     let (end, message) = end(evidence);
     let logs = format!("see the console: ignite logs {name}");
     let (exit_code, sudden) = match evidence.command {
-        Some((code, after)) => (Some(code), after < SUDDEN && evidence.verdict.is_none()),
+        Some((code, after)) => (Some(code), after < SUDDEN && !evidence.stopping),
         None => (None, false),
     };
     let message = match exit_code {
         Some(code) if end == End::PoweredOff && sudden => Some(format!(
             "the command ended within a second, with exit code {code}"
         )),
-        _ => message,
+        _ => message.or_else(|| (!evidence.ready).then(|| too_early(end))),
     };
     let hint = match end {
         End::PoweredOff if sudden => Some(format!(
@@ -119,6 +121,17 @@ fn end(evidence: &Evidence) -> (End, Option<String>) {
             (End::VmmFailed, Some(vmm_failed(evidence)))
         }
     }
+}
+
+fn too_early(end: End) -> String {
+    let how = match end {
+        End::PoweredOff => "powered off",
+        End::Halted => "halted",
+        End::Rebooted => "asked for a reboot",
+        End::Killed => "was killed",
+        End::Panicked | End::BootTimeout | End::VmmFailed | End::Lost => "ended",
+    };
+    format!("the guest {how} before it was ready")
 }
 
 fn vmm_failed(evidence: &Evidence) -> String {
@@ -268,6 +281,34 @@ mod tests {
         assert_eq!(
             outcome.hint.as_deref(),
             Some("see the console: ignite logs web")
+        );
+    }
+
+    #[test]
+    fn an_end_before_ready_is_told() {
+        let evidence = Evidence {
+            shutdown: Some(Reason::GuestPowerOff),
+            ..Evidence::default()
+        };
+        let outcome = outcome(&evidence, "web");
+        let message = outcome.message.expect("a message");
+        assert_eq!(message, "the guest powered off before it was ready");
+        assert!(outcome.hint.is_some());
+    }
+
+    #[test]
+    fn a_stop_is_no_sudden_end() {
+        let evidence = Evidence {
+            ready: true,
+            stopping: true,
+            command: Some((143, Duration::ZERO)),
+            shutdown: Some(Reason::GuestPowerOff),
+            ..Evidence::default()
+        };
+        let outcome = outcome(&evidence, "web");
+        assert_eq!(
+            (outcome.exit_code, outcome.message, outcome.hint),
+            (Some(143), None, None)
         );
     }
 

@@ -57,7 +57,11 @@ pub fn live(options: &Options) -> Result<(), String> {
     }
     // Clients that wait for the end find it written down.
     drop(end.control);
-    let failed = (!notify.is_over()).then(|| failed(end.outcome, end.console));
+    let failed = (!notify.is_over()).then(|| Event::Failed {
+        message: end.outcome.message.unwrap_or_default(),
+        hint: end.outcome.hint,
+        console: end.console,
+    });
     if failed.is_some_and(|event| notify.send(&event)) {
         // An engine that hears of a start that failed undoes it, under the lock it holds.
         return Ok(());
@@ -189,23 +193,5 @@ fn attend(
             action: "wait for the virtual machine monitor",
             source: io::Error::other(error),
         }),
-    }
-}
-
-/// The last event of a start that did not succeed.
-fn failed(outcome: Outcome, console: Vec<String>) -> Event {
-    let how = match outcome.end {
-        End::PoweredOff => "powered off",
-        End::Halted => "halted",
-        End::Rebooted => "asked for a reboot",
-        End::Killed => "was killed",
-        _ => "ended",
-    };
-    Event::Failed {
-        message: outcome
-            .message
-            .unwrap_or_else(|| format!("the guest {how} before it was ready")),
-        hint: outcome.hint,
-        console,
     }
 }

@@ -37,7 +37,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The VMM.
-    #[error("cannot start the virtual machine monitor")]
+    #[error(transparent)]
     Vmm(#[from] ignite_vmm::Error),
 }
 

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use ignite_host::cpu::Virtualisation;
 use ignite_host::process;
 
+const INSTALL: &str =
+    "install QEMU: apt install qemu-system-x86 (Debian, Ubuntu), dnf install qemu-kvm (Fedora)";
+
 /// Errors of finding, starting and steering a VMM.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,7 +50,7 @@ pub enum Error {
         reason: String,
     },
     /// A child process could not be started or followed.
-    #[error("the virtual machine monitor cannot be run")]
+    #[error(transparent)]
     Process(#[from] process::Error),
     /// A stream to the VMM could not be made.
     #[error("cannot make a stream for the {what}")]
@@ -69,20 +72,18 @@ impl Error {
     /// What the person can do about it, if there is something useful to say.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoVmm { .. } => Some(
-                "install QEMU: apt install qemu-system-x86 (Debian, Ubuntu), dnf install qemu-kvm (Fedora)"
-                    .to_owned(),
-            ),
+            Self::NoVmm { .. } => Some(INSTALL.to_owned()),
+            Self::Process(error) if error.is_not_found() => Some(INSTALL.to_owned()),
             Self::NoKvm(virtualisation) => Some(match virtualisation.hint() {
                 Some(hint) => format!("{hint}; or choose qemu-tcg, which needs none and is slower"),
-                None => "switch virtualisation on in the firmware (in a VM: nested virtualisation), or \
+                None => {
+                    "switch virtualisation on in the firmware (in a VM: nested virtualisation), or \
                          choose qemu-tcg, which needs none and is slower"
-                    .to_owned(),
+                        .to_owned()
+                }
             }),
             Self::UnknownVmm { .. } => Some(format!("choose one of {}", crate::Choice::NAMES)),
-            Self::TooManyDevices { .. } => {
-                Some("give the VM fewer networks or disks".to_owned())
-            }
+            Self::TooManyDevices { .. } => Some("give the VM fewer networks or disks".to_owned()),
             Self::Process(error) => error.hint(),
             _ => None,
         }

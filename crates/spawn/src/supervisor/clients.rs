@@ -97,7 +97,7 @@ impl Supervisor<'_> {
                 .try_into()
                 .unwrap_or(i32::MAX),
             ready: self.evidence.ready,
-            stopping: self.stopping || self.evidence.verdict.is_some(),
+            stopping: self.evidence.stopping || self.evidence.verdict.is_some(),
             uptime_ms: self
                 .started
                 .elapsed()

@@ -100,7 +100,6 @@ pub struct Supervisor<'a> {
     started: Instant,
     ready: Option<Instant>,
     pings: u64,
-    stopping: bool,
 }
 
 impl<'a> Supervisor<'a> {
@@ -120,7 +119,6 @@ impl<'a> Supervisor<'a> {
             started,
             ready: None,
             pings: 0,
-            stopping: false,
         }
     }
 
@@ -205,8 +203,8 @@ impl<'a> Supervisor<'a> {
         if self.evidence.verdict.is_some() {
             return;
         }
-        if !self.stopping {
-            self.stopping = true;
+        if !self.evidence.stopping {
+            self.evidence.stopping = true;
             let grace_ms = grace.as_millis().try_into().unwrap_or(u64::MAX);
             if !self.tell_agent(&Frame::link(Message::Shutdown { grace_ms })) {
                 self.parts.driver.power_button();
