@@ -236,41 +236,40 @@ mod tests {
             std::thread::scope(|scope| {
                 for number in 0..16 {
                     scope.spawn(move || {
-                        let path = format!("/run/netns/n{number}");
+                        let path = format!("/run/netns/ignite-many-{number}");
                         Namespace::create(Path::new(&path)).expect("create");
                     });
                 }
             });
             let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").expect("read");
+            // Its root within the file system above it tells our mount from one the machine has
+            // below our empty /run.
             let directory: Vec<&str> = mounts
                 .lines()
-                .filter(|line| line.contains(" /run/netns "))
+                .filter(|line| line.contains(" /netns /run/netns "))
                 .collect();
             assert_eq!(directory.len(), 1, "{mounts}");
             assert!(directory[0].contains(" shared:"), "{directory:?}");
             for number in 0..16 {
-                delete(Path::new(&format!("/run/netns/n{number}"))).expect("delete");
+                delete(Path::new(&format!("/run/netns/ignite-many-{number}"))).expect("delete");
             }
-            assert!(
-                !std::fs::read_to_string("/proc/thread-self/mountinfo")
-                    .expect("read")
-                    .contains("nsfs")
-            );
+            let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").expect("read");
+            assert!(!mounts.contains("/run/netns/ignite-many-"), "{mounts}");
         });
     }
 
     #[test]
     fn a_name_is_taken_away_in_every_mount_namespace() {
         with_private_run(|| {
-            let path = Path::new("/run/netns/here");
+            let path = Path::new("/run/netns/ignite-here");
             Namespace::create(path).expect("create");
-            let script = "umount /run/netns/here && rm /run/netns/here";
+            let script = "umount /run/netns/ignite-here && rm /run/netns/ignite-here";
             let spec =
                 Spec::new("unshare").args(["-m", "--propagation", "unchanged", "sh", "-c", script]);
             let output = run(spec, b"", Limits::default()).expect("run");
             assert!(output.status.success(), "{output:?}");
             let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").expect("read");
-            assert!(!mounts.contains("/run/netns/here"), "{mounts}");
+            assert!(!mounts.contains("/run/netns/ignite-here"), "{mounts}");
         });
     }
 
