@@ -1,5 +1,6 @@
 //! What clients of the control socket want.
 
+use std::io;
 use std::time::Duration;
 
 use ignite_wire::agent::{Frame, Message, SupervisorStatus};
@@ -31,7 +32,10 @@ impl Supervisor<'_> {
             Ok(Received::Open) => {}
             Ok(Received::Closed) => self.disconnect(id),
             Err(error) => {
-                log::line(&format!("a client is disconnected: {error}"));
+                // A client that went away while something waited for it is nothing to tell of.
+                if error.kind() == io::ErrorKind::Other {
+                    log::line(&format!("a client is disconnected: {error}"));
+                }
                 self.disconnect(id);
             }
         }

@@ -37,6 +37,9 @@ use sources::Source;
 /// Grace period of a stop by signal.
 const SIGNAL_GRACE: Duration = Duration::from_secs(20);
 
+/// At most that much of a grace period is kept for the guest's own powering off.
+const LAST_PART: Duration = Duration::from_secs(3);
+
 /// How long an agent may be silent after the kernel said that it stops.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -205,7 +208,9 @@ impl<'a> Supervisor<'a> {
         }
         if !self.evidence.stopping {
             self.evidence.stopping = true;
-            let grace_ms = grace.as_millis().try_into().unwrap_or(u64::MAX);
+            // What the agent kills at the end of its part can still be unmounted in the rest.
+            let of_agent = grace - LAST_PART.min(grace / 4);
+            let grace_ms = of_agent.as_millis().try_into().unwrap_or(u64::MAX);
             if !self.tell_agent(&Frame::link(Message::Shutdown { grace_ms })) {
                 self.parts.driver.power_button();
             }
