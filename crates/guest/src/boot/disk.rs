@@ -138,9 +138,8 @@ impl Size {
         } else {
             word(0x150)
         };
-        let block = 1024u64
-            .checked_shl(word(0x18))
-            .filter(|size| *size <= 1 << 16)?;
+        // No page is larger than 64 KiB, and no block than a page.
+        let block = 1024 << Some(word(0x18)).filter(|shift| *shift <= 6)?;
         Some(Self {
             block,
             blocks: u64::from(high) << 32 | u64::from(word(0x4)),
