@@ -89,13 +89,13 @@ mod tests {
         let tree = tree();
         assert_eq!(find(tree.path()).expect("search"), None);
         program(&tree.path().join("usr/lib/systemd/systemd"), 0o755);
-        symlink("/lib/../usr/lib/systemd/systemd", tree.path().join("usr/sbin/init")).expect("link");
+        symlink("/lib/systemd/../systemd/systemd", tree.path().join("usr/sbin/init")).expect("link");
         let found = find(tree.path()).expect("search").expect("systemd");
         assert_eq!(found.path, Path::new("/usr/lib/systemd/systemd"), "/lib is not there");
         symlink("usr/lib", tree.path().join("lib")).expect("symlink");
         let found = find(tree.path()).expect("search").expect("an init");
         assert_eq!(found.path, Path::new("/sbin/init"));
-        assert!(found.program.ends_with("usr/lib/systemd/systemd"));
+        assert!(found.program.ends_with("lib/systemd/../systemd/systemd"));
     }
 
     #[test]

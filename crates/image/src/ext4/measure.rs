@@ -16,7 +16,10 @@ const GROUP: u64 = 8 * BLOCK;
 /// groups that are added when it grows get as many.
 const INODES_A_GROUP: u64 = 8192;
 const INODES_A_BLOCK: u64 = 16;
+/// Small file systems get the smallest journal there is.
 const JOURNAL_MIB: u64 = 16;
+const SMALL_JOURNAL_MIB: u64 = 4;
+const SMALL: u64 = (64 << 20) / BLOCK;
 /// Descriptors and their reserve for 1 TiB, in each group that has a copy.
 const DESCRIPTOR_BLOCKS: u64 = 130;
 /// Longest target of a symbolic link that needs no block.
@@ -77,7 +80,10 @@ impl Layout {
         // Extent trees, blocks of extended attributes, and what was estimated too low.
         let slack = usage.blocks / 50 + usage.inodes / 16 + 256;
         let content = usage.blocks + (slack << (2 * attempt)) + spare.div_ceil(BLOCK);
-        let journal = (JOURNAL_MIB << 20) / BLOCK;
+        let journal_mib = if content < SMALL { SMALL_JOURNAL_MIB } else { JOURNAL_MIB };
+        let journal = (journal_mib << 20) / BLOCK;
+        // mkfs.ext4 refuses a journal that takes more than half of the free blocks.
+        let content = content.max(journal + 64);
         let mut blocks = content + journal;
         // The overhead grows with the size it makes larger; the second round is exact enough.
         for _ in 0..2 {
@@ -88,7 +94,7 @@ impl Layout {
         let blocks = blocks.next_multiple_of(256);
         let blocks = if blocks % GROUP < 1024 { blocks + 1024 } else { blocks };
         let inodes = inodes(usage, blocks.div_ceil(GROUP));
-        Self { blocks, inodes, journal_mib: JOURNAL_MIB }
+        Self { blocks, inodes, journal_mib }
     }
 
     pub(super) fn bytes(&self) -> u64 {
