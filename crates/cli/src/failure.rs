@@ -113,6 +113,19 @@ pub fn render(error: &dyn Error, hint: Option<&str>) -> String {
     text
 }
 
+/// What clap says of a command line it does not understand, in our own form: its tip is the hint, and
+/// where there is none, the way to the help is.
+pub fn usage_text(text: &str) -> String {
+    const MORE: &str = "For more information, try '--help'.";
+    let text = text.trim_end().trim_end_matches(MORE).trim_end();
+    let text = text.replace("\n  tip: ", "\nhint: ");
+    if text.contains("\nhint: ") {
+        text
+    } else {
+        format!("{text}\nhint: see what there is with --help")
+    }
+}
+
 /// Further lines are indented, so that one message stays one block.
 fn continued(text: &str, indent: &str) -> String {
     text.trim_end().replace('\n', &format!("\n{indent}"))
@@ -159,6 +172,28 @@ mod tests {
           less /etc/cni/net.d/10-ignite.conflist
         ");
         assert_eq!(render(&Layer("alone", None), None), "error: alone");
+    }
+
+    #[test]
+    fn a_command_line_that_is_not_understood() {
+        use clap::Parser;
+        let words = [
+            &["ignite", "pss"] as &[&str],
+            &["ignite", "run"],
+            &["ignite", "run", "--memroy", "1GB", "a"],
+            &["ignite", "run", "--memory", "-1MB", "a"],
+            &["ignite", "run", "-p", "80", "a"],
+            &["ignite", "run", "--cpus", "many", "a"],
+            &["ignite", "--log-level", "loud", "ps"],
+            &["ignite", "inspect", "pod", "a"],
+            &["ignite", "rm"],
+        ];
+        let report: Vec<String> = words
+            .iter()
+            .map(|words| crate::args::Cli::try_parse_from(*words).expect_err("a fault"))
+            .map(|error| usage_text(&error.render().to_string()))
+            .collect();
+        insta::assert_snapshot!(report.join("\n\n---\n\n"));
     }
 
     #[test]

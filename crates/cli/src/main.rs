@@ -62,7 +62,11 @@ fn help() -> clap::Error {
 
 /// What clap has to say: help and version to standard output, faults to standard error.
 fn refuse(error: &clap::Error) -> ExitCode {
-    // Nobody is left to be told that this could not be written.
-    let _ = error.print();
-    ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+    if !error.use_stderr() {
+        // Nobody is left to be told that this could not be written.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    Terminal::new(false).error(&failure::usage_text(&error.render().to_string()));
+    ExitCode::from(USAGE)
 }

@@ -58,9 +58,13 @@ impl Terminal {
     /// Tells of a failure.
     pub fn failure(&self, failure: &Failure) {
         if !failure.is_silent() {
-            let text = failure.to_string();
-            self.say("error", "31", text.strip_prefix("error: ").unwrap_or(&text));
+            self.error(&failure.to_string());
         }
+    }
+
+    /// Tells of an error in words that may begin with `error:`.
+    pub fn error(&self, text: &str) {
+        self.say("error", "31", text.strip_prefix("error: ").unwrap_or(text));
     }
 
     fn say(&self, word: &str, colour: &str, text: &str) {

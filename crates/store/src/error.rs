@@ -110,6 +110,16 @@ impl Error {
         matches!(self, Self::NotFound { .. })
     }
 
+    /// Whether it is a matter of permissions: then it is the same with every other object.
+    pub(crate) fn is_permission_denied(&self) -> bool {
+        let kind = match self {
+            Self::File(error) => error.kind(),
+            Self::Directory { source, .. } => source.kind(),
+            _ => return false,
+        };
+        kind == std::io::ErrorKind::PermissionDenied
+    }
+
     pub(crate) fn directory(
         action: &'static str,
         path: impl Into<PathBuf>,

@@ -108,6 +108,7 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
         for uid in self.uids()? {
             match self.find(uid) {
                 Ok(record) => listing.records.extend(record),
+                Err(error) if error.is_permission_denied() => return Err(error),
                 Err(error) => listing.faults.push(error),
             }
         }

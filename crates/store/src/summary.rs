@@ -128,6 +128,7 @@ pub(crate) fn read(vms: &Vms, paths: &Paths) -> Result<Summary, Error> {
                 rows.push(Remembered { stamp, vm });
             }
             Ok(None) => {}
+            Err(error) if error.is_permission_denied() => return Err(error),
             Err(error) => {
                 summary.damaged.push(uid);
                 summary.faults.push(error);

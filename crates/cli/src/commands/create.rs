@@ -51,7 +51,7 @@ pub struct VmArgs {
     command: Vec<String>,
 
     /// Name [default: a random one]
-    #[arg(short, long, value_parser = values::NAME)]
+    #[arg(short, long, allow_hyphen_values = true, value_parser = values::NAME)]
     name: Option<Name>,
 
     /// Fail if no name is given
@@ -63,11 +63,11 @@ pub struct VmArgs {
     cpus: u64,
 
     /// Memory
-    #[arg(long, value_name = "SIZE", default_value_t = VmSpec::DEFAULT_MEMORY, value_parser = values::SIZE)]
+    #[arg(long, value_name = "SIZE", default_value_t = VmSpec::DEFAULT_MEMORY, allow_hyphen_values = true, value_parser = values::SIZE)]
     memory: Size,
 
     /// Size of the root file system
-    #[arg(short, long, default_value_t = VmSpec::DEFAULT_DISK_SIZE, value_parser = values::SIZE)]
+    #[arg(short, long, default_value_t = VmSpec::DEFAULT_DISK_SIZE, allow_hyphen_values = true, value_parser = values::SIZE)]
     size: Size,
 
     /// Publish ports: [HOST_IP:]HOST_PORT:VM_PORT[/udp], also ranges (repeatable, or with commas)

@@ -6,7 +6,7 @@ use clap::Args;
 use ignite_engine::Report;
 
 use super::create::VmArgs;
-use super::start::{StartArgs, print_timings};
+use super::start::StartArgs;
 use crate::context::{Context, Outcome};
 
 const EXAMPLES: &str = "\
@@ -46,9 +46,7 @@ impl Run {
         )?;
         context.terminal.info(&started.describe());
         context.terminal.line(started.uid.as_str())?;
-        if self.start.timings {
-            print_timings(context, &started.timings);
-        }
+        self.start.print_timings(context, &started.timings);
         if !context.terminal.is_quiet()
             && let Some(remark) = engine.ended_within(started.uid, TOO_SOON)?
         {

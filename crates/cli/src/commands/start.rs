@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ignite_api::NetworkPlugin;
 use ignite_engine::{Report, StartOptions, Timings};
 
@@ -35,9 +35,7 @@ impl Start {
             .start(&self.vm, &options, context.terminal, &cancel)?;
         context.terminal.info(&started.describe());
         context.terminal.line(started.uid.as_str())?;
-        if self.start.timings {
-            print_timings(context, &started.timings);
-        }
+        self.start.print_timings(context, &started.timings);
         Ok(0)
     }
 }
@@ -49,9 +47,16 @@ pub struct StartArgs {
     #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = values::duration)]
     boot_timeout: Duration,
 
-    /// Say where the time went
-    #[arg(long)]
-    pub timings: bool,
+    /// Say where the time went, in a table or as json
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "table",
+        hide_possible_values = true
+    )]
+    timings: Option<TimingsFormat>,
 }
 
 impl StartArgs {
@@ -62,13 +67,35 @@ impl StartArgs {
             network_plugin,
         }
     }
+
+    /// Says where the time went, if asked.
+    pub fn print_timings(&self, context: &Context, timings: &Timings) {
+        let text = match self.timings {
+            None => return,
+            Some(TimingsFormat::Table) => table(timings),
+            Some(TimingsFormat::Json) => {
+                let line =
+                    serde_json::to_string(&timings.report()).expect("timings are plain data");
+                format!("{line}\n")
+            }
+        };
+        context.terminal.stderr(&text);
+    }
 }
 
-/// A line for each phase.
-pub fn print_timings(context: &Context, timings: &Timings) {
+/// Form of the timings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TimingsFormat {
+    /// A line for each phase
+    Table,
+    /// One line of JSON
+    Json,
+}
+
+fn table(timings: &Timings) -> String {
     let mut text = String::new();
     for (name, milliseconds) in timings.lines() {
         writeln!(text, "{milliseconds:>10.1} ms  {name}").expect("a String takes everything");
     }
-    context.terminal.stderr(&text);
+    text
 }

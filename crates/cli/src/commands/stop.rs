@@ -12,7 +12,7 @@ use crate::values;
 const EXAMPLES: &str = "\
 Examples:
   ignite stop web
-  ignite stop --timeout 60s db cache";
+  ignite stop --time 60s db cache";
 
 /// Shut VMs down in order
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ pub struct Stop {
 
     /// Time a guest has to shut down before it is ended
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = values::duration)]
-    timeout: Duration,
+    time: Duration,
 }
 
 impl Stop {
@@ -38,7 +38,7 @@ impl Stop {
             let done = if self.force_kill {
                 engine.kill(vm)
             } else {
-                engine.stop(vm, self.timeout)
+                engine.stop(vm, self.time)
             };
             print(context, &done?)
         })
