@@ -1,7 +1,7 @@
 //! The initramfs of a kernel: the guest program as `/init`, and the modules it loads.
 //!
 //! ```text
-//!  kernel/<uid>/drivers.cpio     directories, console, /lib/ignite/modules/NN-name.ko   (once, at import)
+//!  kernel/<uid>/drivers.cpio     directories, console, /lib/ignite/modules/[late/]NN-name.ko   (once, at import)
 //!              /initramfs        drivers.cpio + a segment with /init                    (for each guest program)
 //!              /initramfs.stamp  what it was made of
 //! ```
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::kernel::elf::Elf;
-use crate::kernel::modules::Driver;
+use crate::kernel::modules::{Driver, When};
 
 /// File in a kernel's directory: the finished initramfs.
 pub const INITRAMFS: &str = "initramfs";
@@ -27,6 +27,8 @@ pub const INITRAMFS: &str = "initramfs";
 pub const DRIVERS: &str = "drivers.cpio";
 /// Directory in the guest; modules in it are loaded in the order of their names.
 pub const MODULE_DIR: &str = "lib/ignite/modules";
+/// The same for modules the guest loads once it is up.
+pub const LATE_MODULE_DIR: &str = "lib/ignite/modules/late";
 
 const STAMP: &str = "initramfs.stamp";
 const LOCK: &str = "initramfs.lock";
@@ -37,7 +39,16 @@ const MAX_PROGRAM: u64 = 64 * 1024 * 1024;
 /// The largest set of modules taken, in bytes.
 const MAX_DRIVERS: u64 = 256 * 1024 * 1024;
 /// What each boot finds before the guest program has mounted anything.
-const DIRECTORIES: &[&str] = &["dev", "proc", "sys", "run", "lib", "lib/ignite", MODULE_DIR];
+const DIRECTORIES: &[&str] = &[
+    "dev",
+    "proc",
+    "sys",
+    "run",
+    "lib",
+    "lib/ignite",
+    MODULE_DIR,
+    LATE_MODULE_DIR,
+];
 
 /// Why there is no initramfs.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +120,11 @@ pub fn drivers_segment(drivers: &[Driver]) -> Result<Vec<u8>, Error> {
     // The kernel opens it for init before anything is mounted.
     writer.character_device("dev/console", 0o600, 5, 1)?;
     for (number, driver) in drivers.iter().enumerate() {
-        let path = format!("{MODULE_DIR}/{number:02}-{}.ko", driver.name);
+        let directory = match driver.when {
+            When::Start => MODULE_DIR,
+            When::Late => LATE_MODULE_DIR,
+        };
+        let path = format!("{directory}/{number:02}-{}.ko", driver.name);
         writer.file(&path, 0o644, &driver.bytes)?;
     }
     Ok(writer.finish())
@@ -201,11 +216,16 @@ mod tests {
 
     fn kernel() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().expect("a directory");
-        let driver = Driver {
-            name: "virtio_ring".to_owned(),
+        let driver = |name: &str, when| Driver {
+            name: name.to_owned(),
+            when,
             bytes: b"module".to_vec(),
         };
-        let segment = drivers_segment(&[driver]).expect("a segment");
+        let drivers = [
+            driver("virtio_ring", When::Start),
+            driver("button", When::Late),
+        ];
+        let segment = drivers_segment(&drivers).expect("a segment");
         std::fs::write(directory.path().join(DRIVERS), segment).expect("a file");
         let program = directory.path().join("guest");
         std::fs::write(&program, sample::program(false)).expect("a file");
@@ -227,6 +247,7 @@ mod tests {
             "init\0",
             "dev/console\0",
             "lib/ignite/modules/00-virtio_ring.ko\0",
+            "lib/ignite/modules/late/01-button.ko\0",
         ] {
             assert!(contains(&bytes, text), "{text}");
         }

@@ -88,7 +88,7 @@ fn fill(package: &mut impl Read, buffer: &mut [u8]) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-pub(super) mod sample {
+pub(crate) mod sample {
     /// A package with that `data.tar`, whatever its packing.
     pub fn package(data: &[u8]) -> Vec<u8> {
         let mut bytes = super::MAGIC.to_vec();

@@ -9,9 +9,9 @@ use super::{deb, modules, root, vmlinux};
 use crate::{ext4, initramfs, layer};
 
 /// Where most people should get a kernel.
-const GOOD_KERNEL: &str = "import Debian's cloud kernel: \
-     apt-get download $(apt-cache depends linux-image-cloud-amd64 | sed -n 's/ *Depends: *//p'), then \
-     give the .deb; or use any distribution's kernel together with its modules";
+const GOOD_KERNEL: &str = "use a distribution's kernel with its modules, Debian's cloud kernel for \
+     instance: `apt-get download` a package linux-image-*-cloud-amd64, then `ignite kernel import` \
+     the .deb; nothing is installed";
 
 /// Errors of an import.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,17 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: vmlinux::Error,
+    },
+    /// A kernel for another processor.
+    #[error(
+        "the kernel {version} is for {architecture}, this host is {}",
+        std::env::consts::ARCH
+    )]
+    OtherArchitecture {
+        /// The kernel's release.
+        version: String,
+        /// What it is for, as `uname -m` names it.
+        architecture: &'static str,
     },
     /// The modules are another kernel's.
     #[error("the kernel in {from} is {version}, but its modules are for {}", found.join(", "))]
@@ -76,7 +87,7 @@ pub enum Error {
         /// The source.
         from: String,
         /// Why.
-        source: layer::Error,
+        source: Box<layer::Error>,
     },
     /// The image cannot be had.
     #[error("cannot get the image {from}")]
@@ -128,6 +139,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Root { source, .. } => source.hint(),
+            Self::NoKernel { from } if from.ends_with(".deb") => Some(
+                "a meta-package holds no files: give the linux-image package it depends on"
+                    .to_owned(),
+            ),
             Self::NoKernel { .. } => Some(
                 "boot/vmlinux or boot/vmlinuz[-<release>] is looked for, with its modules in \
                  lib/modules/<release>"
@@ -135,6 +150,7 @@ impl Error {
             ),
             Self::NoHostKernel { .. } | Self::Missing { .. } => Some(GOOD_KERNEL.to_owned()),
             Self::Kernel { source, .. } => source.hint(),
+            Self::OtherArchitecture { .. } => Some("give a kernel built for this host".to_owned()),
             Self::OtherModules { .. } => {
                 Some("give a kernel and the modules of the same package".to_owned())
             }

@@ -122,6 +122,12 @@ impl Import<'_> {
         self.go_on()?;
         let packed = opened.read_kernel()?;
         let vmlinux = vmlinux::unpack(&packed).map_err(bad_kernel(opened))?;
+        if vmlinux.architecture.name() != std::env::consts::ARCH {
+            return Err(Error::OtherArchitecture {
+                version: vmlinux.version,
+                architecture: vmlinux.architecture.name(),
+            });
+        }
         let source = opened.modules(&vmlinux.version)?;
         let digest = opened
             .digest
@@ -168,7 +174,10 @@ impl Import<'_> {
             config,
             vmlinux: &vmlinux.bytes,
         };
-        let missing = needs::missing(&evidence);
+        let mut missing = needs::missing(&evidence);
+        if vmlinux.architecture == Architecture::Amd64 && !vmlinux.pvh {
+            missing.push("the entry point QEMU boots a vmlinux by (CONFIG_PVH)".to_owned());
+        }
         if !missing.is_empty() {
             return Err(Error::Missing {
                 version: vmlinux.version.clone(),

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::{Config, Setting};
-use super::modules::Tree;
+use super::modules::{Tree, When};
 use super::vmlinux::find;
 
 /// One thing a guest uses.
@@ -22,6 +22,8 @@ pub struct Need {
     probe: Option<&'static str>,
     /// Whether no guest runs without it.
     pub required: bool,
+    /// When it is loaded, where it is a module.
+    pub when: When,
 }
 
 /// How a kernel has something.
@@ -52,6 +54,7 @@ const fn driver(
         module: Some(module),
         probe: Some(probe),
         required: true,
+        when: When::Start,
     }
 }
 
@@ -62,16 +65,23 @@ const fn part(feature: &'static str, option: &'static str) -> Need {
         module: None,
         probe: None,
         required: true,
+        when: When::Start,
     }
 }
 
-const fn useful(feature: &'static str, option: &'static str, module: &'static str) -> Need {
+const fn useful(
+    feature: &'static str,
+    option: &'static str,
+    module: &'static str,
+    when: When,
+) -> Need {
     Need {
         feature,
         option,
         module: Some(module),
         probe: None,
         required: false,
+        when,
     }
 }
 
@@ -111,14 +121,21 @@ pub const NEEDS: &[Need] = &[
         "the host's random numbers",
         "CONFIG_HW_RANDOM_VIRTIO",
         "virtio_rng",
+        When::Late,
     ),
-    useful("the power button", "CONFIG_ACPI_BUTTON", "button"),
+    useful(
+        "the power button",
+        "CONFIG_ACPI_BUTTON",
+        "button",
+        When::Late,
+    ),
     useful(
         "packet sockets (DHCP clients)",
         "CONFIG_PACKET",
         "af_packet",
+        When::Start,
     ),
-    useful("unix sockets", "CONFIG_UNIX", "unix"),
+    useful("unix sockets", "CONFIG_UNIX", "unix", When::Start),
 ];
 
 /// All that is known of a kernel.
@@ -161,11 +178,11 @@ impl Need {
 }
 
 /// The modules a guest loads of this kernel, in the order of [`NEEDS`].
-pub fn modules(evidence: &Evidence<'_>) -> Vec<&'static str> {
+pub fn modules(evidence: &Evidence<'_>) -> Vec<(&'static str, When)> {
     NEEDS
         .iter()
         .filter(|need| need.presence(evidence) == Presence::Module)
-        .filter_map(|need| need.module)
+        .filter_map(|need| Some((need.module?, need.when)))
         .collect()
 }
 
@@ -207,11 +224,11 @@ mod tests {
         assert_eq!(
             modules(&evidence),
             [
-                "virtio_mmio",
-                "virtio_blk",
-                "virtio_net",
-                "virtio_console",
-                "virtio_rng"
+                ("virtio_mmio", When::Start),
+                ("virtio_blk", When::Start),
+                ("virtio_net", When::Start),
+                ("virtio_console", When::Start),
+                ("virtio_rng", When::Late)
             ]
         );
         assert_eq!(missing(&evidence), Vec::<String>::new());

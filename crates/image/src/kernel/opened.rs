@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::root::{self, Root};
 use super::{Error, KernelSource, deb, locate, vmlinux};
 use crate::digest::{Digest, Hasher};
-use crate::layer::{Layer, Limits};
+use crate::layer::{self, Layer, Limits};
 use crate::{Progress, unpack_layers};
 
 /// Who gets the files of OCI images; the importer of images.
@@ -229,7 +229,13 @@ fn unpack_package(path: &Path, tree: &Path, progress: &dyn Progress) -> Result<(
         progress,
     )
     .map(drop)
-    .map_err(|source| Error::Unpack { from, source })
+    .map_err(|source| match source {
+        layer::Error::Cancelled => Error::Cancelled,
+        source => Error::Unpack {
+            from,
+            source: Box::new(source),
+        },
+    })
 }
 
 fn in_source(from: &str) -> impl FnOnce(root::Error) -> Error {

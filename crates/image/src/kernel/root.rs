@@ -16,7 +16,7 @@ const MAX_LINKS: usize = 40;
 const MAX_FILES: usize = 60_000;
 const MAX_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 const MAX_DEPTH: usize = 32;
-/// What packages keep beside their modules and no guest reads.
+/// What packages keep beside the directories of modules and no guest reads.
 const LEFT_OUT: &[&str] = &[
     "vmlinuz",
     "vmlinux",
@@ -180,7 +180,8 @@ impl Root {
     ) -> Result<(), Error> {
         let directory = tree.join(below);
         for entry in self.directory.list(&directory)? {
-            if LEFT_OUT.iter().any(|name| entry.name == OsStr::new(name)) {
+            let left_out = || LEFT_OUT.iter().any(|name| entry.name == OsStr::new(name));
+            if depth == 0 && left_out() {
                 continue;
             }
             let path = below.join(&entry.name);

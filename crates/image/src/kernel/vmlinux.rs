@@ -30,6 +30,16 @@ pub enum Architecture {
     Arm64,
 }
 
+impl Architecture {
+    /// Its name as `uname -m` gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+}
+
 /// An unpacked kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vmlinux {

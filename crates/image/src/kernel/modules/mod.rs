@@ -16,7 +16,7 @@ mod modinfo;
 mod order;
 
 pub use modinfo::{ModInfo, canonical};
-pub use order::{Driver, load_order};
+pub use order::{Driver, When, load_order};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

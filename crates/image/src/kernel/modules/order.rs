@@ -4,27 +4,45 @@ use std::collections::BTreeSet;
 
 use super::{Error, MAX_DEPTH, Tree, canonical};
 
+/// When a guest loads a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before anything else: the guest does not start without it.
+    Start,
+    /// Once the guest is up.
+    Late,
+}
+
 /// A module for the initramfs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Driver {
     /// Its name, in the kernel's spelling.
     pub name: String,
+    /// When it is loaded.
+    pub when: When,
     /// The uncompressed module.
     pub bytes: Vec<u8>,
 }
 
 /// The modules to load, in order, so that `wanted` are loaded: their dependencies before them, what
 /// is built in left out. A soft dependency nobody offers is left out, too, as modprobe does. Every
-/// wanted module is in the tree or built in; all are for the kernel `release`.
-pub fn load_order(tree: &Tree, wanted: &[&str], release: &str) -> Result<Vec<Driver>, Error> {
+/// wanted module is in the tree or built in; all are for the kernel `release`. Those for the start
+/// come first.
+pub fn load_order(
+    tree: &Tree,
+    wanted: &[(&str, When)],
+    release: &str,
+) -> Result<Vec<Driver>, Error> {
     let mut order = Order {
         tree,
         release,
         seen: BTreeSet::new(),
         drivers: Vec::new(),
     };
-    for name in wanted {
-        order.visit(&canonical(name), 0)?;
+    for when in [When::Start, When::Late] {
+        for (name, _) in wanted.iter().filter(|(_, wanted)| *wanted == when) {
+            order.visit(&canonical(name), when, 0)?;
+        }
     }
     Ok(order.drivers)
 }
@@ -38,7 +56,7 @@ struct Order<'a> {
 }
 
 impl Order<'_> {
-    fn visit(&mut self, name: &str, depth: usize) -> Result<(), Error> {
+    fn visit(&mut self, name: &str, when: When, depth: usize) -> Result<(), Error> {
         if depth > MAX_DEPTH {
             let module = name.to_owned();
             return Err(Error::TooDeep { module });
@@ -67,15 +85,16 @@ impl Order<'_> {
                     needs: needs.clone(),
                 });
             }
-            self.visit(needs, depth + 1)?;
+            self.visit(needs, when, depth + 1)?;
         }
         for alias in info.soft_before() {
             if let Some(provider) = self.tree.provider(&alias) {
-                self.visit(&provider, depth + 1)?;
+                self.visit(&provider, when, depth + 1)?;
             }
         }
         self.drivers.push(Driver {
             name: name.to_owned(),
+            when,
             bytes,
         });
         Ok(())
@@ -85,38 +104,50 @@ impl Order<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::sample;
+    use super::When::{Late, Start};
     use super::*;
 
-    fn names(wanted: &[&str]) -> Result<Vec<String>, Error> {
+    fn names(wanted: &[(&str, When)]) -> Result<Vec<(String, When)>, Error> {
         let directory = tempfile::tempdir().expect("a directory");
         sample::tree(directory.path());
         let mut tree = Tree::open(directory.path())?;
         tree.complete()?;
         let drivers = load_order(&tree, wanted, "6.1.0")?;
-        Ok(drivers.into_iter().map(|driver| driver.name).collect())
+        Ok(drivers
+            .into_iter()
+            .map(|driver| (driver.name, driver.when))
+            .collect())
     }
 
     #[test]
-    fn what_a_module_needs_comes_before_it() {
-        assert_eq!(
-            names(&["virtio_mmio", "virtio_net", "ext4", "virtio-rng"]).expect("an order"),
-            [
-                "virtio_ring",
-                "virtio",
-                "virtio_mmio",
-                "failover",
-                "net_failover",
-                "virtio_net",
-                "virtio_rng"
-            ]
-        );
+    fn what_a_module_needs_comes_before_it_and_as_early_as_it_must() {
+        let wanted = [
+            ("virtio-rng", Late),
+            ("virtio_mmio", Start),
+            ("virtio_net", Late),
+            ("ext4", Start),
+        ];
+        let expected = [
+            ("virtio_ring", Start),
+            ("virtio", Start),
+            ("virtio_mmio", Start),
+            ("virtio_rng", Late),
+            ("failover", Late),
+            ("net_failover", Late),
+            ("virtio_net", Late),
+        ];
+        let expected = expected.map(|(name, when)| (name.to_owned(), when));
+        assert_eq!(names(&wanted).expect("an order"), expected);
     }
 
     #[test]
     fn a_soft_dependency_is_found_by_its_alias() {
         assert_eq!(
-            names(&["jbd2"]).expect("an order"),
-            ["crc32c_generic", "jbd2"]
+            names(&[("jbd2", Start)]).expect("an order"),
+            [
+                ("crc32c_generic".to_owned(), Start),
+                ("jbd2".to_owned(), Start)
+            ]
         );
     }
 
@@ -125,11 +156,11 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         sample::tree(directory.path());
         let tree = Tree::open(directory.path()).expect("a tree");
-        let error = load_order(&tree, &["virtio"], "6.2.0").expect_err("another release");
+        let error = load_order(&tree, &[("virtio", Start)], "6.2.0").expect_err("another release");
         assert!(matches!(error, Error::OtherKernel { .. }), "{error}");
         std::fs::remove_file(directory.path().join("kernel/net/failover.ko")).expect("removed");
         let tree = Tree::open(directory.path()).expect("a tree");
-        let error = load_order(&tree, &["virtio_net"], "6.1.0").expect_err("no failover");
+        let error = load_order(&tree, &[("virtio_net", Start)], "6.1.0").expect_err("no failover");
         assert_eq!(
             error.to_string(),
             "the module net_failover needs failover, which is neither in the module tree nor built in"
