@@ -9,6 +9,8 @@ cd "$top"
 before=$build/e2e/machine-before
 
 mkdir -p "$build/e2e"
+# Places of hosts whose test was killed.
+tools/as-root rm -rf "$build/e2e/hosts"
 cargo build --quiet --package xtask
 tools/as-root target/debug/xtask machine save "$before"
 status=0

@@ -49,7 +49,16 @@ fn files(host: &Host, options: &[&str], source: &str) -> Result<String> {
         .exec(&["/bin/testkit-helper", "tree", fixture::ROOT, "/bin"])
         .ok()?;
     host.ignite(["rm", "-f", &vm.uid]).ok()?;
+    forget(host)?;
     Ok(tree)
+}
+
+/// Forgets all images and layers: what comes next is imported as a whole, and
+/// not found to be there already.
+fn forget(host: &Host) -> Result<()> {
+    host.sh("ignite images -q | xargs ignite rmi; rm -rf /var/lib/ignite/blob")
+        .ok()
+        .map(drop)
 }
 
 fn check(tree: &str) {
@@ -104,8 +113,6 @@ fn an_image_comes_from_a_registry_over_http_and_over_tls_with_a_password() -> Re
     plain.push(&host, scratch.path(), "test/fixture", "one")?;
     let open = files(&host, &[], "127.0.0.1:5000/test/fixture:one")?;
     check(&open);
-    host.ignite(["rmi", "127.0.0.1:5000/test/fixture:one"])
-        .ok()?;
 
     let closed = Registry::start(&host, 5001, Access::TlsWithPassword)?;
     let reference = "127.0.0.1:5001/test/fixture:one";
@@ -137,7 +144,6 @@ fn an_image_comes_from_a_registry_over_http_and_over_tls_with_a_password() -> Re
     assert_eq!(files(&host, &[], reference)?, open);
 
     // The same by a credential helper, as Docker calls it.
-    host.ignite(["rmi", reference]).ok()?;
     host.write(
         "/run/home/.docker/config.json",
         r#"{"credHelpers":{"127.0.0.1:5001":"test"}}"#,
