@@ -37,7 +37,7 @@ impl Launch<'_> {
             .argv
             .split_first()
             .ok_or_else(|| not_found("no program was named"))?;
-        let user = find_user(self.user, root).map_err(not_found)?;
+        let user = find_user(self.user, root).map_err(|error| not_found(error.to_string()))?;
         let cwd = root.directory(self.cwd).map_err(|error| {
             not_found(format!(
                 "cannot enter the working directory {}: {error}",
@@ -68,14 +68,11 @@ impl Launch<'_> {
     }
 }
 
-/// The user by the root's own files.
-pub fn find_user(wanted: &str, root: &Root) -> Result<User, String> {
-    let read = |path: &str| {
-        root.read_text(path)
-            .map_err(|error| format!("cannot read {path}: {error}"))
-    };
-    user::resolve(wanted, &read("/etc/passwd")?, &read("/etc/group")?)
-        .map_err(|error| error.to_string())
+/// The user by the root's own files; an image whose files cannot be read still has its root, and
+/// numbers.
+pub fn find_user(wanted: &str, root: &Root) -> Result<User, user::Error> {
+    let read = |path| root.read_text(path).unwrap_or_default();
+    user::resolve(wanted, &read("/etc/passwd"), &read("/etc/group"))
 }
 
 /// What a failed start means to whoever asked for it.

@@ -5,8 +5,7 @@
 
 use std::fmt::Write;
 
-use ignite_wire::guest::{Config, Dns, Host};
-use ipnet::IpNet;
+use ignite_wire::guest::{Config, Dns};
 
 use crate::launch::find_user;
 use crate::root::{self, Root};
@@ -20,24 +19,16 @@ pub fn write(config: &Config, root: &Root) {
             config.hostname
         ));
     }
-    let hostname = format!("{}\n", config.hostname);
-    let addresses: Vec<IpNet> = config
-        .interfaces
-        .iter()
-        .flat_map(|interface| interface.addresses.clone())
-        .collect();
-    let hosts = hosts(&config.hostname, &addresses, &config.hosts);
-    let mut results = vec![
-        root.create_directory("/etc", 0o755),
-        root.write_text("/etc/hostname", 0o644, &hostname),
-        root.write_text("/etc/hosts", 0o644, &hosts),
+    if let Err(error) = root.create_directory("/etc", 0o755) {
+        console::warn(&error);
+        return;
+    }
+    let results = [
+        root.write_text("/etc/hostname", 0o644, &format!("{}\n", config.hostname)),
+        root.write_text("/etc/hosts", 0o644, &hosts(config)),
+        write_resolv_conf(&config.dns, root),
+        write_keys(&config.ssh_keys, root),
     ];
-    if let Some(text) = resolv_conf(&config.dns) {
-        results.push(root.write_text("/etc/resolv.conf", 0o644, &text));
-    }
-    if !config.ssh_keys.is_empty() {
-        results.push(write_keys(&config.ssh_keys, root));
-    }
     for error in results.iter().filter_map(|result| result.as_ref().err()) {
         console::warn(error);
     }
@@ -45,7 +36,8 @@ pub fn write(config: &Config, root: &Root) {
 
 /// Text of `/etc/hosts`: the loopback, this VM by its addresses, and what else the configuration
 /// lists. A VM without addresses still knows its own name (127.0.1.1, as Debian has it).
-fn hosts(hostname: &str, addresses: &[IpNet], others: &[Host]) -> String {
+fn hosts(config: &Config) -> String {
+    let hostname = &config.hostname;
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n\
          ::1\tlocalhost ip6-localhost ip6-loopback\n\
@@ -57,19 +49,32 @@ fn hosts(hostname: &str, addresses: &[IpNet], others: &[Host]) -> String {
     let mut line = |address: &str, names: &str| {
         let _ = writeln!(text, "{address}\t{names}");
     };
-    if addresses.is_empty() {
+    let mut addresses = config
+        .interfaces
+        .iter()
+        .flat_map(|interface| &interface.addresses)
+        .peekable();
+    if addresses.peek().is_none() {
         line("127.0.1.1", hostname);
     }
     for address in addresses {
         line(&address.addr().to_string(), hostname);
     }
-    for host in others {
+    for host in &config.hosts {
         line(&host.address.to_string(), &host.names.join(" "));
     }
     text
 }
 
-/// Text of `/etc/resolv.conf`; none without servers, when the image's own file stays.
+/// Without servers, the image's own file stays.
+fn write_resolv_conf(dns: &Dns, root: &Root) -> Result<(), root::Error> {
+    match resolv_conf(dns) {
+        Some(text) => root.write_text("/etc/resolv.conf", 0o644, &text),
+        None => Ok(()),
+    }
+}
+
+/// Text of `/etc/resolv.conf`; none without servers.
 fn resolv_conf(dns: &Dns) -> Option<String> {
     if dns.servers.is_empty() {
         return None;
@@ -88,6 +93,9 @@ fn resolv_conf(dns: &Dns) -> Option<String> {
 }
 
 fn write_keys(keys: &[String], root: &Root) -> Result<(), root::Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
     let home = find_user("", root).map_or_else(|_| user::ROOT_HOME.to_owned(), |user| user.home);
     let directory = format!("{}/.ssh", home.trim_end_matches('/'));
     let path = format!("{directory}/authorized_keys");
@@ -109,19 +117,51 @@ fn merged_keys(present: &str, keys: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ignite_wire::guest::{self, CONFIG_VERSION, Host, Interface, Process};
+
     use super::*;
+
+    fn config(addresses: &[&str], hosts: Vec<Host>) -> Config {
+        let interface = Interface {
+            name: "eth0".into(),
+            mac: "02:00:00:00:00:01".into(),
+            mtu: 1500,
+            addresses: addresses
+                .iter()
+                .map(|text| text.parse().expect("a network"))
+                .collect(),
+            routes: Vec::new(),
+        };
+        Config {
+            version: CONFIG_VERSION,
+            hostname: "otter".into(),
+            clock_ns: 0,
+            interfaces: vec![interface],
+            dns: Dns::default(),
+            hosts,
+            ssh_keys: Vec::new(),
+            root: guest::Root {
+                device: "/dev/vda".into(),
+                filesystem: "ext4".into(),
+                grow: true,
+            },
+            modules: None,
+            process: Process::Init {
+                path: "/sbin/init".into(),
+            },
+        }
+    }
 
     #[test]
     fn hosts_name_the_vm_by_its_addresses() {
-        let addresses = ["10.61.0.7/16", "fd00::7/64"].map(|text| text.parse().expect("a network"));
         let other = Host {
             address: "10.61.0.1".parse().expect("an address"),
             names: vec!["gateway".into(), "gw".into()],
         };
-        let text = hosts("otter", &addresses, &[other]);
+        let text = hosts(&config(&["10.61.0.7/16", "fd00::7/64"], vec![other]));
         assert!(text.starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost"));
         assert!(text.ends_with("10.61.0.7\totter\nfd00::7\totter\n10.61.0.1\tgateway gw\n"));
-        assert!(hosts("otter", &[], &[]).ends_with("127.0.1.1\totter\n"));
+        assert!(hosts(&config(&[], Vec::new())).ends_with("127.0.1.1\totter\n"));
     }
 
     #[test]

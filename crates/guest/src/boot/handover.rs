@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   /            initramfs: the agent stays here, and empties it, out of user space's way
-//!   '-- /root    becomes the / of everybody else (as switch_root does it: move, chroot)
+//!   '-- /sysroot becomes the / of everybody else (as switch_root does it: move, chroot)
 //! ```
 
 use std::convert::Infallible;
@@ -63,6 +63,18 @@ pub enum Error {
     /// The root file system refuses.
     #[error(transparent)]
     Root(#[from] root::Error),
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoInit { .. } | Self::Exec { .. } => {
+                Some("name a command to run in its place: ignite run IMAGE -- COMMAND".to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Starts the agent, makes the root file system `/`, and becomes the image's init or our own.
@@ -199,7 +211,7 @@ fn switch_root() -> Result<(), Error> {
     chdir(ROOT).map_err(failed("enter"))?;
     mount_move(".", "/").map_err(failed("move"))?;
     chroot(".").map_err(failed("change into"))?;
-    Ok(chdir("/").map_err(failed("enter"))?)
+    chdir("/").map_err(failed("enter"))
 }
 
 /// Gives back the memory of the initramfs, which must be this process's root. The kernel keeps what

@@ -36,7 +36,7 @@ const MODULES: &str = "/lib/ignite/modules";
 const LATE_MODULES: &str = "/lib/ignite/modules/late";
 
 /// Where the initramfs mounts the VM's root file system.
-const ROOT: &str = "/root";
+const ROOT: &str = "/sysroot";
 
 /// Why a VM does not start.
 #[derive(Debug, Error)]
@@ -90,6 +90,23 @@ pub enum Error {
     Handover(#[from] handover::Error),
 }
 
+impl Error {
+    /// What to do about it.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Module(_) => Some(
+                "remove the kernel and import it again: ignite kernel rm, ignite kernel import"
+                    .to_owned(),
+            ),
+            Self::Device(_) | Self::Network(network::Error::Absent { .. }) => {
+                Some("use a kernel with the virtio drivers".to_owned())
+            }
+            Self::Handover(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
 /// Brings the guest up. Never returns.
 pub fn run() -> ! {
     let mut port = None;
@@ -97,7 +114,7 @@ pub fn run() -> ! {
     let message = console::chain(&error);
     console::say(&format!("the VM cannot start: {message}"));
     if let Some(port) = port {
-        tell(port, message);
+        tell(port, message, error.hint());
     }
     power::down(PowerAction::PowerOff)
 }
@@ -113,8 +130,11 @@ fn boot(port: &mut Option<File>) -> Result<Infallible, Error> {
     *port = Some(devices::agent_port()?);
     network::configure(&config.interfaces)?;
     let root = disk::mount_root(&config.root, Path::new(ROOT))?;
-    if let Some(modules) = &config.modules {
-        disk::mount_modules(modules, &root)?;
+    if let Some(modules) = &config.modules
+        && let Err(error) = disk::mount_modules(modules, &root)
+    {
+        // What the guest itself needs is loaded.
+        console::warn(&error);
     }
     etc::write(&config, &root);
     Ok(handover::hand_over(&config.process, &root, port)?)
@@ -193,14 +213,11 @@ fn set_clock(at_start_ns: u64) {
 }
 
 /// Tells the supervisor why there will be no agent.
-fn tell(mut port: File, message: String) {
+fn tell(mut port: File, message: String, hint: Option<String>) {
     let mut bytes = Vec::new();
-    if Frame::link(Message::Error {
-        message,
-        hint: None,
-    })
-    .encode(&mut bytes)
-    .is_ok()
+    if Frame::link(Message::Error { message, hint })
+        .encode(&mut bytes)
+        .is_ok()
     {
         let _ = port.write_all(&bytes);
     }

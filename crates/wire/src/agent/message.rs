@@ -17,7 +17,8 @@ pub enum Message {
         /// Exit code, 128 plus the number for a signal, 127 and 126 as in a shell.
         code: i32,
     },
-    /// Agent: the guest is going down.
+    /// Agent: the guest is going down. The machine itself tells more surely of a power-off and of a
+    /// reboot; one that says nothing for long after this has halted.
     Going {
         /// How, as far as the agent knows.
         action: PowerAction,
