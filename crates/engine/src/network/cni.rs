@@ -180,6 +180,7 @@ impl Cni<'_> {
 
     fn add(&self, lock: &VmLock, request: &Request<'_>) -> Result<AddResult, Error> {
         let attachment = request.attachment();
+        self.forget_stale(request.network, &attachment)?;
         let mut network = lock.network()?;
         network.attachments.push(request.intent(&attachment));
         lock.write_network(&network)?;
@@ -199,6 +200,23 @@ impl Cni<'_> {
             }
             Err(error) => Err(Error::Cni(error)),
         }
+    }
+
+    /// An attachment of this very VM that no record knows of (its record was lost) is released first:
+    /// nobody else has our container id.
+    fn forget_stale(&self, network: &NetworkConfig, attachment: &Attachment) -> Result<(), Error> {
+        let id = attachment.id();
+        let cached = self
+            .runtime
+            .cached(&network.name, &id)
+            .map_err(Error::Cni)?;
+        if cached.is_some() {
+            tracing::info!(network = network.name, %id, "releasing an attachment that was forgotten");
+            self.runtime
+                .del_cached(&network.name, &id)
+                .map_err(Error::Cni)?;
+        }
+        Ok(())
     }
 
     fn record(&self, lock: &VmLock, request: &Request<'_>, added: &AddResult) -> Result<(), Error> {
@@ -292,39 +310,60 @@ impl Cni<'_> {
                 source,
             })
         })?;
+        let whole = is_whole(made);
         let shared = NetworkLock::shared(self.paths, &made.network).map_err(|e| one(e.into()))?;
         let deleted = self.runtime.del(&config, &as_attachment(made));
         drop(shared);
+        if whole && deleted.is_ok() {
+            return Ok(());
+        }
         let failed = deleted.is_err();
         let mut failures: Vec<Error> = deleted.err().map(Error::Cni).into_iter().collect();
-        // The firewall's rules carry addresses only: after a good DEL the address may be another's.
-        let addresses = made
-            .addresses
-            .iter()
-            .map(IpNet::addr)
-            .filter(|_| failed)
-            .collect();
-        let subject = Subject {
-            network: made.network.clone(),
-            container_id: made.container_id.clone(),
-            ifname: made.interface.clone(),
-            addresses,
-        };
-        let (removed, errors) = leak::remove(&subject);
-        if removed.rules > 0 {
-            tracing::info!(
-                network = made.network,
-                rules = removed.rules,
-                "removed rules that outlived DEL"
-            );
-        }
-        failures.extend(errors.into_iter().map(Error::Leak));
+        failures.extend(remove_leaks(made, failed));
         if failures.is_empty() {
             Ok(())
         } else {
             Err(failures)
         }
     }
+}
+
+/// Whether DEL finds everything that ADD made: the reference plugins read the interface to know which
+/// rules to remove.
+fn is_whole(made: &AttachmentRecord) -> bool {
+    let interface = || {
+        let namespace = Namespace::open(&made.netns).ok()?;
+        Netlink::open_in(&namespace)
+            .ok()?
+            .link(&made.interface)
+            .ok()?
+    };
+    made.result.is_some() && interface().is_some()
+}
+
+/// The compensating step: removes rules that carry our container id and outlived DEL.
+fn remove_leaks(made: &AttachmentRecord, failed: bool) -> Vec<Error> {
+    // The firewall's rules carry addresses only: after a good DEL the address may be another's.
+    let addresses = made
+        .addresses
+        .iter()
+        .map(IpNet::addr)
+        .filter(|_| failed)
+        .collect();
+    let (removed, errors) = leak::remove(&Subject {
+        network: made.network.clone(),
+        container_id: made.container_id.clone(),
+        ifname: made.interface.clone(),
+        addresses,
+    });
+    if removed.rules > 0 {
+        tracing::info!(
+            network = made.network,
+            rules = removed.rules,
+            "removed rules that outlived DEL"
+        );
+    }
+    errors.into_iter().map(Error::Leak).collect()
 }
 
 /// The default network's addresses.
