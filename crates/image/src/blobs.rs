@@ -60,10 +60,17 @@ impl Blobs {
     }
 
     fn remove_older_than(&self, age: Duration) {
-        let entries = fs::read_dir(&self.0).into_iter().flatten().filter_map(Result::ok);
+        let entries = fs::read_dir(&self.0)
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
         for entry in entries {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
-            let old = |modified| SystemTime::now().duration_since(modified).is_ok_and(|d| d > age);
+            let old = |modified| {
+                SystemTime::now()
+                    .duration_since(modified)
+                    .is_ok_and(|d| d > age)
+            };
             if modified.is_ok_and(old) {
                 tracing::debug!(path = %entry.path().display(), "removed an old download");
                 let _ = fs::remove_file(entry.path());

@@ -92,7 +92,10 @@ impl Container {
                         Ok((Box::new(Lazy { path, file: None }), metadata.len()))
                     }
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        Err(ContainerError::Read { path, source: error })
+                        Err(ContainerError::Read {
+                            path,
+                            source: error,
+                        })
                     }
                     _ => Err(self.missing(member)),
                 }
@@ -106,10 +109,17 @@ impl Container {
         let (reader, _) = self.open(member)?;
         let mut bytes = Vec::new();
         let result = reader.take(max + 1).read_to_end(&mut bytes);
-        result.map_err(|source| ContainerError::Read { path: self.path().join(member), source })?;
+        result.map_err(|source| ContainerError::Read {
+            path: self.path().join(member),
+            source,
+        })?;
         if bytes.len() as u64 > max {
             let path = self.path().to_owned();
-            return Err(ContainerError::TooLarge { path, member: member.to_owned(), max });
+            return Err(ContainerError::TooLarge {
+                path,
+                member: member.to_owned(),
+                max,
+            });
         }
         Ok(bytes)
     }
@@ -122,7 +132,10 @@ impl Container {
     }
 
     fn missing(&self, member: &Path) -> ContainerError {
-        ContainerError::Missing { path: self.path().to_owned(), member: member.to_owned() }
+        ContainerError::Missing {
+            path: self.path().to_owned(),
+            member: member.to_owned(),
+        }
     }
 }
 
@@ -133,7 +146,10 @@ impl Archive {
         path: &Path,
         scratch: impl FnOnce() -> io::Result<File>,
     ) -> Result<Self, ContainerError> {
-        let read = |source| ContainerError::Read { path: path.to_owned(), source };
+        let read = |source| ContainerError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let file = File::open(path).map_err(read)?;
         let mut start = [0; 8];
         let length = file.read_at(&mut start, 0).map_err(read)?;
@@ -142,7 +158,11 @@ impl Archive {
             _ => unpacked(file, scratch).map_err(read)?,
         };
         let members = members(path, &file)?;
-        Ok(Self { path: path.to_owned(), file: Arc::new(file), members: Arc::new(members) })
+        Ok(Self {
+            path: path.to_owned(),
+            file: Arc::new(file),
+            members: Arc::new(members),
+        })
     }
 
     fn open(&self, member: &Path) -> Option<(Box<dyn Read + Send>, u64)> {
@@ -152,7 +172,11 @@ impl Archive {
                 Member::Link(target) => path = target.clone(),
                 Member::File { offset, length } => {
                     let file = Arc::clone(&self.file);
-                    let section = Section { file, position: *offset, end: offset + length };
+                    let section = Section {
+                        file,
+                        position: *offset,
+                        end: offset + length,
+                    };
                     return Some((Box::new(section), *length));
                 }
             }
@@ -168,16 +192,26 @@ fn unpacked(packed: File, scratch: impl FnOnce() -> io::Result<File>) -> io::Res
 }
 
 fn members(path: &Path, file: &File) -> Result<HashMap<PathBuf, Member>, ContainerError> {
-    let tar = |source| ContainerError::Tar { path: path.to_owned(), source };
-    let section = Section { file: Arc::new(file.try_clone().map_err(|e| tar(e.into()))?), position: 0, end: u64::MAX };
+    let tar = |source| ContainerError::Tar {
+        path: path.to_owned(),
+        source,
+    };
+    let section = Section {
+        file: Arc::new(file.try_clone().map_err(|e| tar(e.into()))?),
+        position: 0,
+        end: u64::MAX,
+    };
     let mut entries = Entries::new(Positioned::new(section));
     let mut members = HashMap::new();
     while let Some(entry) = entries.next().map_err(tar)? {
-        let Some(name) = normal(&entry.path) else { continue };
+        let Some(name) = normal(&entry.path) else {
+            continue;
+        };
         let member = match entry.kind {
-            Kind::File(None) => {
-                Member::File { offset: entries.get_ref().position, length: entry.size }
-            }
+            Kind::File(None) => Member::File {
+                offset: entries.get_ref().position,
+                length: entry.size,
+            },
             Kind::HardLink(target) => Member::Link(normal(&target).unwrap_or_default()),
             // Older versions of Docker write a layer once and link to it.
             Kind::Symlink(target) => {
@@ -188,7 +222,9 @@ fn members(path: &Path, file: &File) -> Result<HashMap<PathBuf, Member>, Contain
         };
         members.insert(name, member);
         if members.len() > MOST_MEMBERS {
-            return Err(ContainerError::Members { path: path.to_owned() });
+            return Err(ContainerError::Members {
+                path: path.to_owned(),
+            });
         }
     }
     Ok(members)
@@ -247,7 +283,10 @@ struct Positioned<R> {
 
 impl<R: Read> Positioned<R> {
     fn new(inner: R) -> Self {
-        Self { inner: BufReader::with_capacity(256 << 10, inner), position: 0 }
+        Self {
+            inner: BufReader::with_capacity(256 << 10, inner),
+            position: 0,
+        }
     }
 }
 

@@ -59,9 +59,11 @@ pub fn detect<'a>(mut r: impl BufRead + 'a) -> io::Result<(Compression, Box<dyn 
             decoder.window_log_max(ZSTD_WINDOW_LOG)?;
             Box::new(decoder)
         }
-        Compression::Xz => {
-            Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, XZ_MEMORY_KIB))
-        }
+        Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(
+            whole,
+            true,
+            XZ_MEMORY_KIB,
+        )),
     };
     Ok((compression, reader))
 }
@@ -91,8 +93,14 @@ mod tests {
         let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::default())
             .expect("options");
         xz.write_all(&text).expect("to memory");
-        assert_eq!(unpacked(&xz.finish().expect("to memory")).expect("xz"), text);
-        assert_eq!(unpacked(&zstd::encode_all(&text[..], 3).expect("zstd")).expect("zstd"), text);
+        assert_eq!(
+            unpacked(&xz.finish().expect("to memory")).expect("xz"),
+            text
+        );
+        assert_eq!(
+            unpacked(&zstd::encode_all(&text[..], 3).expect("zstd")).expect("zstd"),
+            text
+        );
         assert_eq!(unpacked(&gzip(&text)).expect("gzip"), text);
         assert_eq!(unpacked(&text).expect("plain"), text);
         assert_eq!(unpacked(b"").expect("empty"), b"");

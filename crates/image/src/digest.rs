@@ -58,7 +58,9 @@ impl FromStr for Digest {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let error = || ParseError { text: text.chars().take(100).collect() };
+        let error = || ParseError {
+            text: text.chars().take(100).collect(),
+        };
         let digits = text.strip_prefix("sha256:").ok_or_else(error)?;
         if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(error());
@@ -110,7 +112,11 @@ pub struct Hashing<R> {
 impl<R: Read> Hashing<R> {
     /// Around `inner`.
     pub fn new(inner: R) -> Self {
-        Self { inner, hasher: Hasher::default(), count: 0 }
+        Self {
+            inner,
+            hasher: Hasher::default(),
+            count: 0,
+        }
     }
 
     /// Digest and number of the bytes read.
@@ -143,7 +149,13 @@ mod tests {
 
     #[test]
     fn refuses_what_could_be_a_path_or_another_algorithm() {
-        for text in ["", "sha256:", "sha256:../../etc/passwd", "sha512:00", &EMPTY.to_uppercase()] {
+        for text in [
+            "",
+            "sha256:",
+            "sha256:../../etc/passwd",
+            "sha512:00",
+            &EMPTY.to_uppercase(),
+        ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
         assert!(EMPTY.replace("e3", "E3").parse::<Digest>().is_err());

@@ -86,7 +86,10 @@ fn add_xattrs(hasher: &mut Hasher, path: &Path) -> io::Result<()> {
         Err(rustix::io::Errno::OPNOTSUPP) => 0,
         Err(errno) => return Err(errno.into()),
     };
-    let mut names: Vec<&[u8]> = list[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).collect();
+    let mut names: Vec<&[u8]> = list[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .collect();
     names.sort_unstable();
     let mut value = vec![0; LONGEST_XATTRS];
     for name in names {
@@ -120,9 +123,12 @@ mod tests {
         assert_eq!(now(), seen[0], "the same tree");
         fs::set_permissions(at("a"), fs::Permissions::from_mode(0o600)).expect("chmod");
         seen.push(now());
-        rustix::fs::lsetxattr(at("a"), "user.x", b"1", rustix::fs::XattrFlags::empty()).expect("xattr");
+        rustix::fs::lsetxattr(at("a"), "user.x", b"1", rustix::fs::XattrFlags::empty())
+            .expect("xattr");
         seen.push(now());
-        fs::remove_file(at("b")).and_then(|()| symlink("c", at("b"))).expect("symlink");
+        fs::remove_file(at("b"))
+            .and_then(|()| symlink("c", at("b")))
+            .expect("symlink");
         seen.push(now());
         fs::write(at("a"), "texu").expect("write");
         seen.push(now());

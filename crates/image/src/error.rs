@@ -79,9 +79,10 @@ impl Error {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("check the path".into())
             }
-            Self::Kind { path, .. } if path.is_dir() => {
-                Some(format!("for a directory write dir:{0} or oci:{0}", path.display()))
-            }
+            Self::Kind { path, .. } if path.is_dir() => Some(format!(
+                "for a directory write dir:{0} or oci:{0}",
+                path.display()
+            )),
             Self::Kind { path, .. } => Some(format!(
                 "for a file write tar:{0}, oci-archive:{0} or docker-archive:{0}",
                 path.display()

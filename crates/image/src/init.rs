@@ -32,7 +32,10 @@ pub(crate) fn find(tree: &Path) -> Result<Option<Init>, Error> {
         if let Some(program) = follow(&root, Path::new(place))?
             && is_executable(&root, &program)
         {
-            return Ok(Some(Init { path: place.into(), program }));
+            return Ok(Some(Init {
+                path: place.into(),
+                program,
+            }));
         }
     }
     Ok(None)
@@ -58,7 +61,11 @@ fn follow(root: &RootDir, path: &Path) -> Result<Option<PathBuf>, Error> {
 fn is_executable(root: &RootDir, path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     let metadata = root.open_file(path).and_then(|file| {
-        file.metadata().map_err(|source| Error::Io { action: "look at", path: path.into(), source })
+        file.metadata().map_err(|source| Error::Io {
+            action: "look at",
+            path: path.into(),
+            source,
+        })
     });
     metadata.is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
@@ -89,9 +96,17 @@ mod tests {
         let tree = tree();
         assert_eq!(find(tree.path()).expect("search"), None);
         program(&tree.path().join("usr/lib/systemd/systemd"), 0o755);
-        symlink("/lib/systemd/../systemd/systemd", tree.path().join("usr/sbin/init")).expect("link");
+        symlink(
+            "/lib/systemd/../systemd/systemd",
+            tree.path().join("usr/sbin/init"),
+        )
+        .expect("link");
         let found = find(tree.path()).expect("search").expect("systemd");
-        assert_eq!(found.path, Path::new("/usr/lib/systemd/systemd"), "/lib is not there");
+        assert_eq!(
+            found.path,
+            Path::new("/usr/lib/systemd/systemd"),
+            "/lib is not there"
+        );
         symlink("usr/lib", tree.path().join("lib")).expect("symlink");
         let found = find(tree.path()).expect("search").expect("an init");
         assert_eq!(found.path, Path::new("/sbin/init"));

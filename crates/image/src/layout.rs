@@ -96,7 +96,11 @@ impl LayoutError {
 }
 
 pub(crate) fn list(names: &[String]) -> String {
-    if names.is_empty() { "nothing with a name".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "nothing with a name".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// An image found in an OCI layout.
@@ -123,17 +127,26 @@ pub(crate) fn read_blob(
     let found = Digest::of(&bytes);
     if found != descriptor.digest {
         let path = container.path().to_owned();
-        return Err(LayoutError::WrongDigest { path, expected: descriptor.digest, found });
+        return Err(LayoutError::WrongDigest {
+            path,
+            expected: descriptor.digest,
+            found,
+        });
     }
     Ok(bytes)
 }
 
 /// The image `tag` of an OCI layout for this machine; the only one where no tag is given.
 pub(crate) fn find(container: &Container, tag: Option<&str>) -> Result<Found, LayoutError> {
-    let document = |source| LayoutError::Document { path: container.path().to_owned(), source };
+    let document = |source| LayoutError::Document {
+        path: container.path().to_owned(),
+        source,
+    };
     let bytes = container.read(Path::new("index.json"), LARGEST_MANIFEST)?;
     let Document::Index(manifests) = Document::parse(&bytes).map_err(document)? else {
-        return Err(document(DocumentError::NotAnImage { media_type: "manifest as index.json".into() }));
+        return Err(document(DocumentError::NotAnImage {
+            media_type: "manifest as index.json".into(),
+        }));
     };
     let mut descriptor = by_tag(container, &manifests, tag)?;
     let name = descriptor.annotations.get(CONTAINERD_NAME).cloned();
@@ -141,12 +154,18 @@ pub(crate) fn find(container: &Container, tag: Option<&str>) -> Result<Found, La
         let bytes = read_blob(container, &descriptor, LARGEST_MANIFEST)?;
         match Document::parse(&bytes).map_err(document)? {
             Document::Manifest(manifest) => {
-                return Ok(Found { digest: descriptor.digest, manifest, name });
+                return Ok(Found {
+                    digest: descriptor.digest,
+                    manifest,
+                    name,
+                });
             }
             Document::Index(manifests) => descriptor = for_here(&manifests)?.clone(),
         }
     }
-    Err(document(DocumentError::NotAnImage { media_type: "index of indexes of indexes".into() }))
+    Err(document(DocumentError::NotAnImage {
+        media_type: "index of indexes of indexes".into(),
+    }))
 }
 
 /// The manifest for this machine.
@@ -164,32 +183,60 @@ fn by_tag(
     tag: Option<&str>,
 ) -> Result<Descriptor, LayoutError> {
     let names = |descriptor: &Descriptor| -> Vec<String> {
-        [REF_NAME, CONTAINERD_NAME].iter().filter_map(|key| descriptor.annotations.get(*key).cloned()).collect()
+        [REF_NAME, CONTAINERD_NAME]
+            .iter()
+            .filter_map(|key| descriptor.annotations.get(*key).cloned())
+            .collect()
     };
-    let found = || manifests.iter().filter_map(|one| names(one).into_iter().next()).collect();
+    let found = || {
+        manifests
+            .iter()
+            .filter_map(|one| names(one).into_iter().next())
+            .collect()
+    };
     let path = || container.path().to_owned();
     if let Some(tag) = tag {
-        let mut fitting = manifests.iter().filter(|one| names(one).iter().any(|name| name == tag));
+        let mut fitting = manifests
+            .iter()
+            .filter(|one| names(one).iter().any(|name| name == tag));
         let wanted = tag.to_owned();
         let first = fitting.next();
-        let first = first.ok_or_else(|| LayoutError::UnknownName { path: path(), wanted, found: found() })?;
+        let first = first.ok_or_else(|| LayoutError::UnknownName {
+            path: path(),
+            wanted,
+            found: found(),
+        })?;
         // The same tag for several platforms is an index spread out.
         return match fitting.next() {
             None => Ok(first.clone()),
             Some(_) => {
-                let same: Vec<_> =
-                    manifests.iter().filter(|one| names(one).iter().any(|name| name == tag)).cloned().collect();
+                let same: Vec<_> = manifests
+                    .iter()
+                    .filter(|one| names(one).iter().any(|name| name == tag))
+                    .cloned()
+                    .collect();
                 for_here(&same).cloned()
             }
         };
     }
     match manifests {
-        [] => Err(LayoutError::UnknownName { path: path(), wanted: String::new(), found: Vec::new() }),
+        [] => Err(LayoutError::UnknownName {
+            path: path(),
+            wanted: String::new(),
+            found: Vec::new(),
+        }),
         [only] => Ok(only.clone()),
-        several if several.iter().all(|one| names(one).is_empty() && one.platform.is_some()) => {
+        several
+            if several
+                .iter()
+                .all(|one| names(one).is_empty() && one.platform.is_some()) =>
+        {
             for_here(several).cloned()
         }
-        _ => Err(LayoutError::Ambiguous { path: path(), found: found() }),
+        _ => Err(LayoutError::Ambiguous {
+            path: path(),
+            found: found(),
+        }),
     }
 }
 
@@ -210,7 +257,10 @@ impl Saved {
     /// The image `wanted` of an archive; the only one where none is named.
     pub fn find(container: &Container, wanted: Option<&str>) -> Result<Self, LayoutError> {
         let path = || container.path().to_owned();
-        let document = |source| LayoutError::Document { path: path(), source };
+        let document = |source| LayoutError::Document {
+            path: path(),
+            source,
+        };
         let bytes = container.read(Path::new("manifest.json"), LARGEST_MANIFEST)?;
         let mut images: Vec<Self> = json("manifest.json", &bytes).map_err(document)?;
         let found: Vec<String> = images.iter().flat_map(Self::names).collect();
@@ -220,10 +270,19 @@ impl Saved {
         }
         let mut image = match (images.pop(), images.is_empty()) {
             (Some(image), true) => image,
-            (Some(_), false) => return Err(LayoutError::Ambiguous { path: path(), found }),
+            (Some(_), false) => {
+                return Err(LayoutError::Ambiguous {
+                    path: path(),
+                    found,
+                });
+            }
             (None, _) => {
                 let wanted = wanted.unwrap_or_default().to_owned();
-                return Err(LayoutError::UnknownName { path: path(), wanted, found });
+                return Err(LayoutError::UnknownName {
+                    path: path(),
+                    wanted,
+                    found,
+                });
             }
         };
         image.document = container.read(&image.config, LARGEST_CONFIG)?;
@@ -232,12 +291,18 @@ impl Saved {
 
     /// The references it was saved by, in familiar form.
     pub fn names(&self) -> Vec<String> {
-        let parsed = self.repo_tags.iter().flatten().filter_map(|name| name.parse::<Reference>().ok());
+        let parsed = self
+            .repo_tags
+            .iter()
+            .flatten()
+            .filter_map(|name| name.parse::<Reference>().ok());
         parsed.map(|reference| reference.familiar()).collect()
     }
 
     fn is_named(&self, wanted: &str) -> bool {
-        let wanted = wanted.parse::<Reference>().map(|reference| reference.familiar());
+        let wanted = wanted
+            .parse::<Reference>()
+            .map(|reference| reference.familiar());
         wanted.is_ok_and(|wanted| self.names().contains(&wanted))
     }
 }

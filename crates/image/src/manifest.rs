@@ -112,14 +112,25 @@ impl Document {
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         let any: Any = json("manifest", bytes)?;
         match any {
-            Any { schema_version: 1, .. } => Err(DocumentError::SchemaOne),
-            Any { manifests: Some(manifests), .. } => Ok(Self::Index(manifests)),
-            Any { config: Some(config), layers: Some(layers), .. } => {
+            Any {
+                schema_version: 1, ..
+            } => Err(DocumentError::SchemaOne),
+            Any {
+                manifests: Some(manifests),
+                ..
+            } => Ok(Self::Index(manifests)),
+            Any {
+                config: Some(config),
+                layers: Some(layers),
+                ..
+            } => {
                 let manifest = Manifest { config, layers };
                 manifest.check()?;
                 Ok(Self::Manifest(manifest))
             }
-            _ => Err(DocumentError::NotAnImage { media_type: "document without layers".into() }),
+            _ => Err(DocumentError::NotAnImage {
+                media_type: "document without layers".into(),
+            }),
         }
     }
 }
@@ -130,13 +141,19 @@ impl Manifest {
         let is_image = config.is_empty()
             || config.starts_with("application/vnd.oci.image.config.")
             || config.starts_with("application/vnd.docker.container.image.");
-        let odd_layer = self.layers.iter().map(|layer| &layer.media_type).find(|kind| !is_layer(kind));
+        let odd_layer = self
+            .layers
+            .iter()
+            .map(|layer| &layer.media_type)
+            .find(|kind| !is_layer(kind));
         if !is_image || odd_layer.is_some() {
             let media_type = odd_layer.unwrap_or(config).clone();
             return Err(DocumentError::NotAnImage { media_type });
         }
         if self.layers.len() > MOST_LAYERS {
-            return Err(DocumentError::Layers { count: self.layers.len() });
+            return Err(DocumentError::Layers {
+                count: self.layers.len(),
+            });
         }
         Ok(())
     }
@@ -214,7 +231,10 @@ impl ImageDocument {
     pub fn diff_ids(&self, layers: usize) -> Result<&[Digest], DocumentError> {
         let diff_ids = &self.rootfs.diff_ids;
         if diff_ids.len() != layers {
-            return Err(DocumentError::LayerCount { layers, diff_ids: diff_ids.len() });
+            return Err(DocumentError::LayerCount {
+                layers,
+                diff_ids: diff_ids.len(),
+            });
         }
         Ok(diff_ids)
     }
@@ -259,7 +279,10 @@ mod tests {
         let oci = "application/vnd.oci.image.config.v1+json";
         let gzip = "application/vnd.oci.image.layer.v1.tar+gzip";
         let parsed = |text: &str| Document::parse(text.as_bytes());
-        assert!(matches!(parsed(&manifest(oci, gzip)), Ok(Document::Manifest(_))));
+        assert!(matches!(
+            parsed(&manifest(oci, gzip)),
+            Ok(Document::Manifest(_))
+        ));
         for (config, layer) in [
             ("application/vnd.cncf.helm.config.v1+json", gzip),
             (oci, "application/wasm"),
@@ -268,8 +291,14 @@ mod tests {
             let error = parsed(&manifest(config, layer)).expect_err(config);
             assert!(matches!(error, DocumentError::NotAnImage { .. }), "{error}");
         }
-        assert!(matches!(parsed(r#"{"schemaVersion":1}"#), Err(DocumentError::SchemaOne)));
-        assert!(matches!(parsed(r#"{"manifests":[]}"#), Ok(Document::Index(_))));
+        assert!(matches!(
+            parsed(r#"{"schemaVersion":1}"#),
+            Err(DocumentError::SchemaOne)
+        ));
+        assert!(matches!(
+            parsed(r#"{"manifests":[]}"#),
+            Ok(Document::Index(_))
+        ));
         assert!(parsed("[]").is_err());
     }
 

@@ -20,7 +20,9 @@ pub(crate) fn host() -> Platform {
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
+        self.variant
+            .iter()
+            .try_for_each(|variant| write!(f, "/{variant}"))
     }
 }
 
@@ -32,19 +34,30 @@ pub(crate) fn choose<'a>(manifests: &'a [Descriptor], wanted: &Platform) -> Opti
         return Some(only);
     }
     let fitting = manifests.iter().filter(|descriptor| {
-        descriptor.platform.as_ref().is_some_and(|platform| fits(platform, wanted))
+        descriptor
+            .platform
+            .as_ref()
+            .is_some_and(|platform| fits(platform, wanted))
     });
     // The plainest first: every processor of an architecture runs what names no variant.
     fitting.min_by_key(|descriptor| {
-        let variant = descriptor.platform.as_ref().and_then(|platform| platform.variant.clone());
+        let variant = descriptor
+            .platform
+            .as_ref()
+            .and_then(|platform| platform.variant.clone());
         (variant != wanted.variant, variant)
     })
 }
 
 /// The platforms there are, for a message; descriptions of other manifests (attestations) are none.
 pub(crate) fn names(manifests: &[Descriptor]) -> Vec<String> {
-    let platforms = manifests.iter().filter_map(|descriptor| descriptor.platform.as_ref());
-    platforms.filter(|platform| platform.os != "unknown").map(Platform::to_string).collect()
+    let platforms = manifests
+        .iter()
+        .filter_map(|descriptor| descriptor.platform.as_ref());
+    platforms
+        .filter(|platform| platform.os != "unknown")
+        .map(Platform::to_string)
+        .collect()
 }
 
 fn fits(platform: &Platform, wanted: &Platform) -> bool {
@@ -80,23 +93,43 @@ mod tests {
     fn chosen(platforms: &[Option<&str>], wanted: &str) -> Option<String> {
         let index = index(platforms);
         let found = choose(&index, &platform(wanted))?;
-        Some(found.platform.as_ref().map(Platform::to_string).unwrap_or_default())
+        Some(
+            found
+                .platform
+                .as_ref()
+                .map(Platform::to_string)
+                .unwrap_or_default(),
+        )
     }
 
     #[test]
     fn takes_the_one_that_runs_here() {
-        let all = [Some("linux/arm64/v8"), Some("linux/amd64"), Some("unknown/unknown")];
+        let all = [
+            Some("linux/arm64/v8"),
+            Some("linux/amd64"),
+            Some("unknown/unknown"),
+        ];
         assert_eq!(chosen(&all, "linux/amd64").as_deref(), Some("linux/amd64"));
-        assert_eq!(chosen(&all, "linux/arm64/v8").as_deref(), Some("linux/arm64/v8"));
+        assert_eq!(
+            chosen(&all, "linux/arm64/v8").as_deref(),
+            Some("linux/arm64/v8")
+        );
         assert_eq!(chosen(&all, "linux/s390x"), None);
         assert_eq!(names(&index(&all)), ["linux/arm64/v8", "linux/amd64"]);
     }
 
     #[test]
     fn prefers_the_plainest_variant() {
-        let all = [Some("linux/amd64/v3"), Some("linux/amd64"), Some("linux/amd64/v2")];
+        let all = [
+            Some("linux/amd64/v3"),
+            Some("linux/amd64"),
+            Some("linux/amd64/v2"),
+        ];
         assert_eq!(chosen(&all, "linux/amd64").as_deref(), Some("linux/amd64"));
-        assert_eq!(chosen(&all[2..], "linux/amd64").as_deref(), Some("linux/amd64/v2"));
+        assert_eq!(
+            chosen(&all[2..], "linux/amd64").as_deref(),
+            Some("linux/amd64/v2")
+        );
     }
 
     #[test]

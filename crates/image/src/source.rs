@@ -56,13 +56,17 @@ impl SourceError {
     /// What the person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoPath { .. } => Some("write the path behind the colon, like tar:./rootfs.tar".into()),
-            Self::Reference { text, .. } if Path::new(text).is_dir() => {
-                Some(format!("for a directory write dir:{text}, or oci:{text} if it is an OCI layout"))
+            Self::NoPath { .. } => {
+                Some("write the path behind the colon, like tar:./rootfs.tar".into())
             }
-            Self::Reference { text, .. } if text.contains(".tar") || Path::new(text).exists() => Some(
-                format!("for a file write tar:{text}, oci-archive:{text} or docker-archive:{text}"),
-            ),
+            Self::Reference { text, .. } if Path::new(text).is_dir() => Some(format!(
+                "for a directory write dir:{text}, or oci:{text} if it is an OCI layout"
+            )),
+            Self::Reference { text, .. } if text.contains(".tar") || Path::new(text).exists() => {
+                Some(format!(
+                    "for a file write tar:{text}, oci-archive:{text} or docker-archive:{text}"
+                ))
+            }
             Self::Reference { source, .. } => source.hint(),
         }
     }
@@ -74,12 +78,23 @@ impl Source {
         let Some((scheme, rest)) = text.split_once(':') else {
             return reference(text);
         };
-        let no_path = || SourceError::NoPath { text: text.to_owned() };
-        let path = || Some(rest).filter(|rest| !rest.is_empty()).map(PathBuf::from).ok_or_else(no_path);
+        let no_path = || SourceError::NoPath {
+            text: text.to_owned(),
+        };
+        let path = || {
+            Some(rest)
+                .filter(|rest| !rest.is_empty())
+                .map(PathBuf::from)
+                .ok_or_else(no_path)
+        };
         let path_and_tag = || {
             let (path, tag) = rest.split_once(':').unwrap_or((rest, ""));
             let tag = Some(tag).filter(|tag| !tag.is_empty()).map(str::to_owned);
-            if path.is_empty() { Err(no_path()) } else { Ok((PathBuf::from(path), tag)) }
+            if path.is_empty() {
+                Err(no_path())
+            } else {
+                Ok((PathBuf::from(path), tag))
+            }
         };
         match scheme {
             "oci" => path_and_tag().map(|(path, tag)| Self::OciDirectory(path, tag)),
@@ -95,7 +110,9 @@ impl Source {
     pub(crate) fn default_name(&self) -> String {
         match self {
             Self::Registry(reference) => reference.familiar(),
-            Self::OciDirectory(path, tag) | Self::OciArchive(path, tag) => name(path, tag.as_deref()),
+            Self::OciDirectory(path, tag) | Self::OciArchive(path, tag) => {
+                name(path, tag.as_deref())
+            }
             Self::DockerArchive(path, reference) => match reference.as_deref().map(str::parse) {
                 Some(Ok(reference)) => Reference::familiar(&reference),
                 _ => name(path, None),
@@ -106,18 +123,31 @@ impl Source {
 }
 
 fn reference(text: &str) -> Result<Source, SourceError> {
-    let error = |source| SourceError::Reference { text: text.to_owned(), source };
+    let error = |source| SourceError::Reference {
+        text: text.to_owned(),
+        source,
+    };
     text.parse().map(Source::Registry).map_err(error)
 }
 
 /// A valid name from a file's: lower case, and nothing but letters, digits and single dashes.
 fn name(path: &Path, tag: Option<&str>) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let stem = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let stem = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     let stem = stem.split(".tar").next().unwrap_or_default();
-    let words = stem.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let words = stem
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
     let repository = words.collect::<Vec<_>>().join("-");
-    let repository = if repository.is_empty() { "image".to_owned() } else { repository };
+    let repository = if repository.is_empty() {
+        "image".to_owned()
+    } else {
+        repository
+    };
     let named = format!("{repository}:{}", tag.unwrap_or("latest"));
     match named.parse::<Reference>() {
         Ok(reference) => reference.familiar(),
@@ -169,8 +199,14 @@ mod tests {
             assert_eq!(Source::parse(text).expect(text).to_string(), text);
         }
         let expected = Source::DockerArchive("a.tar".into(), Some("team/app:v1".into()));
-        assert_eq!(Source::parse("docker-archive:a.tar:team/app:v1"), Ok(expected));
-        assert_eq!(Source::parse("oci:x:"), Ok(Source::OciDirectory("x".into(), None)));
+        assert_eq!(
+            Source::parse("docker-archive:a.tar:team/app:v1"),
+            Ok(expected)
+        );
+        assert_eq!(
+            Source::parse("oci:x:"),
+            Ok(Source::OciDirectory("x".into(), None))
+        );
     }
 
     #[test]
@@ -180,7 +216,11 @@ mod tests {
             assert!(error.hint().is_some(), "{text}");
         }
         let error = Source::parse("./rootfs.tar").expect_err("no reference");
-        assert!(error.hint().is_some_and(|hint| hint.contains("tar:./rootfs.tar")));
+        assert!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("tar:./rootfs.tar"))
+        );
     }
 
     #[test]

@@ -52,17 +52,27 @@ impl Drop for Staging {
 
 /// Makes a directory only its owner may enter, and those above it; fine if it is there.
 pub(crate) fn private_directory(path: &Path) -> Result<(), Error> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
     made.map_err(|error| io_error("make the directory", path, error))
 }
 
 fn io_error(action: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Io { action, path: path.to_owned(), source }
+    Error::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Removes the directories whose owner is gone. The base's lock is held.
 fn sweep(base: &Path) {
-    let entries = fs::read_dir(base).into_iter().flatten().filter_map(Result::ok);
+    let entries = fs::read_dir(base)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     for path in directories.map(|entry| entry.path()) {
         if let Ok(Some(_lock)) = Lock::try_exclusive(&path.join("lock")) {

@@ -80,7 +80,11 @@ impl Layout {
         // Extent trees, blocks of extended attributes, and what was estimated too low.
         let slack = usage.blocks / 50 + usage.inodes / 16 + 256;
         let content = usage.blocks + (slack << (2 * attempt)) + spare.div_ceil(BLOCK);
-        let journal_mib = if content < SMALL { SMALL_JOURNAL_MIB } else { JOURNAL_MIB };
+        let journal_mib = if content < SMALL {
+            SMALL_JOURNAL_MIB
+        } else {
+            JOURNAL_MIB
+        };
         let journal = (journal_mib << 20) / BLOCK;
         // mkfs.ext4 refuses a journal that takes more than half of the free blocks.
         let content = content.max(journal + 64);
@@ -92,9 +96,17 @@ impl Layout {
         }
         // Whole MiB, and no last group so small that it is left out.
         let blocks = blocks.next_multiple_of(256);
-        let blocks = if blocks % GROUP < 1024 { blocks + 1024 } else { blocks };
+        let blocks = if blocks % GROUP < 1024 {
+            blocks + 1024
+        } else {
+            blocks
+        };
         let inodes = inodes(usage, blocks.div_ceil(GROUP));
-        Self { blocks, inodes, journal_mib }
+        Self {
+            blocks,
+            inodes,
+            journal_mib,
+        }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -165,17 +177,28 @@ mod tests {
         let at = |name: &str| tree.path().join(name);
         fs::write(at("five"), vec![1; 5000]).expect("write");
         fs::hard_link(at("five"), at("again")).expect("link");
-        File::create(at("hole")).and_then(|file| file.set_len(1 << 40)).expect("hole");
+        File::create(at("hole"))
+            .and_then(|file| file.set_len(1 << 40))
+            .expect("hole");
         std::os::unix::fs::symlink("x".repeat(100), at("long")).expect("symlink");
         fs::create_dir(at("sub")).expect("mkdir");
         let usage = Usage::of(tree.path()).expect("walk");
         // Two blocks of data, one of the link's target, one for each directory.
-        assert_eq!(usage, Usage { blocks: 2 + 1 + 2, inodes: 5 });
+        assert_eq!(
+            usage,
+            Usage {
+                blocks: 2 + 1 + 2,
+                inodes: 5
+            }
+        );
     }
 
     #[test]
     fn leaves_the_spare_bytes_and_room_for_many_small_files() {
-        let usage = Usage { blocks: 100, inodes: 50_000 };
+        let usage = Usage {
+            blocks: 100,
+            inodes: 50_000,
+        };
         let small = Layout::new(usage, 0, 0);
         let large = Layout::new(usage, 1 << 30, 0);
         assert!(large.bytes() - small.bytes() >= 1 << 30);

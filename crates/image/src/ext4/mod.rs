@@ -88,9 +88,10 @@ impl Error {
     /// What the person can do about it, if there is something useful to say.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::DiskFull { path, .. } => {
-                Some(format!("free some space on the file system of {}", path.display()))
-            }
+            Self::DiskFull { path, .. } => Some(format!(
+                "free some space on the file system of {}",
+                path.display()
+            )),
             Self::Program(source) if source.is_not_found() => {
                 Some("install the package e2fsprogs".into())
             }
@@ -101,7 +102,11 @@ impl Error {
     }
 
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { action, path: path.to_owned(), source }
+        move |source| Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -117,12 +122,18 @@ pub(crate) fn make_measured(tree: &Path, out: &Path, options: &Options) -> Resul
     let usage = Usage::of(tree).map_err(Error::io("read", tree))?;
     let root = fs::symlink_metadata(tree).map_err(Error::io("read", tree))?;
     let directory = out.parent().unwrap_or(Path::new("/"));
-    let mut result = Ok(Made { size: 0, content: 0 });
+    let mut result = Ok(Made {
+        size: 0,
+        content: 0,
+    });
     for attempt in 0..ATTEMPTS {
         let layout = Layout::new(usage, options.spare, attempt);
         check_space(directory, usage.bytes())?;
         let arguments = arguments(tree, out, options, &layout, (root.uid(), root.gid()));
-        let made = Made { size: layout.bytes(), content: usage.bytes() };
+        let made = Made {
+            size: layout.bytes(),
+            content: usage.bytes(),
+        };
         result = run(out, &layout, arguments).map(|()| made);
         match &result {
             Err(Error::Failed { message, .. }) if did_not_fit(message) => {
@@ -152,10 +163,12 @@ fn arguments(
     );
     let inodes = layout.inodes.to_string();
     let journal = format!("size={}", layout.journal_mib);
-    let mut arguments: Vec<std::ffi::OsString> =
-        ["-q", "-F", "-b", "4096", "-I", "256", "-m", "0", "-O", FEATURES, "-N", &inodes, "-J", &journal]
-            .map(Into::into)
-            .into();
+    let mut arguments: Vec<std::ffi::OsString> = [
+        "-q", "-F", "-b", "4096", "-I", "256", "-m", "0", "-O", FEATURES, "-N", &inodes, "-J",
+        &journal,
+    ]
+    .map(Into::into)
+    .into();
     if let Some(uuid) = options.uuid {
         let uuid = dashed(uuid);
         extended.push_str(&format!(",hash_seed={uuid}"));
@@ -164,22 +177,37 @@ fn arguments(
     if !options.label.is_empty() {
         arguments.extend(["-L".into(), options.label.clone().into()]);
     }
-    arguments.extend(["-E".into(), extended.into(), "-d".into(), tree.into(), out.into()]);
+    arguments.extend([
+        "-E".into(),
+        extended.into(),
+        "-d".into(),
+        tree.into(),
+        out.into(),
+    ]);
     arguments.push(layout.blocks.to_string().into());
     arguments
 }
 
 fn run(out: &Path, layout: &Layout, arguments: Vec<std::ffi::OsString>) -> Result<(), Error> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(out);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(out);
     let file = file.map_err(Error::io("create", out))?;
-    file.set_len(layout.bytes()).map_err(Error::io("size", out))?;
+    file.set_len(layout.bytes())
+        .map_err(Error::io("size", out))?;
     drop(file);
     let spec = Spec::new("mkfs.ext4")
         .args(arguments)
         .env_clear()
         .env_keep(&["PATH"])
         .env("LC_ALL", "C");
-    let limits = Limits { time: time_limit(layout.bytes()), ..Limits::default() };
+    let limits = Limits {
+        time: time_limit(layout.bytes()),
+        ..Limits::default()
+    };
     let output = process::run(spec, &[], limits)?;
     if output.status.success() {
         return Ok(());
@@ -188,7 +216,9 @@ fn run(out: &Path, layout: &Layout, arguments: Vec<std::ffi::OsString>) -> Resul
         true => format!("was still busy after {} s", limits.time.as_secs()),
         false => "failed".to_owned(),
     };
-    let message = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+    let message = String::from_utf8_lossy(&output.stderr)
+        .trim()
+        .replace('\n', "; ");
     Err(Error::Failed { outcome, message })
 }
 
@@ -200,7 +230,11 @@ fn time_limit(bytes: u64) -> Duration {
 fn check_space(directory: &Path, needed: u64) -> Result<(), Error> {
     let free = free_space(directory)?;
     if free < needed {
-        return Err(Error::DiskFull { path: directory.to_owned(), free, needed });
+        return Err(Error::DiskFull {
+            path: directory.to_owned(),
+            free,
+            needed,
+        });
     }
     Ok(())
 }
@@ -217,7 +251,11 @@ fn explain_full(error: Error, directory: &Path, needed: u64) -> Error {
         _ => false,
     };
     match free_space(directory) {
-        Ok(free) if full => Error::DiskFull { path: directory.to_owned(), free, needed },
+        Ok(free) if full => Error::DiskFull {
+            path: directory.to_owned(),
+            free,
+            needed,
+        },
         _ => error,
     }
 }
@@ -225,7 +263,14 @@ fn explain_full(error: Error, directory: &Path, needed: u64) -> Error {
 /// `8-4-4-4-12` hexadecimal digits.
 fn dashed(uuid: [u8; 16]) -> String {
     let digits = hex::encode(uuid);
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+    [
+        &digits[..8],
+        &digits[8..12],
+        &digits[12..16],
+        &digits[16..20],
+        &digits[20..],
+    ]
+    .join("-")
 }
 
 #[cfg(test)]
@@ -241,11 +286,20 @@ mod tests {
     #[test]
     fn says_who_owns_the_root_and_how_large_it_may_grow() {
         let layout = Layout::new(Usage::default(), 0, 0);
-        let options = Options { label: "rootfs".into(), ..Options::default() };
+        let options = Options {
+            label: "rootfs".into(),
+            ..Options::default()
+        };
         let line = arguments(Path::new("/t"), Path::new("/o"), &options, &layout, (5, 6));
         let text = line.join(" ".as_ref()).into_string().expect("text");
-        assert!(text.contains("-E root_owner=5:6,resize=268435456,"), "{text}");
+        assert!(
+            text.contains("-E root_owner=5:6,resize=268435456,"),
+            "{text}"
+        );
         assert!(text.contains(" -L rootfs "), "{text}");
-        assert!(text.ends_with(&format!(" -d /t /o {}", layout.blocks)), "{text}");
+        assert!(
+            text.ends_with(&format!(" -d /t /o {}", layout.blocks)),
+            "{text}"
+        );
     }
 }

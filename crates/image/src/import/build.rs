@@ -11,7 +11,9 @@ use crate::blobs::Blobs;
 use crate::digest::Digest;
 use crate::layer::{self, Layer, unpack_layers};
 use crate::layout;
-use crate::manifest::{Descriptor, DocumentError, ImageConfig, ImageDocument, LARGEST_CONFIG, Platform};
+use crate::manifest::{
+    Descriptor, DocumentError, ImageConfig, ImageDocument, LARGEST_CONFIG, Platform,
+};
 use crate::progress::Progress;
 use crate::registry::{self, Remote};
 use crate::staging::Staging;
@@ -31,7 +33,10 @@ impl Importer<'_> {
             content => {
                 let staging = Staging::create(&self.staging)?;
                 let tree = staging.path().join("tree");
-                fs::create_dir(&tree).map_err(|source| Error::Read { path: tree.clone(), source })?;
+                fs::create_dir(&tree).map_err(|source| Error::Read {
+                    path: tree.clone(),
+                    source,
+                })?;
                 let document = self.unpack(resolved, content, &tree)?;
                 let imported = self.finish(resolved, &tree, document, out)?;
                 self.forget_layers(content);
@@ -49,7 +54,11 @@ impl Importer<'_> {
     ) -> Result<Option<ImageDocument>, Error> {
         match content {
             Content::Remote(remote) => self.unpack_remote(resolved, remote, tree).map(Some),
-            Content::Layout { container, manifest, .. } => {
+            Content::Layout {
+                container,
+                manifest,
+                ..
+            } => {
                 let bytes = layout::read_blob(container, &manifest.config, LARGEST_CONFIG)?;
                 let document = self.document(resolved, &bytes)?;
                 let diff_ids = diff_ids(resolved, &document, manifest.layers.len())?;
@@ -61,7 +70,9 @@ impl Importer<'_> {
                 unpack_layers(&mut layers.into_iter(), tree, &self.limits, self.progress)?;
                 Ok(Some(document))
             }
-            Content::Docker { container, saved, .. } => {
+            Content::Docker {
+                container, saved, ..
+            } => {
                 let document = self.document(resolved, &saved.document)?;
                 let diff_ids = diff_ids(resolved, &document, saved.layers.len())?;
                 let mut layers = Vec::new();
@@ -69,14 +80,23 @@ impl Importer<'_> {
                     let (reader, size) = container.open(path)?;
                     let name = name(&diff_ids[index], index, diff_ids.len());
                     let diff_id = Some(diff_ids[index]);
-                    layers.push(Layer { name, reader, digest: None, size: Some(size), diff_id });
+                    layers.push(Layer {
+                        name,
+                        reader,
+                        digest: None,
+                        size: Some(size),
+                        diff_id,
+                    });
                 }
                 unpack_layers(&mut layers.into_iter(), tree, &self.limits, self.progress)?;
                 Ok(Some(document))
             }
             Content::Tar { path, size } => {
                 let file = File::open(path);
-                let file = file.map_err(|source| Error::Read { path: path.clone(), source })?;
+                let file = file.map_err(|source| Error::Read {
+                    path: path.clone(),
+                    source,
+                })?;
                 let layer = Layer {
                     name: path.display().to_string(),
                     reader: Box::new(file),
@@ -100,12 +120,19 @@ impl Importer<'_> {
         tree: &Path,
     ) -> Result<ImageDocument, Error> {
         let manifest = &remote.manifest;
-        let bytes =
-            remote.small_blob(&manifest.config, "configuration", LARGEST_CONFIG, self.progress)?;
+        let bytes = remote.small_blob(
+            &manifest.config,
+            "configuration",
+            LARGEST_CONFIG,
+            self.progress,
+        )?;
         let document = self.document(resolved, &bytes)?;
         let diff_ids = diff_ids(resolved, &document, manifest.layers.len())?;
         let blobs = Blobs::open_directory(self.blobs.clone())?;
-        let progress = Stoppable { inner: self.progress, stop: AtomicBool::new(false) };
+        let progress = Stoppable {
+            inner: self.progress,
+            stop: AtomicBool::new(false),
+        };
         let (out, ready) = channel();
         let (fetched, unpacked) = std::thread::scope(|scope| {
             let fetch = scope.spawn(|| {
@@ -120,13 +147,19 @@ impl Importer<'_> {
             });
             let unpacked = unpack_layers(&mut ready.into_iter(), tree, &self.limits, &progress);
             progress.stop.store(unpacked.is_err(), Ordering::Relaxed);
-            (fetch.join().expect("the fetching thread does not panic"), unpacked)
+            (
+                fetch.join().expect("the fetching thread does not panic"),
+                unpacked,
+            )
         });
         match (fetched, unpacked) {
             // Fetching was stopped because unpacking failed, or never had a problem.
             (Ok(()) | Err(registry::Error::Cancelled), Err(error)) => {
                 if is_damage(&error) {
-                    manifest.layers.iter().for_each(|layer| blobs.remove(&layer.digest));
+                    manifest
+                        .layers
+                        .iter()
+                        .for_each(|layer| blobs.remove(&layer.digest));
                 }
                 Err(error.into())
             }
@@ -168,11 +201,14 @@ impl Importer<'_> {
             spare: self.spare,
             uuid: Some(uuid(&resolved.digest)),
         };
-        self.progress.begin(FILE_SYSTEM, "making the file system", None);
+        self.progress
+            .begin(FILE_SYSTEM, "making the file system", None);
         let made = ext4::make_measured(tree, out, &options);
         self.progress.end(FILE_SYSTEM);
         let made = made?;
-        let architecture = document.as_ref().map(|document| document.architecture.clone());
+        let architecture = document
+            .as_ref()
+            .map(|document| document.architecture.clone());
         let config = document.map(|document| document.image_config());
         Ok(Imported {
             digest: resolved.digest,
@@ -193,14 +229,21 @@ impl Importer<'_> {
         if let Content::Remote(remote) = content
             && let Ok(blobs) = Blobs::open_directory(self.blobs.clone())
         {
-            remote.manifest.layers.iter().for_each(|layer| blobs.remove(&layer.digest));
+            remote
+                .manifest
+                .layers
+                .iter()
+                .for_each(|layer| blobs.remove(&layer.digest));
         }
     }
 }
 
 fn unusable(resolved: &Resolved) -> impl Fn(DocumentError) -> Error {
     let image = resolved.source.to_string();
-    move |source| Error::Document { image: image.clone(), source }
+    move |source| Error::Document {
+        image: image.clone(),
+        source,
+    }
 }
 
 fn diff_ids<'a>(

@@ -11,7 +11,10 @@ use crate::{Error, Progress};
 impl Images for Importer<'_> {
     fn identify(&self, reference: &str) -> Result<Digest, kernel::Error> {
         let source = parse(reference)?;
-        Ok(self.resolve(&source).map_err(|error| of_kernel(reference, error))?.digest)
+        Ok(self
+            .resolve(&source)
+            .map_err(|error| of_kernel(reference, error))?
+            .digest)
     }
 
     /// The progress is that of the importer.
@@ -23,7 +26,8 @@ impl Images for Importer<'_> {
     ) -> Result<Digest, kernel::Error> {
         let of_kernel = |error| of_kernel(reference, error);
         let resolved = self.resolve(&parse(reference)?).map_err(of_kernel)?;
-        self.unpack(&resolved, &resolved.content, root).map_err(of_kernel)?;
+        self.unpack(&resolved, &resolved.content, root)
+            .map_err(of_kernel)?;
         Ok(resolved.digest)
     }
 }

@@ -64,9 +64,20 @@ pub struct Resolved {
 #[derive(Debug)]
 enum Content {
     Remote(Box<Remote>),
-    Layout { container: Container, manifest: Manifest, _scratch: Option<Staging> },
-    Docker { container: Container, saved: Saved, _scratch: Option<Staging> },
-    Tar { path: PathBuf, size: u64 },
+    Layout {
+        container: Container,
+        manifest: Manifest,
+        _scratch: Option<Staging>,
+    },
+    Docker {
+        container: Container,
+        saved: Saved,
+        _scratch: Option<Staging>,
+    },
+    Tar {
+        path: PathBuf,
+        size: u64,
+    },
     Directory(PathBuf),
 }
 
@@ -140,12 +151,18 @@ impl<'a> Importer<'a> {
     }
 
     fn check_cancelled(&self) -> Result<(), Error> {
-        if self.progress.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+        if self.progress.cancelled() {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl std::fmt::Debug for Importer<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Importer").field("staging", &self.staging).finish_non_exhaustive()
+        f.debug_struct("Importer")
+            .field("staging", &self.staging)
+            .finish_non_exhaustive()
     }
 }

@@ -36,7 +36,15 @@ impl Importer<'_> {
                 let saved = Saved::find(&container, reference.as_deref())?;
                 let digest = Digest::of(&saved.document);
                 let names = saved.names();
-                (digest, names, Content::Docker { container, saved, _scratch: scratch })
+                (
+                    digest,
+                    names,
+                    Content::Docker {
+                        container,
+                        saved,
+                        _scratch: scratch,
+                    },
+                )
             }
             Source::Tar(path) => self.tar(path)?,
             Source::Directory(path) => {
@@ -45,8 +53,17 @@ impl Importer<'_> {
                 (digest, Vec::new(), Content::Directory(path.clone()))
             }
         };
-        let names = if names.is_empty() { vec![source.default_name()] } else { names };
-        Ok(Resolved { digest, names, source: source.clone(), content })
+        let names = if names.is_empty() {
+            vec![source.default_name()]
+        } else {
+            names
+        };
+        Ok(Resolved {
+            digest,
+            names,
+            source: source.clone(),
+            content,
+        })
     }
 
     /// An archive to be read in place, or unpacked into a staging directory where it is packed.
@@ -54,7 +71,13 @@ impl Importer<'_> {
         expect_kind(path, Expected::File)?;
         let staging = Staging::create(&self.staging)?;
         let scratch = staging.path().join("archive.tar");
-        let create = || OpenOptions::new().read(true).write(true).create_new(true).open(&scratch);
+        let create = || {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(&scratch)
+        };
         let archive = Archive::open_file(path, create)?;
         let kept = scratch.exists().then_some(staging);
         Ok((Container::Archive(archive), kept))
@@ -62,18 +85,35 @@ impl Importer<'_> {
 
     fn tar(&self, path: &Path) -> Result<(Digest, Vec<String>, Content), Error> {
         expect_kind(path, Expected::File)?;
-        let read = |source| Error::Read { path: path.to_owned(), source };
+        let read = |source| Error::Read {
+            path: path.to_owned(),
+            source,
+        };
         let file = File::open(path).map_err(read)?;
         let total = file.metadata().map_err(read)?.len();
         let id = path.display().to_string();
-        self.progress.begin(&id, &format!("reading {id}"), Some(total));
+        self.progress
+            .begin(&id, &format!("reading {id}"), Some(total));
         let mut reader = Hashing::new(file);
-        let copied = io::copy(&mut reader, &mut Observed { importer: self, id: &id });
+        let copied = io::copy(
+            &mut reader,
+            &mut Observed {
+                importer: self,
+                id: &id,
+            },
+        );
         self.progress.end(&id);
         self.check_cancelled()?;
         copied.map_err(read)?;
         let (digest, size) = reader.finish();
-        Ok((digest, Vec::new(), Content::Tar { path: path.to_owned(), size }))
+        Ok((
+            digest,
+            Vec::new(),
+            Content::Tar {
+                path: path.to_owned(),
+                size,
+            },
+        ))
     }
 
     fn directory_digest(&self, path: &Path) -> Result<Digest, Error> {
@@ -86,7 +126,10 @@ impl Importer<'_> {
         let result = crate::directory::digest(path, &read);
         self.progress.end(&id);
         self.check_cancelled()?;
-        result.map_err(|source| Error::Read { path: path.to_owned(), source })
+        result.map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     fn interrupted(&self) -> io::Result<()> {
@@ -103,9 +146,15 @@ fn layout_content(
     scratch: Option<Staging>,
 ) -> Result<(Digest, Vec<String>, Content), Error> {
     let found = layout::find(&container, tag)?;
-    let parsed = found.name.and_then(|name| name.parse::<ignite_api::Reference>().ok());
+    let parsed = found
+        .name
+        .and_then(|name| name.parse::<ignite_api::Reference>().ok());
     let names = parsed.iter().map(ignite_api::Reference::familiar).collect();
-    let content = Content::Layout { container, manifest: found.manifest, _scratch: scratch };
+    let content = Content::Layout {
+        container,
+        manifest: found.manifest,
+        _scratch: scratch,
+    };
     Ok((found.digest, names, content))
 }
 
@@ -118,13 +167,23 @@ enum Expected {
 /// A directory given as a file, or the other way round, is a mistake with an answer.
 fn expect_kind(path: &Path, expected: Expected) -> Result<(), Error> {
     let metadata = std::fs::metadata(path);
-    let metadata = metadata.map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let metadata = metadata.map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     let (fits, expected) = match expected {
         Expected::File => (metadata.is_file(), "a file"),
         Expected::Directory => (metadata.is_dir(), "a directory"),
     };
     let path = || PathBuf::from(path);
-    if fits { Ok(()) } else { Err(Error::Kind { path: path(), expected }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::Kind {
+            path: path(),
+            expected,
+        })
+    }
 }
 
 /// Tells the progress of what is thrown away.

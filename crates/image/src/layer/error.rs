@@ -120,7 +120,9 @@ pub enum EntryError {
     #[error("the whiteout names no file")]
     Whiteout,
     /// A symbolic link on the way points out of the tree.
-    #[error("its path goes through the symbolic link {link:?}, which leads out of the image to {target:?}")]
+    #[error(
+        "its path goes through the symbolic link {link:?}, which leads out of the image to {target:?}"
+    )]
     LinkLeaves {
         /// The link.
         link: PathBuf,
@@ -166,9 +168,10 @@ impl Error {
             Self::WrongDigest { .. } | Self::WrongDiffId { .. } | Self::CutShort { .. } => {
                 Some("the image is damaged where it is stored: copy or push it again".into())
             }
-            Self::DiskFull { path, .. } => {
-                Some(format!("free some space on the file system of {}", path.display()))
-            }
+            Self::DiskFull { path, .. } => Some(format!(
+                "free some space on the file system of {}",
+                path.display()
+            )),
             Self::Entry { source, .. } => source.hint(),
             Self::Limit { .. } => Some("is this the image you meant?".into()),
             Self::Tree(source) => source.hint(),

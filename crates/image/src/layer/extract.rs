@@ -189,13 +189,20 @@ impl Extractor {
     }
 
     fn hard_link(&mut self, path: &Path, target: &Path) -> Result<(), EntryError> {
-        let outside = |_| EntryError::HardLinkOutside { target: target.to_owned() };
-        let missing = || EntryError::HardLinkMissing { target: target.to_owned() };
+        let outside = |_| EntryError::HardLinkOutside {
+            target: target.to_owned(),
+        };
+        let missing = || EntryError::HardLinkMissing {
+            target: target.to_owned(),
+        };
         let clean = clean(target).map_err(outside)?;
         let (Some(parent), Some(name)) = (clean.parent(), clean.file_name()) else {
             return Err(missing());
         };
-        let existing = self.existing_parent(parent)?.ok_or_else(missing)?.join(name);
+        let existing = self
+            .existing_parent(parent)?
+            .ok_or_else(missing)?
+            .join(name);
         if existing == path {
             return Ok(());
         }
@@ -210,7 +217,9 @@ impl Extractor {
         if let Some(path) = self.parents.get(given) {
             return Ok(path.clone());
         }
-        let path = self.resolve(given, Missing::Make)?.expect("what is missing was made");
+        let path = self
+            .resolve(given, Missing::Make)?
+            .expect("what is missing was made");
         self.parents.insert(given.to_owned(), path.clone());
         Ok(path)
     }
@@ -227,7 +236,11 @@ impl Extractor {
     fn resolve(&self, given: &Path, missing: Missing) -> Result<Option<PathBuf>, EntryError> {
         let mut resolved = PathBuf::new();
         let mut links = 0;
-        let mut pending: Vec<Step> = given.iter().rev().map(|name| Step::new(name, None)).collect();
+        let mut pending: Vec<Step> = given
+            .iter()
+            .rev()
+            .map(|name| Step::new(name, None))
+            .collect();
         while let Some(Step { name, link }) = pending.pop() {
             if name == ".." {
                 // Only the target of a link can have it.
@@ -322,7 +335,10 @@ struct Step {
 
 impl Step {
     fn new(name: impl Into<OsString>, link: Option<PathBuf>) -> Self {
-        Self { name: name.into(), link }
+        Self {
+            name: name.into(),
+            link,
+        }
     }
 }
 
@@ -345,7 +361,8 @@ fn write_data(
     let parts = map.map_or(&whole[..], |map| &map.parts);
     for (offset, length) in parts {
         if *offset > 0 {
-            file.seek(SeekFrom::Start(*offset)).map_err(EntryError::Write)?;
+            file.seek(SeekFrom::Start(*offset))
+                .map_err(EntryError::Write)?;
         }
         copy(file, &mut data, *length, account)?;
     }
@@ -368,7 +385,8 @@ fn copy(
         }
         let length = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         account(length as u64)?;
-        file.write_all(&bytes[..length]).map_err(EntryError::Write)?;
+        file.write_all(&bytes[..length])
+            .map_err(EntryError::Write)?;
         data.consume(length);
         left -= length as u64;
     }
@@ -385,8 +403,14 @@ fn file_metadata(file: &File, entry: &Entry) -> std::io::Result<()> {
     for (name, value) in wanted_xattrs(entry) {
         rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?;
     }
-    let time = Timespec { tv_sec: entry.mtime.seconds, tv_nsec: entry.mtime.nanoseconds.into() };
-    let times = Timestamps { last_access: time, last_modification: time };
+    let time = Timespec {
+        tv_sec: entry.mtime.seconds,
+        tv_nsec: entry.mtime.nanoseconds.into(),
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
     Ok(rustix::fs::futimens(file, &times)?)
 }
 
@@ -403,5 +427,9 @@ fn root_metadata(root: &RootDir, path: &Path, entry: &Entry) -> Result<(), fs::E
 /// Labels of SELinux belong to the host that made the archive, not to the file.
 fn wanted_xattrs(entry: &Entry) -> impl Iterator<Item = (&OsString, &Vec<u8>)> {
     let host_label = |name: &OsString| name.as_bytes() == b"security.selinux";
-    entry.xattrs.iter().filter(move |(name, _)| !host_label(name)).map(|(name, value)| (name, value))
+    entry
+        .xattrs
+        .iter()
+        .filter(move |(name, _)| !host_label(name))
+        .map(|(name, value)| (name, value))
 }

@@ -42,7 +42,8 @@ impl Feed<'_> {
     pub(super) fn run(&self, layers: &mut dyn Iterator<Item = Layer>) -> Result<(), Error> {
         for mut layer in layers {
             let name = layer.name.clone();
-            self.progress.begin(&name, &format!("unpacking {name}"), layer.size);
+            self.progress
+                .begin(&name, &format!("unpacking {name}"), layer.size);
             let result = self.layer(&mut layer);
             self.progress.end(&name);
             if !result? {
@@ -58,27 +59,49 @@ impl Feed<'_> {
         if self.out.send(Message::Layer(name.clone())).is_err() {
             return Ok(false);
         }
-        let counted = Counted { inner: &mut layer.reader, name: &name, progress: self.progress };
+        let counted = Counted {
+            inner: &mut layer.reader,
+            name: &name,
+            progress: self.progress,
+        };
         // One byte more than it should have: enough to see that there is more.
         let bound = layer.size.map_or(u64::MAX, |size| size.saturating_add(1));
         let mut stored = Hashing::new(counted.take(bound));
         let unpacked = self.unpack(&mut stored, layer.diff_id.is_some());
         // A wrong digest explains everything else, so all is read even after a failure.
-        let drained = if self.progress.cancelled() { Ok(0) } else { io::copy(&mut stored, &mut io::sink()) };
-        let read = |source| Error::Read { layer: name.clone(), source };
+        let drained = if self.progress.cancelled() {
+            Ok(0)
+        } else {
+            io::copy(&mut stored, &mut io::sink())
+        };
+        let read = |source| Error::Read {
+            layer: name.clone(),
+            source,
+        };
         let (digest, count) = stored.finish();
         if self.progress.cancelled() {
             return Err(Error::Cancelled);
         }
         match (layer.size, layer.digest) {
             (Some(expected), _) if count > expected => {
-                return Err(Error::TooLong { layer: name, expected });
+                return Err(Error::TooLong {
+                    layer: name,
+                    expected,
+                });
             }
             (Some(expected), _) if count < expected && drained.is_ok() => {
-                return Err(Error::CutShort { layer: name, expected, found: count });
+                return Err(Error::CutShort {
+                    layer: name,
+                    expected,
+                    found: count,
+                });
             }
             (_, Some(expected)) if expected != digest && drained.is_ok() => {
-                return Err(Error::WrongDigest { layer: name, expected, found: digest });
+                return Err(Error::WrongDigest {
+                    layer: name,
+                    expected,
+                    found: digest,
+                });
             }
             _ => {}
         }
@@ -89,19 +112,17 @@ impl Feed<'_> {
         };
         drained.map_err(read)?;
         match layer.diff_id {
-            Some(expected) if expected != tar_digest => {
-                Err(Error::WrongDiffId { layer: name, expected, found: tar_digest })
-            }
+            Some(expected) if expected != tar_digest => Err(Error::WrongDiffId {
+                layer: name,
+                expected,
+                found: tar_digest,
+            }),
             _ => Ok(self.out.send(Message::End).is_ok()),
         }
     }
 
     /// Hands on the unpacked bytes. Their digest, unless it is that of the stored bytes.
-    fn unpack(
-        &self,
-        stored: &mut impl Read,
-        want_digest: bool,
-    ) -> Result<Option<Digest>, Stop> {
+    fn unpack(&self, stored: &mut impl Read, want_digest: bool) -> Result<Option<Digest>, Stop> {
         let (compression, mut reader) = detect(unbuffered(stored)).map_err(Stop::Failed)?;
         let plain = compression == Compression::Plain;
         let mut hasher = (!plain && want_digest).then(Hasher::default);
@@ -116,7 +137,9 @@ impl Feed<'_> {
             if length == 0 {
                 break;
             }
-            self.out.send(Message::Data(chunk)).map_err(|_| Stop::Deaf)?;
+            self.out
+                .send(Message::Data(chunk))
+                .map_err(|_| Stop::Deaf)?;
         }
         Ok(hasher.map(Hasher::finish))
     }

@@ -43,7 +43,9 @@ pub struct Layer {
 
 impl std::fmt::Debug for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Layer").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Layer")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +63,11 @@ pub struct Limits {
 impl Default for Limits {
     /// Four million entries, 256 GiB, 64 MiB left on the disk.
     fn default() -> Self {
-        Self { entries: 4 << 20, bytes: 256 << 30, reserve: 64 << 20 }
+        Self {
+            entries: 4 << 20,
+            bytes: 256 << 30,
+            reserve: 64 << 20,
+        }
     }
 }
 

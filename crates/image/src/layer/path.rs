@@ -70,16 +70,29 @@ mod tests {
 
     #[test]
     fn honest_names_pass() {
-        for (given, expected) in
-            [("./", ""), (".", ""), ("./a//b/", "a/b"), ("a/./b", "a/b"), ("..a/b..", "..a/b..")]
-        {
+        for (given, expected) in [
+            ("./", ""),
+            (".", ""),
+            ("./a//b/", "a/b"),
+            ("a/./b", "a/b"),
+            ("..a/b..", "..a/b.."),
+        ] {
             assert_eq!(clean(Path::new(given)).expect(given), Path::new(expected));
         }
     }
 
     #[test]
     fn names_that_leave_are_refused() {
-        for given in ["..", "../a", "a/..", "a/../b", "/etc/passwd", "/", "a\0b", "//a"] {
+        for given in [
+            "..",
+            "../a",
+            "a/..",
+            "a/../b",
+            "/etc/passwd",
+            "/",
+            "a\0b",
+            "//a",
+        ] {
             assert!(clean(Path::new(given)).is_err(), "{given}");
         }
         assert!(clean(Path::new(&"a/".repeat(300))).is_err(), "depth");

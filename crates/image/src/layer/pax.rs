@@ -107,14 +107,21 @@ fn time(text: &[u8]) -> Result<Time, TarError> {
     let text = std::str::from_utf8(text).map_err(|_| TarError::Pax)?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let seconds: i64 = whole.parse().map_err(|_| TarError::Pax)?;
-    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    let digits: String = fraction
+        .chars()
+        .chain("000000000".chars())
+        .take(9)
+        .collect();
     let nanoseconds = u32::try_from(number(digits.as_bytes())?).map_err(|_| TarError::Pax)?;
     Ok(match (whole.starts_with('-'), nanoseconds) {
         (true, 1..) => Time {
             seconds: seconds.checked_sub(1).ok_or(TarError::Pax)?,
             nanoseconds: 1_000_000_000 - nanoseconds,
         },
-        _ => Time { seconds, nanoseconds },
+        _ => Time {
+            seconds,
+            nanoseconds,
+        },
     })
 }
 
@@ -141,13 +148,20 @@ mod tests {
         bytes.extend(written("path", b"a/b"));
         let mut pax = Pax::default();
         pax.read(&bytes).expect("records");
-        assert_eq!(pax.xattrs, [("security.capability".into(), capability.to_vec())]);
+        assert_eq!(
+            pax.xattrs,
+            [("security.capability".into(), capability.to_vec())]
+        );
         assert_eq!(pax.path.as_deref(), Some(&b"a/b"[..]));
     }
 
     #[test]
     fn times_before_the_epoch_round_down() {
-        let read = |text: &str| time(text.as_bytes()).map(|t| (t.seconds, t.nanoseconds)).ok();
+        let read = |text: &str| {
+            time(text.as_bytes())
+                .map(|t| (t.seconds, t.nanoseconds))
+                .ok()
+        };
         assert_eq!(read("12.5"), Some((12, 500_000_000)));
         assert_eq!(read("-1.25"), Some((-2, 750_000_000)));
         assert_eq!(read("-0.25"), Some((-1, 750_000_000)));
@@ -158,7 +172,13 @@ mod tests {
 
     #[test]
     fn refuses_lengths_that_lie() {
-        for bytes in [&b"99 path=a\n"[..], b"3 p", b"x path=a\n", b"10 path=ab", b"0 a=b\n"] {
+        for bytes in [
+            &b"99 path=a\n"[..],
+            b"3 p",
+            b"x path=a\n",
+            b"10 path=ab",
+            b"0 a=b\n",
+        ] {
             assert!(Pax::default().read(bytes).is_err(), "{bytes:?}");
         }
     }

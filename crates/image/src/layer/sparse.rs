@@ -77,7 +77,10 @@ impl SparseMap {
         if numbers.len() % 2 != 0 || numbers.len() / 2 > MOST_PARTS {
             return Err(TarError::Sparse);
         }
-        let parts = numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+        let parts = numbers
+            .chunks_exact(2)
+            .map(|pair| (pair[0], pair[1]))
+            .collect();
         Self::checked(parts, real_size, *stored).map(Some)
     }
 }
@@ -88,7 +91,11 @@ fn push(parts: &mut Vec<(u64, u64)>, fields: &[tar::GnuSparseHeader]) -> Result<
         let length = field.length().map_err(|_| TarError::Sparse)?;
         parts.push((offset, length));
     }
-    if parts.len() > MOST_PARTS { Err(TarError::Sparse) } else { Ok(()) }
+    if parts.len() > MOST_PARTS {
+        Err(TarError::Sparse)
+    } else {
+        Ok(())
+    }
 }
 
 /// The map of format 1.0: decimal numbers, one a line, the first their count; padded to a block.
@@ -135,21 +142,43 @@ mod tests {
     fn parts_must_follow_each_other_and_fit() {
         assert!(SparseMap::checked(vec![(0, 4), (8, 4)], 20, 8).is_ok());
         assert!(SparseMap::checked(vec![], 1 << 40, 0).is_ok());
-        assert!(SparseMap::checked(vec![(0, 4), (3, 4)], 20, 8).is_err(), "overlap");
-        assert!(SparseMap::checked(vec![(0, 4)], 3, 4).is_err(), "past the end");
-        assert!(SparseMap::checked(vec![(0, 4)], 20, 5).is_err(), "not what is stored");
-        assert!(SparseMap::checked(vec![(u64::MAX, 2)], 20, 2).is_err(), "overflow");
+        assert!(
+            SparseMap::checked(vec![(0, 4), (3, 4)], 20, 8).is_err(),
+            "overlap"
+        );
+        assert!(
+            SparseMap::checked(vec![(0, 4)], 3, 4).is_err(),
+            "past the end"
+        );
+        assert!(
+            SparseMap::checked(vec![(0, 4)], 20, 5).is_err(),
+            "not what is stored"
+        );
+        assert!(
+            SparseMap::checked(vec![(u64::MAX, 2)], 20, 2).is_err(),
+            "overflow"
+        );
     }
 
     #[test]
     fn reads_a_map_before_the_data() {
         let mut bytes = b"2\n0\n512\n4096\n10\n".to_vec();
         bytes.resize(BLOCK, 0);
-        let records = SparseRecords { major: Some(1), real_size: Some(5000), ..Default::default() };
+        let records = SparseRecords {
+            major: Some(1),
+            real_size: Some(5000),
+            ..Default::default()
+        };
         let mut stored = 512 + 522;
         let map = SparseMap::pax(&records, &mut &bytes[..], &mut stored).expect("a map");
         let parts = vec![(0, 512), (4096, 10)];
-        assert_eq!(map, Some(SparseMap { parts, real_size: 5000 }));
+        assert_eq!(
+            map,
+            Some(SparseMap {
+                parts,
+                real_size: 5000
+            })
+        );
         assert_eq!(stored, 522);
     }
 }

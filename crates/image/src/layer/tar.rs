@@ -111,7 +111,12 @@ struct Extensions {
 impl<R: BufRead> Entries<R> {
     /// Of the plain (unpacked) stream `reader`.
     pub fn new(reader: R) -> Self {
-        Self { reader, data: 0, padding: 0, global: Pax::default() }
+        Self {
+            reader,
+            data: 0,
+            padding: 0,
+            global: Pax::default(),
+        }
     }
 
     /// The stream; after [`Self::next`] it is at the entry's data.
@@ -134,7 +139,10 @@ impl<R: BufRead> Entries<R> {
                 EntryType::XHeader => {
                     let bytes = self.extension(size)?;
                     let global = &self.global;
-                    extensions.pax.get_or_insert_with(|| global.clone()).read(&bytes)?;
+                    extensions
+                        .pax
+                        .get_or_insert_with(|| global.clone())
+                        .read(&bytes)?;
                 }
                 EntryType::XGlobalHeader => {
                     let bytes = self.extension(size)?;
@@ -194,8 +202,18 @@ impl<R: BufRead> Entries<R> {
             path: path(name),
             kind,
             mode: header.mode().map_err(field("mode"))? & 0o7777,
-            uid: id(pax.uid.map_or_else(|| header.uid(), Ok).map_err(field("uid"))?, "uid")?,
-            gid: id(pax.gid.map_or_else(|| header.gid(), Ok).map_err(field("gid"))?, "gid")?,
+            uid: id(
+                pax.uid
+                    .map_or_else(|| header.uid(), Ok)
+                    .map_err(field("uid"))?,
+                "uid",
+            )?,
+            gid: id(
+                pax.gid
+                    .map_or_else(|| header.gid(), Ok)
+                    .map_err(field("gid"))?,
+                "gid",
+            )?,
             mtime: pax.mtime.unwrap_or_else(|| mtime(header)),
             xattrs: pax.xattrs,
             size,
@@ -210,7 +228,10 @@ impl<R: BufRead> Entries<R> {
         pax: &Pax,
         size: &mut u64,
     ) -> Result<Kind, TarError> {
-        let target = || link.filter(|link| !link.is_empty()).ok_or(TarError::Field("linkname"));
+        let target = || {
+            link.filter(|link| !link.is_empty())
+                .ok_or(TarError::Field("linkname"))
+        };
         Ok(match header.entry_type() {
             // Before there were directory entries, a name ending in a slash was one.
             EntryType::Regular if name.ends_with(b"/") => Kind::Directory,
@@ -250,18 +271,28 @@ impl<R: BufRead> Entries<R> {
         self.begin_data(size);
         let mut bytes = Vec::new();
         self.data().read_to_end(&mut bytes)?;
-        if bytes.len() as u64 == size { Ok(bytes) } else { Err(TarError::Cut) }
+        if bytes.len() as u64 == size {
+            Ok(bytes)
+        } else {
+            Err(TarError::Cut)
+        }
     }
 
     fn name(&mut self, size: u64) -> Result<Vec<u8>, TarError> {
         let mut bytes = self.extension(size)?;
-        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        let end = bytes
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(bytes.len());
         bytes.truncate(end);
         Ok(bytes)
     }
 
     fn skip_rest(&mut self) -> Result<(), TarError> {
-        let mut left = self.data.checked_add(self.padding).ok_or(TarError::Field("size"))?;
+        let mut left = self
+            .data
+            .checked_add(self.padding)
+            .ok_or(TarError::Field("size"))?;
         while left > 0 {
             let available = self.reader.fill_buf()?.len();
             if available == 0 {
@@ -294,7 +325,9 @@ impl<R: BufRead> BufRead for Data<'_, R> {
             return Ok(&[]);
         }
         let bytes = self.0.reader.fill_buf()?;
-        let length = bytes.len().min(usize::try_from(self.0.data).unwrap_or(usize::MAX));
+        let length = bytes
+            .len()
+            .min(usize::try_from(self.0.data).unwrap_or(usize::MAX));
         Ok(&bytes[..length])
     }
 
@@ -333,6 +366,12 @@ fn device(header: &Header) -> Result<(u32, u32), TarError> {
 
 /// A time nobody can read is no reason to refuse a file.
 fn mtime(header: &Header) -> Time {
-    let seconds = header.mtime().ok().and_then(|seconds| i64::try_from(seconds).ok());
-    Time { seconds: seconds.unwrap_or(0), nanoseconds: 0 }
+    let seconds = header
+        .mtime()
+        .ok()
+        .and_then(|seconds| i64::try_from(seconds).ok());
+    Time {
+        seconds: seconds.unwrap_or(0),
+        nanoseconds: 0,
+    }
 }

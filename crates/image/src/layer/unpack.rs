@@ -30,7 +30,14 @@ pub fn unpack_layers(
     let (give_back, used) = channel();
     let mut writer = Writer::new(root, limits, progress)?;
     std::thread::scope(|scope| {
-        let feed = scope.spawn(move || Feed { out, used, progress }.run(layers));
+        let feed = scope.spawn(move || {
+            Feed {
+                out,
+                used,
+                progress,
+            }
+            .run(layers)
+        });
         let written = writer.run(Chunks::new(chunks, give_back));
         let fed = feed.join().expect("the reading thread does not panic");
         // What is wrong with the bytes explains what is wrong with the entries.
@@ -54,7 +61,14 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(root: &'a Path, limits: &'a Limits, progress: &'a dyn Progress) -> Result<Self, Error> {
         let extractor = Extractor::new(root)?;
-        Ok(Self { root, extractor, limits, progress, done: Unpacked::default(), looked_at: 0 })
+        Ok(Self {
+            root,
+            extractor,
+            limits,
+            progress,
+            done: Unpacked::default(),
+            looked_at: 0,
+        })
     }
 
     fn run(&mut self, mut chunks: Chunks) -> Result<(), Error> {
@@ -72,7 +86,10 @@ impl<'a> Writer<'a> {
     fn layer(&mut self, layer: &str, chunks: &mut Chunks) -> Result<(), Error> {
         let mut entries = Entries::new(&mut *chunks);
         loop {
-            let entry = entries.next().map_err(|source| Error::Tar { layer: layer.into(), source })?;
+            let entry = entries.next().map_err(|source| Error::Tar {
+                layer: layer.into(),
+                source,
+            })?;
             let Some(entry) = entry else { break };
             if self.progress.cancelled() {
                 return Err(Error::Cancelled);
@@ -92,12 +109,25 @@ impl<'a> Writer<'a> {
     ) -> Result<(), Error> {
         self.done.entries += 1;
         if self.done.entries > self.limits.entries {
-            return Err(Error::Limit { limit: self.limits.entries, unit: "entries" });
+            return Err(Error::Limit {
+                limit: self.limits.entries,
+                unit: "entries",
+            });
         }
         if self.done.bytes.saturating_add(entry.size) > self.limits.bytes {
-            return Err(Error::Limit { limit: self.limits.bytes, unit: "bytes" });
+            return Err(Error::Limit {
+                limit: self.limits.bytes,
+                unit: "bytes",
+            });
         }
-        let Self { extractor, done, looked_at, root, limits, .. } = self;
+        let Self {
+            extractor,
+            done,
+            looked_at,
+            root,
+            limits,
+            ..
+        } = self;
         let mut account = |length: u64| {
             done.bytes += length;
             if done.bytes - *looked_at < LOOK_EVERY {
@@ -121,7 +151,11 @@ impl<'a> Writer<'a> {
                 needed: entry.size,
             };
         }
-        Error::Entry { layer: layer.into(), entry: PathBuf::from(&entry.path), source }
+        Error::Entry {
+            layer: layer.into(),
+            entry: PathBuf::from(&entry.path),
+            source,
+        }
     }
 
     fn finish(self) -> Result<Unpacked, Error> {
@@ -136,7 +170,10 @@ fn no_space() -> EntryError {
 
 /// Whether there is no room: on the disk or in a quota.
 pub(crate) fn is_disk_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// The chunks of one layer after the other as a stream.
@@ -159,7 +196,13 @@ enum State {
 
 impl Chunks {
     fn new(chunks: Receiver<Message>, give_back: Sender<Vec<u8>>) -> Self {
-        Self { chunks, give_back, chunk: Vec::new(), position: 0, state: State::Between }
+        Self {
+            chunks,
+            give_back,
+            chunk: Vec::new(),
+            position: 0,
+            state: State::Between,
+        }
     }
 
     /// Waits for the next layer; none at the end of all.

@@ -20,13 +20,20 @@ impl Challenge {
         let bearer = headers.iter().find_map(|header| {
             let parameters = parameters(after_scheme(header, "bearer")?);
             let get = |name: &str| {
-                let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+                let found = parameters
+                    .iter()
+                    .find(|(key, _)| key.eq_ignore_ascii_case(name));
                 found.map(|(_, value)| value.clone())
             };
-            Some(Self::Bearer { realm: get("realm")?, service: get("service") })
+            Some(Self::Bearer {
+                realm: get("realm")?,
+                service: get("service"),
+            })
         });
         let basic = || {
-            let asked = headers.iter().any(|header| after_scheme(header, "basic").is_some());
+            let asked = headers
+                .iter()
+                .any(|header| after_scheme(header, "basic").is_some());
             asked.then_some(Self::Basic)
         };
         bearer.or_else(basic)
@@ -84,7 +91,10 @@ mod tests {
             service: Some("registry.docker.io".into()),
         };
         assert_eq!(Challenge::parse(&[hub]), Some(expected.clone()));
-        assert_eq!(Challenge::parse(&["Basic realm=\"x\"", hub]), Some(expected));
+        assert_eq!(
+            Challenge::parse(&["Basic realm=\"x\"", hub]),
+            Some(expected)
+        );
         assert_eq!(Challenge::parse(&["basic realm=x"]), Some(Challenge::Basic));
         assert_eq!(Challenge::parse(&["Bearer service=x"]), None);
         assert_eq!(Challenge::parse(&["Negotiate"]), None);

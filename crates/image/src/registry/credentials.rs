@@ -137,7 +137,10 @@ struct HelperAnswer {
 pub(super) fn directory(given: Option<&Path>) -> Option<PathBuf> {
     let from_env = || std::env::var_os("DOCKER_CONFIG").filter(|value| !value.is_empty());
     let home = || std::env::home_dir().map(|home| home.join(".docker"));
-    given.map(Path::to_owned).or_else(|| from_env().map(PathBuf::from)).or_else(home)
+    given
+        .map(Path::to_owned)
+        .or_else(|| from_env().map(PathBuf::from))
+        .or_else(home)
 }
 
 /// The login for `registry` (host and port), if there is one in `directory`.
@@ -151,19 +154,36 @@ pub(super) fn find(
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let config: Config = serde_json::from_slice(&bytes)
-        .map_err(|source| CredentialsError::Json { path: path.clone(), source })?;
-    let key = if registry == "docker.io" { DOCKER_HUB_KEY } else { registry };
-    let own_helper = config.cred_helpers.iter().find(|(host, _)| same_host(host, registry));
-    if let Some(helper) = own_helper.map(|(_, name)| name).or(config.creds_store.as_ref())
+    let config: Config =
+        serde_json::from_slice(&bytes).map_err(|source| CredentialsError::Json {
+            path: path.clone(),
+            source,
+        })?;
+    let key = if registry == "docker.io" {
+        DOCKER_HUB_KEY
+    } else {
+        registry
+    };
+    let own_helper = config
+        .cred_helpers
+        .iter()
+        .find(|(host, _)| same_host(host, registry));
+    if let Some(helper) = own_helper
+        .map(|(_, name)| name)
+        .or(config.creds_store.as_ref())
         && let Some(found) = ask_helper(helper, key)?
     {
         return Ok(Some(found));
     }
-    let entry = config.auths.iter().find(|(host, _)| same_host(host, registry));
+    let entry = config
+        .auths
+        .iter()
+        .find(|(host, _)| same_host(host, registry));
     entry.map_or(Ok(None), |(_, entry)| {
         let registry = registry.to_owned();
-        entry.read().map_err(|()| CredentialsError::Auth { path, registry })
+        entry
+            .read()
+            .map_err(|()| CredentialsError::Auth { path, registry })
     })
 }
 
@@ -192,33 +212,58 @@ impl AuthEntry {
 
 /// Keys are hosts, or URLs from the time of the first registry protocol.
 fn same_host(key: &str, registry: &str) -> bool {
-    let host = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let host = key
+        .strip_prefix("https://")
+        .or_else(|| key.strip_prefix("http://"))
+        .unwrap_or(key);
     let host = host.split('/').next().unwrap_or_default();
-    let hub = |host: &str| matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io");
+    let hub = |host: &str| {
+        matches!(
+            host,
+            "docker.io" | "index.docker.io" | "registry-1.docker.io"
+        )
+    };
     host.eq_ignore_ascii_case(registry) || (hub(host) && hub(registry))
 }
 
 fn ask_helper(name: &str, server: &str) -> Result<Option<Credentials>, CredentialsError> {
     let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || !name.chars().all(valid) {
-        return Err(CredentialsError::HelperName { name: name.to_owned() });
+        return Err(CredentialsError::HelperName {
+            name: name.to_owned(),
+        });
     }
     let program = format!("docker-credential-{name}");
-    let limits = Limits { time: HELPER_TIME, stdout_bytes: 64 << 10, stderr_bytes: 4 << 10 };
-    let output = process::run(Spec::new(&program).arg("get"), server.as_bytes(), limits)
-        .map_err(|source| CredentialsError::Helper { program: program.clone(), source })?;
+    let limits = Limits {
+        time: HELPER_TIME,
+        stdout_bytes: 64 << 10,
+        stderr_bytes: 4 << 10,
+    };
+    let output = process::run(Spec::new(&program).arg("get"), server.as_bytes(), limits).map_err(
+        |source| CredentialsError::Helper {
+            program: program.clone(),
+            source,
+        },
+    )?;
     // By the helpers' protocol, the reason of a failure is on standard output.
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if !output.status.success() {
         if said.contains("credentials not found") {
             return Ok(None);
         }
-        let late = output.timed_out.then(|| format!("no answer in {} s", HELPER_TIME.as_secs()));
-        return Err(CredentialsError::HelperFailed { program, message: late.unwrap_or(said) });
+        let late = output
+            .timed_out
+            .then(|| format!("no answer in {} s", HELPER_TIME.as_secs()));
+        return Err(CredentialsError::HelperFailed {
+            program,
+            message: late.unwrap_or(said),
+        });
     }
-    let answer: HelperAnswer = serde_json::from_slice(&output.stdout).map_err(|error| {
-        CredentialsError::HelperFailed { program, message: error.to_string() }
-    })?;
+    let answer: HelperAnswer =
+        serde_json::from_slice(&output.stdout).map_err(|error| CredentialsError::HelperFailed {
+            program,
+            message: error.to_string(),
+        })?;
     Ok(Some(match answer.username == TOKEN_USER {
         true => Credentials::IdentityToken(answer.secret),
         false => Credentials::Password(answer.username, answer.secret),
@@ -248,7 +293,10 @@ mod tests {
         let found = |registry: &str| lookup(config, registry).expect(registry);
         assert_eq!(found("docker.io"), password("me", "a:b"));
         assert_eq!(found("reg.example:5000"), password("u", "p"));
-        assert_eq!(found("old.example"), Some(Credentials::IdentityToken("t".into())));
+        assert_eq!(
+            found("old.example"),
+            Some(Credentials::IdentityToken("t".into()))
+        );
         assert_eq!(found("empty.example"), None);
         assert_eq!(found("reg.example"), None);
     }

@@ -42,7 +42,11 @@ pub(super) fn check_space(blobs: &Blobs, layers: &[Descriptor]) -> Result<(), Er
     let needed = missing.fold(0u64, |sum, layer| sum.saturating_add(layer.size));
     let free = free_space(path)?;
     if needed > free {
-        return Err(Error::DiskFull { path: path.to_owned(), free, needed });
+        return Err(Error::DiskFull {
+            path: path.to_owned(),
+            free,
+            needed,
+        });
     }
     Ok(())
 }
@@ -55,7 +59,11 @@ pub(super) async fn fetch(
     progress: &dyn Progress,
 ) -> Result<File, Error> {
     let id = layer.digest.to_string();
-    progress.begin(&id, &format!("downloading {}", layer.digest.short()), Some(layer.size));
+    progress.begin(
+        &id,
+        &format!("downloading {}", layer.digest.short()),
+        Some(layer.size),
+    );
     let result = fetch_missing(session, blobs, layer, progress).await;
     progress.end(&id);
     result
@@ -74,7 +82,12 @@ async fn fetch_missing(
             progress.advance(&layer.digest.to_string(), layer.size);
             return Ok(file);
         }
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
         let file = file.map_err(keep("create"))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -88,7 +101,15 @@ async fn fetch_missing(
         if !blobs.has(&layer.digest) {
             let hasher = Hasher::default();
             let path = path.clone();
-            let download = Download { session, layer, progress, path, file, hasher, count: 0 };
+            let download = Download {
+                session,
+                layer,
+                progress,
+                path,
+                file,
+                hasher,
+                count: 0,
+            };
             download.run().await?;
             blobs.complete(&layer.digest).map_err(keep("rename"))?;
         }
@@ -115,14 +136,21 @@ impl Download<'_> {
             }
             self.restart()?;
         }
-        Err(Error::WrongDigest { what: format!("layer {}", expected.short()), expected, found })
+        Err(Error::WrongDigest {
+            what: format!("layer {}", expected.short()),
+            expected,
+            found,
+        })
     }
 
     /// Counts and digests what an earlier download left.
     fn take_up(&mut self) -> Result<(), Error> {
         let mut buffer = vec![0; 1 << 18];
         loop {
-            let length = self.file.read(&mut buffer).map_err(file_error("read", &self.path))?;
+            let length = self
+                .file
+                .read(&mut buffer)
+                .map_err(file_error("read", &self.path))?;
             if length == 0 {
                 break;
             }
@@ -132,12 +160,16 @@ impl Download<'_> {
         if self.count > self.layer.size {
             self.restart()?;
         }
-        self.progress.advance(&self.layer.digest.to_string(), self.count);
+        self.progress
+            .advance(&self.layer.digest.to_string(), self.count);
         Ok(())
     }
 
     fn restart(&mut self) -> Result<(), Error> {
-        let cut = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        let cut = self
+            .file
+            .set_len(0)
+            .and_then(|()| self.file.seek(SeekFrom::Start(0)));
         cut.map_err(file_error("empty", &self.path))?;
         self.hasher = Hasher::default();
         self.count = 0;
@@ -165,7 +197,10 @@ impl Download<'_> {
 
     /// One request.
     async fn receive(&mut self) -> Result<(), Error> {
-        let asked = self.session.blob(&self.layer.digest.to_string(), self.count).await;
+        let asked = self
+            .session
+            .blob(&self.layer.digest.to_string(), self.count)
+            .await;
         let mut response = match asked {
             // There is no rest: the server's blob is shorter than it should be.
             Err(Error::Status { status: 416, .. }) => return Err(self.cut_short()),
@@ -174,7 +209,11 @@ impl Download<'_> {
         if self.count > 0 && !continues(&response, self.count) {
             self.restart()?;
         }
-        while let Some(chunk) = response.chunk().await.map_err(|source| self.session.broken(source))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|source| self.session.broken(source))?
+        {
             self.keep(&chunk)?;
         }
         Ok(())
@@ -185,9 +224,14 @@ impl Download<'_> {
         if self.count + chunk.len() as u64 > self.layer.size {
             self.restart()?;
             let layer = self.layer.digest.short();
-            return Err(Error::TooLong { layer, expected: self.layer.size });
+            return Err(Error::TooLong {
+                layer,
+                expected: self.layer.size,
+            });
         }
-        self.file.write_all(chunk).map_err(|source| self.write_error(source))?;
+        self.file
+            .write_all(chunk)
+            .map_err(|source| self.write_error(source))?;
         self.hasher.update(chunk);
         self.count += chunk.len() as u64;
         self.progress.advance(&id, chunk.len() as u64);
@@ -200,7 +244,11 @@ impl Download<'_> {
         }
         let directory = self.path.parent().unwrap_or(Path::new("/")).to_owned();
         let free = free_space(&directory).unwrap_or(0);
-        Error::DiskFull { path: directory, free, needed: self.layer.size - self.count }
+        Error::DiskFull {
+            path: directory,
+            free,
+            needed: self.layer.size - self.count,
+        }
     }
 
     fn cut_short(&self) -> Error {
@@ -214,7 +262,10 @@ impl Download<'_> {
 
 /// Whether the answer is the rest from `offset` on.
 fn continues(response: &Response, offset: u64) -> bool {
-    let range = response.headers().get("content-range").and_then(|value| value.to_str().ok());
+    let range = response
+        .headers()
+        .get("content-range")
+        .and_then(|value| value.to_str().ok());
     let start = range.and_then(|range| range.strip_prefix("bytes "));
     let start = start.and_then(|range| range.split('-').next()?.parse::<u64>().ok());
     response.status() == StatusCode::PARTIAL_CONTENT && start == Some(offset)
@@ -222,5 +273,9 @@ fn continues(response: &Response, offset: u64) -> bool {
 
 fn file_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Error + use<> {
     let path = path.to_owned();
-    move |source| Error::File { action, path: path.clone(), source }
+    move |source| Error::File {
+        action,
+        path: path.clone(),
+        source,
+    }
 }

@@ -31,7 +31,10 @@ pub enum Error {
         status: u16,
     },
     /// It wants to know who asks, or does not let that one.
-    #[error("the registry {registry} refuses access to {repository}{}", as_whom(user))]
+    #[error(
+        "the registry {registry} refuses access to {repository}{}",
+        as_whom(user)
+    )]
     Unauthorised {
         /// Host and port.
         registry: String,
@@ -179,7 +182,9 @@ pub enum Error {
 }
 
 fn as_whom(user: &Option<String>) -> String {
-    user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default()
+    user.as_ref()
+        .map(|user| format!(" as {user}"))
+        .unwrap_or_default()
 }
 
 impl Error {
@@ -193,7 +198,11 @@ impl Error {
                 "check the name and the network; a registry without TLS needs --insecure-registry {registry}"
             ),
             Self::NotARegistry { .. } => "check the registry's name and port".into(),
-            Self::Unauthorised { registry, user: None, .. } => format!(
+            Self::Unauthorised {
+                registry,
+                user: None,
+                ..
+            } => format!(
                 "check the spelling; if the image is private, log in with: docker login {registry}"
             ),
             Self::Unauthorised { registry, .. } => format!(
@@ -207,14 +216,19 @@ impl Error {
             Self::RateLimited { registry } => {
                 format!("log in with docker login {registry}, or try again later")
             }
-            Self::Broken { .. } => "try again: what was downloaded is kept and not fetched again".into(),
+            Self::Broken { .. } => {
+                "try again: what was downloaded is kept and not fetched again".into()
+            }
             Self::WrongDigest { .. } | Self::CutShort { .. } | Self::TooLong { .. } => {
-                "the registry's copy is damaged: push the image again, or take it from elsewhere".into()
+                "the registry's copy is damaged: push the image again, or take it from elsewhere"
+                    .into()
             }
             Self::DiskFull { path, .. } => {
                 format!("free some space on the file system of {}", path.display())
             }
-            Self::Status { status: 500.., .. } => "the registry has a problem; try again later".into(),
+            Self::Status { status: 500.., .. } => {
+                "the registry has a problem; try again later".into()
+            }
             Self::Platform(source) => return source.hint(),
             Self::Credentials { source, .. } => return source.hint(),
             Self::Directory(source) => return source.hint(),
@@ -236,7 +250,10 @@ impl Error {
 fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+        if matches!(
+            error.downcast_ref(),
+            Some(rustls::Error::InvalidCertificate(_))
+        ) {
             return true;
         }
         // An I/O error shows what it wraps to nobody but who asks for it.

@@ -92,7 +92,11 @@ impl Remote {
         run(progress, async {
             let session = Session::open(reference, options).await?;
             let (digest, manifest) = find(&session).await?;
-            Ok(Self { session, digest, manifest })
+            Ok(Self {
+                session,
+                digest,
+                manifest,
+            })
         })
     }
 
@@ -136,7 +140,10 @@ impl Remote {
         let layers = &self.manifest.layers;
         download::check_space(blobs, layers)?;
         let fetches = layers.iter().map(|layer| async move {
-            Ok::<_, Error>((layer, download::fetch(&self.session, blobs, layer, progress).await?))
+            Ok::<_, Error>((
+                layer,
+                download::fetch(&self.session, blobs, layer, progress).await?,
+            ))
         });
         let mut done = std::pin::pin!(iter(fetches).buffered(PARALLEL));
         while let Some(result) = done.next().await {
@@ -150,9 +157,16 @@ impl Remote {
 /// Follows the reference through indexes to one manifest.
 async fn find(session: &Session) -> Result<(Digest, Manifest), Error> {
     let reference = &session.reference;
-    let document = |source| Error::Document { image: reference.familiar(), source };
+    let document = |source| Error::Document {
+        image: reference.familiar(),
+        source,
+    };
     let mut expected: Option<Digest> = reference.digest().map(str::parse).transpose()?;
-    let mut name = reference.digest().or(reference.tag()).unwrap_or("latest").to_owned();
+    let mut name = reference
+        .digest()
+        .or(reference.tag())
+        .unwrap_or("latest")
+        .to_owned();
     for _ in 0..DEEPEST {
         let fetch = async || {
             let response = session.manifest(&name).await?;
@@ -170,7 +184,9 @@ async fn find(session: &Session) -> Result<(Digest, Manifest), Error> {
         }
     }
     let media_type = "index of indexes of indexes".into();
-    Err(document(crate::manifest::DocumentError::NotAnImage { media_type }))
+    Err(document(crate::manifest::DocumentError::NotAnImage {
+        media_type,
+    }))
 }
 
 fn verified(
@@ -180,9 +196,11 @@ fn verified(
 ) -> Result<(Vec<u8>, Digest), Error> {
     let found = Digest::of(&bytes);
     match expected {
-        Some(expected) if expected != found => {
-            Err(Error::WrongDigest { what: what.into(), expected, found })
-        }
+        Some(expected) if expected != found => Err(Error::WrongDigest {
+            what: what.into(),
+            expected,
+            found,
+        }),
         _ => Ok((bytes, found)),
     }
 }
@@ -215,7 +233,9 @@ fn run<T>(
     progress: &dyn Progress,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.map_err(Error::Runtime)?.block_on(async {
         let called_off = async {
             while !progress.cancelled() {

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use ignite_api::Reference;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
@@ -69,10 +71,16 @@ struct ErrorItem {
 /// Ways to reach `registry`, best first. As Docker does, one on this machine need not have TLS.
 fn candidates(registry: &str, insecure: &[String]) -> Vec<Candidate> {
     if is_loopback(registry) || insecure.iter().any(|listed| is_listed(listed, registry)) {
-        let scheme = |scheme| Candidate { scheme, trust: Trust::Anything };
+        let scheme = |scheme| Candidate {
+            scheme,
+            trust: Trust::Anything,
+        };
         return vec![scheme("https"), scheme("http")];
     }
-    vec![Candidate { scheme: "https", trust: Trust::Certificate }]
+    vec![Candidate {
+        scheme: "https",
+        trust: Trust::Certificate,
+    }]
 }
 
 /// Host without the port, and without the brackets of an IPv6 address.
@@ -85,7 +93,10 @@ fn host(registry: &str) -> &str {
 
 fn is_loopback(registry: &str) -> bool {
     let host = host(registry);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// A listed host without a port means all its ports.
@@ -95,7 +106,11 @@ fn is_listed(listed: &str, registry: &str) -> bool {
 
 /// The server behind the name people write.
 fn server(registry: &str) -> &str {
-    if registry == "docker.io" { "registry-1.docker.io" } else { registry }
+    if registry == "docker.io" {
+        "registry-1.docker.io"
+    } else {
+        registry
+    }
 }
 
 impl Session {
@@ -103,8 +118,12 @@ impl Session {
     pub async fn open(reference: &Reference, options: &Options) -> Result<Self, Error> {
         let registry = reference.registry();
         let credentials = match credentials::directory(options.docker_config.as_deref()) {
-            Some(directory) => credentials::find(&directory, registry)
-                .map_err(|source| Error::Credentials { registry: registry.into(), source })?,
+            Some(directory) => {
+                credentials::find(&directory, registry).map_err(|source| Error::Credentials {
+                    registry: registry.into(),
+                    source,
+                })?
+            }
             None => None,
         };
         let mut result = None;
@@ -162,17 +181,28 @@ impl Session {
         max: u64,
     ) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|source| self.broken(source))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|source| self.broken(source))?
+        {
             bytes.extend_from_slice(&chunk);
             if bytes.len() as u64 > max {
-                return Err(Error::TooLarge { registry: self.registry().into(), what, max });
+                return Err(Error::TooLarge {
+                    registry: self.registry().into(),
+                    what,
+                    max,
+                });
             }
         }
         Ok(bytes)
     }
 
     pub fn broken(&self, source: reqwest::Error) -> Error {
-        Error::Broken { registry: self.registry().into(), source }
+        Error::Broken {
+            registry: self.registry().into(),
+            source,
+        }
     }
 
     async fn ping(&self) -> Result<(), Error> {
@@ -215,11 +245,16 @@ impl Session {
     }
 
     fn url(&self, path: &str) -> Url {
-        self.base.join(path).expect("a repository's characters are those of a path")
+        self.base
+            .join(path)
+            .expect("a repository's characters are those of a path")
     }
 
     fn authorization(&self) -> Option<HeaderValue> {
-        self.authorization.lock().expect("nobody panics with it").clone()
+        self.authorization
+            .lock()
+            .expect("nobody panics with it")
+            .clone()
     }
 
     fn set_authorization(&self, value: &str) -> Result<(), Error> {
@@ -233,7 +268,10 @@ impl Session {
     /// Answers the challenge of a refusal.
     async fn log_in(&self, refusal: &Response) -> Result<(), Error> {
         let headers = refusal.headers().get_all(WWW_AUTHENTICATE);
-        let headers: Vec<&str> = headers.iter().filter_map(|value| value.to_str().ok()).collect();
+        let headers: Vec<&str> = headers
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
         match (Challenge::parse(&headers), &self.credentials) {
             (_, Some(Credentials::RegistryToken(token))) => {
                 self.set_authorization(&format!("Bearer {token}"))
@@ -253,7 +291,8 @@ impl Session {
     async fn token(&self, realm: &str, service: Option<&str>) -> Result<String, Error> {
         let mut url = Url::parse(realm)
             .map_err(|_| self.challenge(format!("{realm:?} is no address of a token server")))?;
-        let safe = url.scheme() == "https" || (url.scheme() == "http" && self.base.scheme() == "http");
+        let safe =
+            url.scheme() == "https" || (url.scheme() == "http" && self.base.scheme() == "http");
         if !safe {
             return Err(self.challenge(format!("its token server {realm} is not asked over TLS")));
         }
@@ -271,7 +310,10 @@ impl Session {
                 let mut form = url.clone();
                 form.query_pairs_mut().clear().extend_pairs(&fields);
                 let body = form.query().unwrap_or_default().to_owned();
-                self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(body)
+                self.client
+                    .post(url)
+                    .header("content-type", "application/x-www-form-urlencoded")
+                    .body(body)
             }
             other => {
                 url.query_pairs_mut().extend_pairs(&fields);
@@ -304,7 +346,10 @@ impl Session {
         let status = response.status();
         let url = response.url().to_string();
         let wait = response.headers().get(RETRY_AFTER).cloned();
-        let body = self.body(response, "answer", LONGEST_MESSAGE).await.unwrap_or_default();
+        let body = self
+            .body(response, "answer", LONGEST_MESSAGE)
+            .await
+            .unwrap_or_default();
         let errors = serde_json::from_slice::<ErrorAnswer>(&body).map(|answer| answer.errors);
         let errors = errors.unwrap_or_default();
         let has = |code: &str| errors.iter().any(|error| error.code == code);
@@ -312,22 +357,33 @@ impl Session {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unauthorised(),
             StatusCode::NOT_FOUND if has("NAME_UNKNOWN") => Error::UnknownRepository { reference },
-            StatusCode::NOT_FOUND if url.contains("/manifests/") => Error::UnknownImage { reference },
+            StatusCode::NOT_FOUND if url.contains("/manifests/") => {
+                Error::UnknownImage { reference }
+            }
             StatusCode::TOO_MANY_REQUESTS => {
                 tracing::debug!(?wait, "the registry limits the rate");
-                Error::RateLimited { registry: self.registry().into() }
+                Error::RateLimited {
+                    registry: self.registry().into(),
+                }
             }
             status => {
                 let first = errors.into_iter().next().map(|error| error.message);
                 let text = || String::from_utf8_lossy(&body).chars().take(200).collect();
                 let message = first.filter(|text| !text.is_empty()).unwrap_or_else(text);
-                Error::Status { url, status: status.as_u16(), message }
+                Error::Status {
+                    url,
+                    status: status.as_u16(),
+                    message,
+                }
             }
         }
     }
 
     fn unauthorised(&self) -> Error {
-        let user = self.credentials.as_ref().map(|login| login.user().unwrap_or("a token's owner"));
+        let user = self
+            .credentials
+            .as_ref()
+            .map(|login| login.user().unwrap_or("a token's owner"));
         Error::Unauthorised {
             registry: self.registry().into(),
             repository: self.reference.repository().into(),
@@ -336,7 +392,10 @@ impl Session {
     }
 
     fn challenge(&self, reason: String) -> Error {
-        Error::Challenge { registry: self.registry().into(), reason }
+        Error::Challenge {
+            registry: self.registry().into(),
+            reason,
+        }
     }
 }
 
@@ -363,12 +422,19 @@ fn client(registry: &str, candidate: &Candidate, options: &Options) -> Result<Cl
 
 /// The authorities an administrator trusts for one registry, in Docker's place for them.
 fn certificates(directory: &Path) -> Vec<reqwest::Certificate> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-    let files = entries.map(|entry| entry.path()).filter(|path| path.extension() == Some("crt".as_ref()));
+    let entries = std::fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    let files = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension() == Some("crt".as_ref()));
     let read = |path| {
         let bytes = std::fs::read(&path).ok()?;
         let certificates = reqwest::Certificate::from_pem_bundle(&bytes);
-        certificates.inspect_err(|error| tracing::warn!(?path, %error, "not a certificate")).ok()
+        certificates
+            .inspect_err(|error| tracing::warn!(?path, %error, "not a certificate"))
+            .ok()
     };
     files.filter_map(read).flatten().collect()
 }
@@ -379,18 +445,34 @@ mod tests {
 
     fn schemes(registry: &str, insecure: &[&str]) -> Vec<&'static str> {
         let insecure: Vec<String> = insecure.iter().map(|text| (*text).into()).collect();
-        candidates(registry, &insecure).iter().map(|candidate| candidate.scheme).collect()
+        candidates(registry, &insecure)
+            .iter()
+            .map(|candidate| candidate.scheme)
+            .collect()
     }
 
     #[test]
     fn plain_http_only_where_it_is_allowed() {
-        for registry in ["localhost:5000", "127.0.0.1:5000", "127.9.9.9", "[::1]:5000"] {
+        for registry in [
+            "localhost:5000",
+            "127.0.0.1:5000",
+            "127.9.9.9",
+            "[::1]:5000",
+        ] {
             assert_eq!(schemes(registry, &[]), ["https", "http"], "{registry}");
         }
-        for registry in ["docker.io", "10.0.0.1:5000", "localhost.example", "[2001:db8::1]:5000"] {
+        for registry in [
+            "docker.io",
+            "10.0.0.1:5000",
+            "localhost.example",
+            "[2001:db8::1]:5000",
+        ] {
             assert_eq!(schemes(registry, &["other"]), ["https"], "{registry}");
         }
-        assert_eq!(schemes("10.0.0.1:5000", &["10.0.0.1:5000"]), ["https", "http"]);
+        assert_eq!(
+            schemes("10.0.0.1:5000", &["10.0.0.1:5000"]),
+            ["https", "http"]
+        );
         assert_eq!(schemes("10.0.0.1:5000", &["10.0.0.1"]), ["https", "http"]);
         assert_eq!(schemes("10.0.0.1:5000", &["10.0.0.1:5001"]), ["https"]);
     }

@@ -182,3 +182,15 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// Bytes that cannot be packed (xorshift).
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
