@@ -20,6 +20,7 @@ mod reference;
 mod table;
 mod terminal;
 mod values;
+mod verb;
 
 use std::process::ExitCode;
 
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let Some(command) = cli.command else {
-        return refuse(&help());
+        return help();
     };
     let mut globals = cli.globals;
     globals.verbose += cli.verbose;
@@ -54,16 +55,16 @@ fn main() -> ExitCode {
 }
 
 /// Without a command there is the help, and that is no failure.
-fn help() -> clap::Error {
-    let mut command = Cli::command();
-    let text = command.render_help();
-    clap::Error::raw(clap::error::ErrorKind::DisplayHelp, text)
+fn help() -> ExitCode {
+    // Nobody is left to be told that this could not be written.
+    let _ = Cli::command().print_help();
+    ExitCode::SUCCESS
 }
 
 /// What clap has to say: help and version to standard output, faults to standard error.
 fn refuse(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // Nobody is left to be told that this could not be written.
+        // As above.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }

@@ -9,8 +9,9 @@ use crate::args::Cli;
 const HEAD: &str = "\
 # Command line reference
 
-The help of every command, as `ignite COMMAND --help` prints it. This page is made by a test of
-`crates/cli`; `UPDATE_REFERENCE=1 cargo test -p ignite-cli reference` writes it again.
+The help of every command, as `ignite COMMAND --help` prints it, but for the global options, which are
+the same everywhere and work before and after the command. Commands in `ignite vm` that are there
+without `vm` as well are the same. This page is made by a test of `crates/cli`; `UPDATE_REFERENCE=1 cargo test -p ignite-cli reference` writes it again.
 ";
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
@@ -27,17 +28,30 @@ fn page() -> String {
 fn section(text: &mut String, command: &mut Command, path: &str) {
     let help = command.render_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
-    write!(
-        text,
-        "\n## {path}\n\n```text\n{}\n```\n",
-        help.join("\n").trim_end()
-    )
-    .expect("a String takes everything");
-    let shown = |command: &&mut Command| !command.is_hide_set() && command.get_name() != "help";
-    for sub in command.get_subcommands_mut().filter(shown) {
-        let path = format!("{path} {}", sub.get_name());
-        section(text, sub, &path);
+    let mut help = help.join("\n");
+    if path != "ignite" {
+        help = without_globals(&help);
     }
+    write!(text, "\n## {path}\n\n```text\n{}\n```\n", help.trim_end())
+        .expect("a String takes everything");
+    for sub in command
+        .get_subcommands_mut()
+        .filter(|sub| !sub.is_hide_set())
+    {
+        let name = sub.get_name();
+        let twin = path == "ignite vm" && !matches!(name, "ls" | "inspect");
+        if name != "help" && !twin {
+            let path = format!("{path} {name}");
+            section(text, sub, &path);
+        }
+    }
+}
+
+fn without_globals(help: &str) -> String {
+    let paragraphs = help
+        .split("\n\n")
+        .filter(|paragraph| !paragraph.starts_with("Global options:"));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
 #[test]
@@ -61,7 +75,7 @@ fn the_command_line_is_consistent() {
 #[test]
 fn every_help_shows_an_example() {
     fn check(command: &Command, path: &str) {
-        if command.is_hide_set() {
+        if command.is_hide_set() || command.get_name() == "help" {
             return;
         }
         let path = format!("{path} {}", command.get_name());
@@ -73,5 +87,8 @@ fn every_help_shows_an_example() {
         assert!(command.get_about().is_some(), "{path}");
         command.get_subcommands().for_each(|sub| check(sub, &path));
     }
-    check(&Cli::command(), "");
+    // Flags and examples are put together when a command is called, or now.
+    let mut root = Cli::command();
+    root.build();
+    check(&root, "");
 }

@@ -5,6 +5,7 @@ use clap_complete::{Shell, generate};
 
 use crate::args::Cli;
 use crate::context::{Context, Outcome};
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,7 +13,6 @@ Examples:
   ignite completion zsh >/usr/local/share/zsh/site-functions/_ignite
   ignite completion fish >~/.config/fish/completions/ignite.fish";
 
-/// Print the completion script of a shell
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Completion {
@@ -29,8 +29,10 @@ enum ShellName {
     Fish,
 }
 
-impl Completion {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Completion {
+    const ABOUT: &'static str = "Print the completion script of a shell";
+
+    fn run(self, context: &Context) -> Outcome {
         let shell = match self.shell {
             ShellName::Bash => Shell::Bash,
             ShellName::Zsh => Shell::Zsh,

@@ -8,6 +8,7 @@ use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
 use crate::failure::Failure;
 use crate::values::{self, Ports};
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,7 +18,6 @@ Examples:
 
 IMAGE is a reference to an image in a registry, or a source as `ignite image import` takes it.";
 
-/// Create a VM without starting it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Create {
@@ -25,8 +25,10 @@ pub struct Create {
     vm: VmArgs,
 }
 
-impl Create {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Create {
+    const ABOUT: &'static str = "Create a VM without starting it";
+
+    fn run(self, context: &Context) -> Outcome {
         let cancel = context.cancel()?;
         let (request, registry) = self.vm.request()?;
         let created = registry

@@ -10,6 +10,7 @@ use ignite_engine::{ExecRequest, ExecStreams, ExitStatus};
 use crate::context::{Context, Outcome};
 use crate::failure::{EXEC_FAILED, Failure};
 use crate::values;
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,7 +21,6 @@ Examples:
 Standard input, output and error are the program's own. The exit code is the program's; 125 if
 it could not be asked for, 126 if it could not be executed, 127 if it was not found.";
 
-/// Run a program in a VM that runs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Exec {
@@ -44,12 +44,16 @@ pub struct Exec {
     workdir: String,
 }
 
-impl Exec {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Exec {
+    const ABOUT: &'static str = "Run a program in a VM that runs";
+
+    fn run(self, context: &Context) -> Outcome {
         self.exec(context)
             .map_err(|failure| failure.with_code(EXEC_FAILED))
     }
+}
 
+impl Exec {
     fn exec(self, context: &Context) -> Outcome {
         let request = ExecRequest {
             argv: self.command,

@@ -1,6 +1,6 @@
 //! `ignite image`: the images VMs boot from.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use ignite_api::Object;
 use ignite_engine::Report;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use crate::context::{Context, Outcome};
 use crate::duration::since;
 use crate::output::OutputArgs;
 use crate::table::Table;
+use crate::verb::{Verb, group};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,33 +19,29 @@ Examples:
   ignite image ls
   ignite image rm nginx:alpine";
 
-/// Manage images; alone, list them
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Image {
     #[command(subcommand)]
     command: Option<ImageCommand>,
 }
 
-#[derive(Debug, Subcommand)]
-enum ImageCommand {
-    Import(Import),
-    #[command(visible_alias = "list")]
-    Ls(Ls),
-    Rm(Rm),
-    Inspect(InspectImage),
+group! {
+    ImageCommand {
+        "import" => Import,
+        "ls" | "list" => Ls,
+        "rm" => Rm,
+        "inspect" => InspectImage,
+    }
 }
 
-impl Image {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Image {
+    const ABOUT: &'static str = "Manage images; alone, list them";
+
+    fn run(self, context: &Context) -> Outcome {
         match self.command {
             None => Ls::default().run(context),
-            Some(ImageCommand::Ls(command)) => command.run(context),
-            Some(ImageCommand::Import(command)) => command.run(context),
-            Some(ImageCommand::Rm(command)) => command.run(context),
-            Some(ImageCommand::Inspect(command)) => {
-                show(context, Kind::Image, &command.image, command.form)
-            }
+            Some(command) => command.run(context),
         }
     }
 }
@@ -59,7 +56,6 @@ Examples:
   ignite image import tar:rootfs.tar.gz                 a file system
   ignite image import dir:./rootfs                      a directory";
 
-/// Make an image bootable
 #[derive(Debug, Args)]
 #[command(after_help = IMPORT_EXAMPLES)]
 struct Import {
@@ -70,7 +66,9 @@ struct Import {
     registry: RegistryArgs,
 }
 
-impl Import {
+impl Verb for Import {
+    const ABOUT: &'static str = "Make an image bootable";
+
     fn run(self, context: &Context) -> Outcome {
         let cancel = context.cancel()?;
         let imported =
@@ -88,7 +86,6 @@ Examples:
   ignite image ls
   ignite image ls -o yaml";
 
-/// List images
 #[derive(Debug, Default, Args)]
 #[command(after_help = LS_EXAMPLES)]
 struct Ls {
@@ -96,7 +93,9 @@ struct Ls {
     output: OutputArgs,
 }
 
-impl Ls {
+impl Verb for Ls {
+    const ABOUT: &'static str = "List images";
+
     fn run(self, context: &Context) -> Outcome {
         let (images, faults) = context.reader()?.images()?;
         for fault in faults {
@@ -140,7 +139,6 @@ Examples:
   ignite rmi nginx:alpine
   ignite rmi -f nginx:alpine     with the VMs that use it";
 
-/// Remove images
 #[derive(Debug, Args)]
 #[command(after_help = RM_EXAMPLES)]
 pub struct Rm {
@@ -153,8 +151,10 @@ pub struct Rm {
     force: bool,
 }
 
-impl Rm {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Rm {
+    const ABOUT: &'static str = "Remove images";
+
+    fn run(self, context: &Context) -> Outcome {
         let engine = context.engine()?;
         context.each(&self.images, |image| {
             let uid = engine.remove_image(image, self.force)?;
@@ -167,7 +167,6 @@ const INSPECT_EXAMPLES: &str = "\
 Examples:
   ignite image inspect nginx:alpine";
 
-/// Show all that is known of an image
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 struct InspectImage {
@@ -176,4 +175,12 @@ struct InspectImage {
 
     #[command(flatten)]
     form: FormArgs,
+}
+
+impl Verb for InspectImage {
+    const ABOUT: &'static str = "Show all that is known of an image";
+
+    fn run(self, context: &Context) -> Outcome {
+        show(context, Kind::Image, &self.image, self.form)
+    }
 }

@@ -4,13 +4,13 @@ use clap::{Args, ValueEnum};
 
 use crate::context::{Context, Outcome};
 use crate::output::Format;
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite inspect vm web
   ignite inspect -o yaml image nginx:latest";
 
-/// Show all that is known of a VM, an image or a kernel
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Inspect {
@@ -50,8 +50,10 @@ pub struct FormArgs {
     output: Format,
 }
 
-impl Inspect {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Inspect {
+    const ABOUT: &'static str = "Show all that is known of a VM, an image or a kernel";
+
+    fn run(self, context: &Context) -> Outcome {
         show(context, self.kind, &self.object, self.form)
     }
 }

@@ -7,8 +7,8 @@ use ignite_api::Uid;
 
 use crate::args::Cli;
 use crate::context::{Context, Outcome};
+use crate::verb::Verb;
 
-/// Verbs for Ignite's own programs
 #[derive(Debug, Args)]
 pub struct Internal {
     #[command(subcommand)]
@@ -29,8 +29,11 @@ enum InternalCommand {
     },
 }
 
-impl Internal {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Internal {
+    const ABOUT: &'static str = "Verbs for Ignite's own programs";
+    const HIDDEN: bool = true;
+
+    fn run(self, context: &Context) -> Outcome {
         match self.command {
             InternalCommand::Release { uid } => context.engine()?.release(uid)?,
             InternalCommand::Man { directory } => write_pages(&directory)?,
@@ -42,7 +45,7 @@ impl Internal {
 /// A page for the program and one for each command: `ignite-run.1`.
 fn write_pages(directory: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    let mut command = Cli::command();
+    let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     clap_mangen::generate_to(command, directory)
 }

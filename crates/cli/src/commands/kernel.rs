@@ -1,6 +1,6 @@
 //! `ignite kernel`: the kernels VMs boot.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use ignite_engine::Report;
 
 use super::image::identity;
@@ -9,6 +9,7 @@ use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
 use crate::output::OutputArgs;
 use crate::table::Table;
+use crate::verb::{Verb, group};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,33 +17,29 @@ Examples:
   ignite kernel ls
   ignite kernel rm 6.1.0";
 
-/// Manage kernels; alone, list them
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Kernel {
     #[command(subcommand)]
     command: Option<KernelCommand>,
 }
 
-#[derive(Debug, Subcommand)]
-enum KernelCommand {
-    Import(Import),
-    #[command(visible_alias = "list")]
-    Ls(Ls),
-    Rm(Rm),
-    Inspect(InspectKernel),
+group! {
+    KernelCommand {
+        "import" => Import,
+        "ls" | "list" => Ls,
+        "rm" => Rm,
+        "inspect" => InspectKernel,
+    }
 }
 
-impl Kernel {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Kernel {
+    const ABOUT: &'static str = "Manage kernels; alone, list them";
+
+    fn run(self, context: &Context) -> Outcome {
         match self.command {
             None => Ls::default().run(context),
-            Some(KernelCommand::Ls(command)) => command.run(context),
-            Some(KernelCommand::Import(command)) => command.run(context),
-            Some(KernelCommand::Rm(command)) => command.run(context),
-            Some(KernelCommand::Inspect(command)) => {
-                show(context, Kind::Kernel, &command.kernel, command.form)
-            }
+            Some(command) => command.run(context),
         }
     }
 }
@@ -55,7 +52,6 @@ Examples:
   ignite kernel import ./kernel/                        a directory with boot/ and lib/modules/
   ignite kernel import weaveworks/ignite-kernel:5.10.51 an image with /boot/vmlinux";
 
-/// Make a kernel bootable
 #[derive(Debug, Args)]
 #[command(after_help = IMPORT_EXAMPLES)]
 struct Import {
@@ -66,7 +62,9 @@ struct Import {
     registry: RegistryArgs,
 }
 
-impl Import {
+impl Verb for Import {
+    const ABOUT: &'static str = "Make a kernel bootable";
+
     fn run(self, context: &Context) -> Outcome {
         let cancel = context.cancel()?;
         let imported = self.registry.engine(context)?.import_kernel(
@@ -85,7 +83,6 @@ Examples:
   ignite kernel ls
   ignite kernel ls -o json";
 
-/// List kernels
 #[derive(Debug, Default, Args)]
 #[command(after_help = LS_EXAMPLES)]
 struct Ls {
@@ -93,7 +90,9 @@ struct Ls {
     output: OutputArgs,
 }
 
-impl Ls {
+impl Verb for Ls {
+    const ABOUT: &'static str = "List kernels";
+
     fn run(self, context: &Context) -> Outcome {
         let (kernels, faults) = context.reader()?.kernels()?;
         for fault in faults {
@@ -125,7 +124,6 @@ Examples:
   ignite rmk 6.1.0
   ignite rmk -f 6.1.0     with the VMs that boot it";
 
-/// Remove kernels
 #[derive(Debug, Args)]
 #[command(after_help = RM_EXAMPLES)]
 pub struct Rm {
@@ -138,8 +136,10 @@ pub struct Rm {
     force: bool,
 }
 
-impl Rm {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Rm {
+    const ABOUT: &'static str = "Remove kernels";
+
+    fn run(self, context: &Context) -> Outcome {
         let engine = context.engine()?;
         context.each(&self.kernels, |kernel| {
             let uid = engine.remove_kernel(kernel, self.force)?;
@@ -152,7 +152,6 @@ const INSPECT_EXAMPLES: &str = "\
 Examples:
   ignite kernel inspect 6.1.0";
 
-/// Show all that is known of a kernel
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 struct InspectKernel {
@@ -161,4 +160,12 @@ struct InspectKernel {
 
     #[command(flatten)]
     form: FormArgs,
+}
+
+impl Verb for InspectKernel {
+    const ABOUT: &'static str = "Show all that is known of a kernel";
+
+    fn run(self, context: &Context) -> Outcome {
+        show(context, Kind::Kernel, &self.kernel, self.form)
+    }
 }

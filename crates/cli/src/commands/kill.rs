@@ -4,12 +4,12 @@ use clap::Args;
 
 use super::stop::print;
 use crate::context::{Context, Outcome};
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite kill web";
 
-/// End VMs at once, without shutting them down
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Kill {
@@ -18,8 +18,10 @@ pub struct Kill {
     vms: Vec<String>,
 }
 
-impl Kill {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Kill {
+    const ABOUT: &'static str = "End VMs at once, without shutting them down";
+
+    fn run(self, context: &Context) -> Outcome {
         let engine = context.engine()?;
         context.each(&self.vms, |vm| print(context, &engine.kill(vm)?))
     }

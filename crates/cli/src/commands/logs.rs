@@ -5,13 +5,13 @@ use std::io::{Write, stdout};
 use clap::Args;
 
 use crate::context::{Context, Outcome};
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite logs web
   ignite logs -f web     go on until it ends";
 
-/// Show what a VM wrote to its console
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Logs {
@@ -23,8 +23,10 @@ pub struct Logs {
     follow: bool,
 }
 
-impl Logs {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Logs {
+    const ABOUT: &'static str = "Show what a VM wrote to its console";
+
+    fn run(self, context: &Context) -> Outcome {
         let mut stdout = stdout().lock();
         context
             .reader()?

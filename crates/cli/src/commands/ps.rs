@@ -8,6 +8,7 @@ use crate::context::{Context, Outcome};
 use crate::duration::since;
 use crate::output::OutputArgs;
 use crate::table::Table;
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,7 +16,6 @@ Examples:
   ignite ps --all --quiet     uids only, of the stopped ones as well
   ignite ps -o json";
 
-/// List VMs
 #[derive(Debug, Default, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Ps {
@@ -32,8 +32,12 @@ impl Ps {
     pub fn all(self) -> Self {
         Self { all: true, ..self }
     }
+}
 
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Ps {
+    const ABOUT: &'static str = "List VMs";
+
+    fn run(self, context: &Context) -> Outcome {
         let (vms, faults) = context.reader()?.list(self.all)?;
         for fault in faults {
             context.terminal.warn(&fault);

@@ -4,13 +4,13 @@ use clap::Args;
 
 use super::stop::print;
 use crate::context::{Context, Outcome};
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite rm web
   ignite rm -f db cache     even if they run";
 
-/// Remove VMs with their disks
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Rm {
@@ -23,8 +23,10 @@ pub struct Rm {
     force: bool,
 }
 
-impl Rm {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Rm {
+    const ABOUT: &'static str = "Remove VMs with their disks";
+
+    fn run(self, context: &Context) -> Outcome {
         let engine = context.engine()?;
         context.each(&self.vms, |vm| {
             print(context, &engine.remove(vm, self.force)?)

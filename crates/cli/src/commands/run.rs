@@ -8,6 +8,7 @@ use ignite_engine::Report;
 use super::create::VmArgs;
 use super::start::StartArgs;
 use crate::context::{Context, Outcome};
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +23,6 @@ If the VM cannot be started, or Ctrl-C is pressed, nothing of it is left.";
 /// A VM whose command ends sooner was probably meant to do something else.
 const TOO_SOON: Duration = Duration::from_secs(1);
 
-/// Create a VM and start it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Run {
@@ -33,8 +33,10 @@ pub struct Run {
     start: StartArgs,
 }
 
-impl Run {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Run {
+    const ABOUT: &'static str = "Create a VM and start it";
+
+    fn run(self, context: &Context) -> Outcome {
         let cancel = context.cancel()?;
         let (request, registry) = self.vm.request()?;
         let engine = registry.engine(context)?;

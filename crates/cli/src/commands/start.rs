@@ -9,13 +9,13 @@ use ignite_engine::{Report, StartOptions, Timings};
 
 use crate::context::{Context, Outcome};
 use crate::values;
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite start web
   ignite start --timings web";
 
-/// Start a VM that was created or stopped
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Start {
@@ -26,8 +26,10 @@ pub struct Start {
     start: StartArgs,
 }
 
-impl Start {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Start {
+    const ABOUT: &'static str = "Start a VM that was created or stopped";
+
+    fn run(self, context: &Context) -> Outcome {
         let cancel = context.cancel()?;
         let options = self.start.options(context.globals.network_plugin);
         let started = context

@@ -8,13 +8,13 @@ use ignite_engine::{Done, Report};
 use crate::context::{Context, Outcome};
 use crate::failure::Failure;
 use crate::values;
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite stop web
   ignite stop --time 60s db cache";
 
-/// Shut VMs down in order
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Stop {
@@ -31,8 +31,10 @@ pub struct Stop {
     time: Duration,
 }
 
-impl Stop {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Stop {
+    const ABOUT: &'static str = "Shut VMs down in order";
+
+    fn run(self, context: &Context) -> Outcome {
         let engine = context.engine()?;
         context.each(&self.vms, |vm| {
             let done = if self.force_kill {

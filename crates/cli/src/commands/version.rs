@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::context::{Context, Outcome};
 use crate::output::Format;
+use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite version
   ignite version -o short";
 
-/// Show the versions of Ignite and of the VMM it would use
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Version {
@@ -48,8 +48,10 @@ struct IgniteVersion {
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-impl Version {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Version {
+    const ABOUT: &'static str = "Show the versions of Ignite and of the VMM it would use";
+
+    fn run(self, context: &Context) -> Outcome {
         match self.output {
             Some(VersionFormat::Short) => context.terminal.line(VERSION)?,
             Some(VersionFormat::Json) => return context.encode(Format::Json, &versions()),

@@ -1,58 +1,68 @@
 //! `ignite vm`: the commands on VMs once more, as one group.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::{create, exec, inspect, kill, logs, ps, rm, run, start, stop};
 use crate::context::{Context, Outcome};
+use crate::verb::{Verb, group};
 
 const EXAMPLES: &str = "\
 Examples:
   ignite vm ls
   ignite vm run --name web nginx";
 
-/// Manage VMs: the same commands as without `vm`; alone, list them all
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Vm {
     #[command(subcommand)]
     command: Option<VmCommand>,
 }
 
-#[derive(Debug, Subcommand)]
-enum VmCommand {
-    Run(run::Run),
-    Create(create::Create),
-    Start(start::Start),
-    Stop(stop::Stop),
-    Kill(kill::Kill),
-    Rm(rm::Rm),
-    Ps(ps::Ps),
-    /// List all VMs
-    #[command(visible_alias = "list")]
-    Ls(ps::Ps),
-    Exec(exec::Exec),
-    Logs(logs::Logs),
-    Inspect(InspectVm),
+group! {
+    VmCommand {
+        "run" => run::Run,
+        "create" => create::Create,
+        "start" => start::Start,
+        "stop" => stop::Stop,
+        "kill" => kill::Kill,
+        "rm" => rm::Rm,
+        "ps" => ps::Ps,
+        "ls" | "list" => Ls,
+        "exec" => exec::Exec,
+        "logs" => logs::Logs,
+        "inspect" => InspectVm,
+    }
 }
 
-impl Vm {
-    pub fn run(self, context: &Context) -> Outcome {
+impl Verb for Vm {
+    const ABOUT: &'static str =
+        "Manage VMs: the same commands as without `vm`; alone, list them all";
+
+    fn run(self, context: &Context) -> Outcome {
         match self.command {
             None => ps::Ps::default().all().run(context),
-            Some(VmCommand::Run(command)) => command.run(context),
-            Some(VmCommand::Create(command)) => command.run(context),
-            Some(VmCommand::Start(command)) => command.run(context),
-            Some(VmCommand::Stop(command)) => command.run(context),
-            Some(VmCommand::Kill(command)) => command.run(context),
-            Some(VmCommand::Rm(command)) => command.run(context),
-            Some(VmCommand::Ps(command)) => command.run(context),
-            Some(VmCommand::Ls(command)) => command.all().run(context),
-            Some(VmCommand::Exec(command)) => command.run(context),
-            Some(VmCommand::Logs(command)) => command.run(context),
-            Some(VmCommand::Inspect(command)) => {
-                inspect::show(context, inspect::Kind::Vm, &command.vm, command.form)
-            }
+            Some(command) => command.run(context),
         }
+    }
+}
+
+const LS_EXAMPLES: &str = "\
+Examples:
+  ignite vm ls
+  ignite vm ls -o yaml";
+
+#[derive(Debug, Args)]
+#[command(after_help = LS_EXAMPLES)]
+struct Ls {
+    #[command(flatten)]
+    ps: ps::Ps,
+}
+
+impl Verb for Ls {
+    const ABOUT: &'static str = "List all VMs";
+
+    fn run(self, context: &Context) -> Outcome {
+        self.ps.all().run(context)
     }
 }
 
@@ -60,7 +70,6 @@ const INSPECT_EXAMPLES: &str = "\
 Examples:
   ignite vm inspect web";
 
-/// Show all that is known of a VM
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 struct InspectVm {
@@ -69,4 +78,12 @@ struct InspectVm {
 
     #[command(flatten)]
     form: inspect::FormArgs,
+}
+
+impl Verb for InspectVm {
+    const ABOUT: &'static str = "Show all that is known of a VM";
+
+    fn run(self, context: &Context) -> Outcome {
+        inspect::show(context, inspect::Kind::Vm, &self.vm, self.form)
+    }
 }
