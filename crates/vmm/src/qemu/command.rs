@@ -114,7 +114,7 @@ fn check(machine: &Machine, nics: usize) -> Result<(), Error> {
     if machine.cpus == 0 {
         return bad("it has no processor".to_owned());
     }
-    if machine.memory == 0 || machine.memory % MIB != 0 {
+    if machine.memory == 0 || !machine.memory.is_multiple_of(MIB) {
         return bad(format!(
             "{} bytes of memory are no whole MiB",
             machine.memory
@@ -150,7 +150,14 @@ fn base(machine: &Machine, tsc_khz: Option<u32>, line: &mut Line) {
     }
     line.option("-smp", machine.cpus.to_string());
     line.option("-m", format!("{}M", machine.memory >> 20));
-    for flag in ["-nodefaults", "-no-user-config", "-nographic", "-no-reboot"] {
+    // The guest waits (`-S`) until QMP is negotiated: before, no event is told.
+    for flag in [
+        "-nodefaults",
+        "-no-user-config",
+        "-nographic",
+        "-no-reboot",
+        "-S",
+    ] {
         line.arguments.push(flag.into());
     }
     line.option("-kernel", machine.kernel.as_os_str());

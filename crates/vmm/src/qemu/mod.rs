@@ -87,6 +87,7 @@ impl Qemu {
             outgoing: VecDeque::new(),
         };
         qemu.execute("qmp_capabilities");
+        qemu.execute("cont");
         Ok(qemu)
     }
 

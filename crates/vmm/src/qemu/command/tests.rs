@@ -58,6 +58,7 @@ fn a_translated_machine() {
     -no-user-config
     -nographic
     -no-reboot
+    -S
     -kernel /k/vmlinux
     -initrd /proc/self/fd/6
     -append console=ttyS0 quiet panic=-1 8250.nr_uarts=1 cryptomgr.notests mitigations=off random.trust_cpu=on tsc_early_khz=2100000
@@ -100,6 +101,7 @@ fn a_machine_on_kvm_without_network() {
     -no-user-config
     -nographic
     -no-reboot
+    -S
     -kernel /k/vmlinux
     -initrd /proc/self/fd/6
     -append console=ttyS0 quiet panic=-1 8250.nr_uarts=1 cryptomgr.notests
