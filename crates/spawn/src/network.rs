@@ -218,6 +218,60 @@ fn parse_mac(text: &str) -> Result<[u8; 6], Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ignite_host::netns::Namespace;
+
+    fn attachment() -> Attachment {
+        Attachment {
+            interface: "eth0".to_owned(),
+            tap: "tap0".to_owned(),
+            mac: "02:00:00:00:00:01".to_owned(),
+            mtu: 1400,
+            addresses: vec!["10.61.0.2/16".parse().expect("a network")],
+            dhcp: None,
+        }
+    }
+
+    /// Runs in a namespace of its own with an `eth0`, the other end of which is `peer`.
+    fn in_sandbox(work: impl FnOnce(&Netlink) + Send) {
+        let namespace = Namespace::anonymous().expect("root makes namespaces");
+        namespace
+            .run(|| {
+                let netlink = Netlink::open().expect("netlink");
+                netlink.create_veth("eth0", "peer", None).expect("veth");
+                work(&netlink);
+            })
+            .expect("a thread");
+    }
+
+    #[test]
+    fn a_guest_is_joined_and_taken_away_again() {
+        in_sandbox(|netlink| {
+            let (mut network, nics) = Network::build(&[attachment()]).expect("an interface");
+            let tap = netlink.link("tap0").expect("links").expect("a tap");
+            assert_eq!((tap.mtu, tap.up), (1400, true));
+            assert_eq!(nics.len(), 1);
+            assert!(network.remove().is_empty());
+            assert!(network.remove().is_empty(), "once more is fine");
+            drop(nics);
+            assert_eq!(netlink.link("tap0").expect("links"), None);
+        });
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing() {
+        in_sandbox(|netlink| {
+            let second = Attachment {
+                interface: "eth1".to_owned(),
+                tap: "tap1".to_owned(),
+                ..attachment()
+            };
+            let error = Network::build(&[attachment(), second]).expect_err("no eth1");
+            assert_eq!(error.to_string(), "the sandbox has no interface eth1");
+            assert_eq!(netlink.link("tap0").expect("links"), None);
+            let (mut network, _nics) = Network::build(&[attachment()]).expect("all is free");
+            network.remove();
+        });
+    }
 
     #[test]
     fn macs_parse() {

@@ -82,7 +82,7 @@ pub struct Relay {
 
 impl Relay {
     /// A frame of a client's on a channel of its own (not 0).
-    pub fn from_client(&mut self, client: ClientId, frame: Frame) -> Step {
+    pub fn client_said(&mut self, client: ClientId, frame: Frame) -> Step {
         if let Message::Exec(_) = frame.message {
             return self.open(client, frame);
         }
@@ -152,7 +152,7 @@ impl Relay {
     }
 
     /// A frame of the agent's on a channel (not 0).
-    pub fn from_agent(&mut self, frame: Frame) -> Step {
+    pub fn agent_said(&mut self, frame: Frame) -> Step {
         let Some(channel) = self.channels.get_mut(&frame.channel) else {
             return Step::Nothing;
         };

@@ -13,8 +13,8 @@ fn exec(channel: u32) -> Frame {
 
 fn with_two_clients() -> Relay {
     let mut relay = Relay::default();
-    assert_eq!(relay.from_client(7, exec(1)), Step::ToAgent(exec(1)));
-    assert_eq!(relay.from_client(9, exec(1)), Step::ToAgent(exec(2)));
+    assert_eq!(relay.client_said(7, exec(1)), Step::ToAgent(exec(1)));
+    assert_eq!(relay.client_said(9, exec(1)), Step::ToAgent(exec(2)));
     relay
 }
 
@@ -22,9 +22,9 @@ fn with_two_clients() -> Relay {
 fn channels_of_two_clients_are_kept_apart() {
     let mut relay = with_two_clients();
     let output = |channel| frame(channel, Message::Stdout(b"x".to_vec()));
-    assert_eq!(relay.from_agent(output(1)), Step::ToClient(7, output(1)));
-    assert_eq!(relay.from_agent(output(2)), Step::ToClient(9, output(1)));
-    assert_eq!(relay.from_agent(output(3)), Step::Nothing);
+    assert_eq!(relay.agent_said(output(1)), Step::ToClient(7, output(1)));
+    assert_eq!(relay.agent_said(output(2)), Step::ToClient(9, output(1)));
+    assert_eq!(relay.agent_said(output(3)), Step::Nothing);
 }
 
 #[test]
@@ -38,14 +38,14 @@ fn a_channel_ends_with_the_program() {
             },
         )
     };
-    assert_eq!(relay.from_agent(exit(2)), Step::ToClient(9, exit(1)));
-    assert_eq!(relay.from_agent(exit(2)), Step::Nothing);
+    assert_eq!(relay.agent_said(exit(2)), Step::ToClient(9, exit(1)));
+    assert_eq!(relay.agent_said(exit(2)), Step::Nothing);
     assert_eq!(
-        relay.from_client(9, frame(1, Message::StdinEnd)),
+        relay.client_said(9, frame(1, Message::StdinEnd)),
         Step::Nothing
     );
     assert!(!relay.has_channels(9) && relay.has_channels(7));
-    assert_eq!(relay.from_client(9, exec(1)), Step::ToAgent(exec(3)));
+    assert_eq!(relay.client_said(9, exec(1)), Step::ToAgent(exec(3)));
 }
 
 #[test]
@@ -62,10 +62,10 @@ fn too_much_output_costs_the_link() {
     let mut relay = with_two_clients();
     let output = |length| frame(1, Message::Stderr(vec![0; length]));
     assert!(matches!(
-        relay.from_agent(output(INITIAL_WINDOW as usize)),
+        relay.agent_said(output(INITIAL_WINDOW as usize)),
         Step::ToClient(..)
     ));
-    assert!(matches!(relay.from_agent(output(1)), Step::DropLink(_)));
+    assert!(matches!(relay.agent_said(output(1)), Step::DropLink(_)));
 }
 
 #[test]
@@ -73,11 +73,11 @@ fn credit_for_nothing_is_refused() {
     let mut relay = with_two_clients();
     let credit = |bytes| frame(1, Message::Credit { bytes });
     assert!(matches!(
-        relay.from_client(7, credit(1)),
+        relay.client_said(7, credit(1)),
         Step::DropClient(7, _)
     ));
     assert!(matches!(
-        relay.from_agent(credit(u32::MAX)),
+        relay.agent_said(credit(u32::MAX)),
         Step::DropLink(_)
     ));
 }
@@ -87,16 +87,16 @@ fn a_client_has_few_channels_and_each_but_once() {
     let mut relay = Relay::default();
     for channel in 1..=CHANNELS_PER_CLIENT as u32 {
         assert!(matches!(
-            relay.from_client(1, exec(channel)),
+            relay.client_said(1, exec(channel)),
             Step::ToAgent(_)
         ));
     }
     assert!(matches!(
-        relay.from_client(1, exec(99)),
+        relay.client_said(1, exec(99)),
         Step::ToClient(1, _)
     ));
     assert!(matches!(
-        relay.from_client(1, exec(1)),
+        relay.client_said(1, exec(1)),
         Step::DropClient(1, _)
     ));
 }
@@ -144,13 +144,13 @@ proptest! {
             let step = match act {
                 Act::Client(client, frame) => {
                     let exec = matches!(frame.message, Message::Exec(_));
-                    let step = relay.from_client(client, frame.clone());
+                    let step = relay.client_said(client, frame.clone());
                     if exec && matches!(step, Step::ToAgent(_)) {
                         under_way.insert((client, frame.channel), 0);
                     }
                     step
                 }
-                Act::Agent(frame) => relay.from_agent(frame),
+                Act::Agent(frame) => relay.agent_said(frame),
                 Act::Gone(client) => {
                     relay.client_gone(client);
                     prop_assert!(!relay.has_channels(client));

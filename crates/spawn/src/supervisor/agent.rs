@@ -43,7 +43,7 @@ impl Supervisor<'_> {
         let mut frames = Vec::new();
         let received = self.parts.link.receive(&mut frames);
         for frame in frames {
-            self.from_agent(frame);
+            self.agent_said(frame);
         }
         match received {
             Ok(Received::Open) => {}
@@ -77,14 +77,14 @@ impl Supervisor<'_> {
         }
     }
 
-    fn from_agent(&mut self, frame: Frame) {
+    fn agent_said(&mut self, frame: Frame) {
         if self.closed.contains(&Source::Agent) {
             return;
         }
         if frame.channel == 0 {
             return self.said(frame.message);
         }
-        match self.relay.from_agent(frame) {
+        match self.relay.agent_said(frame) {
             Step::ToClient(client, frame) => self.tell_client(client, &frame),
             Step::DropLink(reason) => self.drop_link(reason),
             Step::ToAgent(_) | Step::DropClient(..) | Step::Nothing => {}

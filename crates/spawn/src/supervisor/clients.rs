@@ -26,7 +26,7 @@ impl Supervisor<'_> {
         let mut frames = Vec::new();
         let received = stream.flush().and_then(|()| stream.receive(&mut frames));
         for frame in frames {
-            self.from_client(id, frame);
+            self.client_said(id, frame);
         }
         match received {
             Ok(Received::Open) => {}
@@ -48,7 +48,7 @@ impl Supervisor<'_> {
         }
     }
 
-    fn from_client(&mut self, id: ClientId, frame: Frame) {
+    fn client_said(&mut self, id: ClientId, frame: Frame) {
         if frame.channel == 0 {
             return self.request(id, frame.message);
         }
@@ -56,7 +56,7 @@ impl Supervisor<'_> {
             let answer = refusal(frame.channel, self.why_no_agent());
             return self.tell_client(id, &answer);
         }
-        match self.relay.from_client(id, frame) {
+        match self.relay.client_said(id, frame) {
             Step::ToAgent(frame) => {
                 self.tell_agent(&frame);
             }
