@@ -47,7 +47,12 @@ impl Supervisor<'_> {
         }
         match received {
             Ok(Received::Open) => {}
-            Ok(Received::Closed) => self.drop_link("the VMM closed it"),
+            Ok(Received::Closed) if self.closed.contains(&Source::Agent) => {}
+            // The VMM has it open as long as it lives.
+            Ok(Received::Closed) => {
+                self.close(Source::Agent);
+                self.agent_gone("the VM has ended");
+            }
             Err(error) => self.drop_link(&error.to_string()),
         }
     }
