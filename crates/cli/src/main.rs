@@ -22,6 +22,7 @@ mod terminal;
 mod values;
 mod verb;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -56,18 +57,30 @@ fn main() -> ExitCode {
 
 /// Without a command there is the help, and that is no failure.
 fn help() -> ExitCode {
-    // Nobody is left to be told that this could not be written.
-    let _ = Cli::command().print_help();
+    say(&Cli::command().render_help());
     ExitCode::SUCCESS
 }
 
 /// What clap has to say: help and version to standard output, faults to standard error.
 fn refuse(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        // As above.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+    let text = error.render();
+    if error.use_stderr() {
+        Terminal::new(false).error(&failure::usage_text(&text.to_string()));
+        return ExitCode::from(USAGE);
     }
-    Terminal::new(false).error(&failure::usage_text(&error.render().to_string()));
-    ExitCode::from(USAGE)
+    say(&text);
+    ExitCode::SUCCESS
+}
+
+/// Writes a whole page at once, in colours where they show.
+fn say(page: &clap::builder::StyledStr) {
+    let terminal = Terminal::new(false);
+    let colour = std::io::stdout().is_terminal() && terminal.has_colour();
+    let text = if colour {
+        page.ansi().to_string()
+    } else {
+        page.to_string()
+    };
+    // Nobody is left to be told that it could not be written.
+    let _ = terminal.result(&text);
 }

@@ -21,7 +21,7 @@ use crate::summary::{Known, Remembered, Stamp, VmSummary};
 pub(crate) const FILE: &str = "index";
 
 /// First line: another version is another file.
-const HEAD: &str = "ignite index 1";
+const HEAD: &str = "ignite index 2";
 /// Last line.
 const TAIL: &str = "end";
 /// A field without a value.
@@ -88,10 +88,10 @@ fn encode_row(text: &mut String, Remembered { stamp, vm }: &Remembered) {
         &vm.disk_size.bytes(),
         &vm.cpus,
         &vm.memory.bytes(),
-        &vm.created.as_nanosecond(),
+        &nanoseconds(vm.created),
         &vm.state.as_str(),
-        &optional(vm.started.map(Timestamp::as_nanosecond)),
-        &optional(vm.ended.map(Timestamp::as_nanosecond)),
+        &optional(vm.started.map(nanoseconds)),
+        &optional(vm.ended.map(nanoseconds)),
         &end_word(vm),
         &optional(vm.exit_code),
         &list(&vm.addresses),
@@ -107,6 +107,11 @@ fn encode_row(text: &mut String, Remembered { stamp, vm }: &Remembered) {
         write!(text, "{separator}{field}").expect("a String takes everything");
     }
     text.push('\n');
+}
+
+/// Since the epoch; 64 bits last until the year 2262.
+fn nanoseconds(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 fn optional<T: Display>(value: Option<T>) -> String {
@@ -154,9 +159,11 @@ impl<'a> Fields<'a> {
     }
 
     fn time(&mut self) -> Option<Option<Timestamp>> {
-        match self.optional::<i128>()? {
+        match self.optional::<i64>()? {
             None => Some(None),
-            Some(nanoseconds) => Timestamp::from_nanosecond(nanoseconds).ok().map(Some),
+            Some(nanoseconds) => Timestamp::from_nanosecond(nanoseconds.into())
+                .ok()
+                .map(Some),
         }
     }
 
@@ -282,7 +289,7 @@ mod tests {
         for length in 0..whole.len() {
             assert!(decode(&whole[..length]).is_none(), "{length}");
         }
-        assert!(decode(&whole.replace("index 1", "index 2")).is_none());
+        assert!(decode(&whole.replace("index 2", "index 3")).is_none());
         assert!(decode(&whole.replace("stopped", "melted")).is_none());
     }
 }

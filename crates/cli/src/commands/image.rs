@@ -107,7 +107,8 @@ impl Verb for Ls {
         let mut table = Table::new(["IMAGE ID", "NAME", "CREATED", "SIZE"]);
         for image in &images {
             let [uid, name, created] = identity(image);
-            table.push([uid, name, created, image.status.oci_source.size.human()]);
+            let size = image.status.oci_source.size.human();
+            table.push([&uid, &name, &created, &size]);
         }
         let text = match context.terminal.is_quiet() {
             true => images

@@ -105,7 +105,7 @@ impl Verb for Ls {
         for kernel in &kernels {
             let [uid, name, created] = identity(kernel);
             let size = kernel.status.oci_source.size.human();
-            table.push([uid, name, created, size, kernel.status.version.clone()]);
+            table.push([&uid, &name, &created, &size, &kernel.status.version]);
         }
         let text = match context.terminal.is_quiet() {
             true => kernels

@@ -1,5 +1,7 @@
 //! `ignite ps`: the VMs.
 
+use std::fmt;
+
 use clap::Args;
 use ignite_engine::{Report, VmLine};
 use jiff::Timestamp;
@@ -62,34 +64,43 @@ const HEADER: [&str; 11] = [
 fn table(vms: &[VmLine], now: Timestamp) -> String {
     let mut table = Table::new(HEADER);
     for vm in vms {
-        table.push(row(vm, now));
+        push(&mut table, vm, now);
     }
     table.render()
 }
 
-fn row(vm: &VmLine, now: Timestamp) -> [String; 11] {
+fn push(table: &mut Table<11>, vm: &VmLine, now: Timestamp) {
     let ago = |then| since(then, now).unwrap_or_else(|| "<unknown>".into());
-    [
-        vm.uid.to_string(),
-        vm.image.clone(),
-        vm.kernel.clone(),
-        vm.disk_size.human(),
-        vm.cpus.to_string(),
-        vm.memory.human(),
-        since(vm.created, now).map_or_else(|| "<unknown>".into(), |age| format!("{age} ago")),
-        vm.status(ago),
-        joined(&vm.addresses),
-        joined(&vm.ports),
-        vm.name.clone(),
-    ]
+    let created = match since(vm.created, now) {
+        Some(age) => format!("{age} ago"),
+        None => "<unknown>".into(),
+    };
+    table.push([
+        &vm.uid,
+        &vm.image,
+        &vm.kernel,
+        &vm.disk_size.human(),
+        &vm.cpus,
+        &vm.memory.human(),
+        &created,
+        &vm.status(ago),
+        &Joined(&vm.addresses),
+        &Joined(&vm.ports),
+        &vm.name,
+    ]);
 }
 
-fn joined<T: ToString>(values: &[T]) -> String {
-    values
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+/// Values between commas.
+struct Joined<'a, T>(&'a [T]);
+
+impl<T: fmt::Display> fmt::Display for Joined<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, value) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{value}")?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
