@@ -16,15 +16,13 @@ impl Engine {
         };
         if force {
             let killed = self.kill(uid.as_str())?;
-            match self.vms.lock(uid) {
+            if self.vms.get(uid).is_err_and(|error| error.is_not_found()) {
                 // It removed itself when it ended.
-                Err(error) if error.is_not_found() => return Ok(done(killed.name)),
-                other => drop(other?),
+                return Ok(done(killed.name));
             }
         }
-        let lock = self.vms.lock(uid)?;
+        let (lock, live) = self.lock_idle(uid)?;
         let record = lock.record()?;
-        let live = self.take_liveness(&lock, &record)?;
         self.repair(&lock, &live)?;
         drop(live);
         lock.remove()?;

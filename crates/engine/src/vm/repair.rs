@@ -8,54 +8,45 @@ use std::time::{Duration, Instant};
 
 use ignite_api::Uid;
 use ignite_host::netns;
-use ignite_store::{Liveness, ProcessRecord, State, VmLock, VmRecord};
+use ignite_store::{Liveness, ProcessRecord, State, StatusRecord, VmLock};
 use ignite_wire::supervisor::End;
 
 use crate::network::{self, cni::Cni};
 use crate::{Engine, Error, Report};
 
-/// How long a VMM may take to die after its supervisor.
-const DYING: Duration = Duration::from_secs(10);
+/// How long a supervisor may take for its last act, or a VMM to die after its supervisor.
+const LAST_ACT: Duration = Duration::from_secs(30);
+
+/// Time between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Engine {
-    /// The VM's liveness lock, for a VM that does not run. A VMM whose supervisor vanished is ended
-    /// first, so that two guests never run on one disk.
-    pub(super) fn take_liveness(
-        &self,
-        lock: &VmLock,
-        record: &VmRecord,
-    ) -> Result<Liveness, Error> {
-        let paths = &self.config.paths;
-        let running = || Error::Running {
-            name: record.name.to_string(),
-        };
-        if let Some(live) = Liveness::try_acquire(paths, record.uid)? {
-            return Ok(live);
-        }
-        let status = lock.status()?;
-        if status.supervisor.as_ref().is_some_and(is_alive) || !status.state.is_live() {
-            // A supervisor at its last act has let go of the VM in a moment.
-            return self
-                .await_liveness(record.uid, Duration::from_millis(200))?
-                .ok_or_else(running);
-        }
-        if let Some(vmm) = status.vmm.filter(|vmm| is_alive(&vmm.process)) {
-            tracing::warn!(uid = %record.uid, pid = vmm.process.pid, "ending a VMM without a supervisor");
-            kill(&vmm.process);
-        }
-        self.await_liveness(record.uid, DYING)?.ok_or_else(running)
-    }
-
-    fn await_liveness(&self, uid: Uid, limit: Duration) -> Result<Option<Liveness>, Error> {
-        let deadline = Instant::now() + limit;
+    /// The right to work on a VM that does not run, and its liveness lock.
+    ///
+    /// A supervisor at its last act is waited for: its release needs the VM's lock, which is not held
+    /// meanwhile. A VMM whose supervisor vanished is ended first, so that two guests never run on one
+    /// disk.
+    pub(super) fn lock_idle(&self, uid: Uid) -> Result<(VmLock, Liveness), Error> {
+        let deadline = Instant::now() + LAST_ACT;
         loop {
+            let lock = self.vms.lock(uid)?;
             if let Some(live) = Liveness::try_acquire(&self.config.paths, uid)? {
-                return Ok(Some(live));
+                return Ok((lock, live));
             }
-            if Instant::now() > deadline {
-                return Ok(None);
+            let status = lock.status()?;
+            let ending = !status.state.is_live();
+            if !ending && status.supervisor.as_ref().is_none_or(is_alive)
+                || Instant::now() > deadline
+            {
+                return Err(Error::Running {
+                    name: lock.record()?.name.to_string(),
+                });
             }
-            std::thread::sleep(Duration::from_millis(10));
+            if !ending {
+                end_orphan(&status);
+            }
+            drop(lock);
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -134,17 +125,17 @@ impl Engine {
     }
 
     /// The supervisor's last act for its VM: frees address, rules and ports, and the VM itself if that
-    /// was asked for.
+    /// was asked for. The supervisor still holds the liveness lock meanwhile.
     pub fn release(&self, uid: Uid) -> Result<(), Error> {
         let lock = match self.vms.lock(uid) {
             Err(error) if error.is_not_found() => return Ok(()),
             other => other?,
         };
         // Started again in the meantime: nothing of it is ours any more.
-        let Some(live) = Liveness::try_acquire(&self.config.paths, uid)? else {
+        if lock.status()?.state.is_live() {
             return Ok(());
-        };
-        self.repair(&lock, &live)?;
+        }
+        self.release_locked(&lock).map_err(several)?;
         if lock.record()?.auto_remove {
             lock.remove()?;
         }
@@ -189,6 +180,14 @@ fn start_time(pid: i32) -> Option<u64> {
         return None;
     }
     fields.nth(18)?.parse().ok()
+}
+
+/// Ends a VMM whose supervisor vanished.
+fn end_orphan(status: &StatusRecord) {
+    if let Some(vmm) = status.vmm.as_ref().filter(|vmm| is_alive(&vmm.process)) {
+        tracing::warn!(pid = vmm.process.pid, "ending a VMM without a supervisor");
+        kill(&vmm.process);
+    }
 }
 
 fn kill(process: &ProcessRecord) {

@@ -1,5 +1,7 @@
 //! `run`: create and start as one; undone as one.
 
+use ignite_store::Liveness;
+
 use super::create::CreateRequest;
 use super::start::Started;
 use crate::timings::Timings;
@@ -16,9 +18,13 @@ impl Engine {
         cancel: &Cancel,
     ) -> Result<Started, Error> {
         let mut timings = Timings::new();
-        let (lock, _) = self.create_locked(request, report, cancel)?;
+        let (lock, record) = self.create_locked(request, report, cancel)?;
         timings.end("create");
-        match self.start_locked(&lock, options, report, cancel, timings) {
+        let running = || Error::Running {
+            name: record.name.to_string(),
+        };
+        let live = Liveness::try_acquire(&self.config.paths, record.uid)?.ok_or_else(running)?;
+        match self.start_locked(&lock, live, options, report, cancel, timings) {
             Ok(started) => Ok(started),
             Err(error) => {
                 let released = lock.network().is_ok_and(|network| network.is_released());

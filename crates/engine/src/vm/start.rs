@@ -74,13 +74,14 @@ impl Engine {
         report: &dyn Report,
         cancel: &Cancel,
     ) -> Result<Started, Error> {
-        let lock = self.vms.lock(self.vms.resolve(text)?)?;
-        self.start_locked(&lock, options, report, cancel, Timings::new())
+        let (lock, live) = self.lock_idle(self.vms.resolve(text)?)?;
+        self.start_locked(&lock, live, options, report, cancel, Timings::new())
     }
 
     pub(super) fn start_locked(
         &self,
         lock: &VmLock,
+        live: Liveness,
         options: &StartOptions,
         report: &dyn Report,
         cancel: &Cancel,
@@ -94,7 +95,6 @@ impl Engine {
             record.network_plugin = plugin;
             lock.write_record(&record)?;
         }
-        let live = self.take_liveness(lock, &record)?;
         self.repair(lock, &live)?;
         let mut start = Start {
             engine: self,

@@ -55,17 +55,16 @@ impl Engine {
         let record = self.vms.get(uid)?;
         let ran = self.end_vm(&record, request, grace)?;
         // A VM that removes itself is gone by now.
-        match self.vms.lock(uid) {
-            Ok(lock) => {
-                let live = self.take_liveness(&lock, &record)?;
+        match self.lock_idle(uid) {
+            Ok((lock, live)) => {
                 self.repair(&lock, &live)?;
                 if ran && record.auto_remove {
                     drop(live);
                     lock.remove()?;
                 }
             }
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error.into()),
+            Err(Error::Store(error)) if error.is_not_found() => {}
+            Err(error) => return Err(error),
         }
         let what = if ran { what } else { "already stopped:" };
         Ok(Done {
