@@ -203,7 +203,7 @@ fn members(path: &Path, file: &File) -> Result<HashMap<PathBuf, Member>, Contain
     };
     let mut entries = Entries::new(Positioned::new(section));
     let mut members = HashMap::new();
-    while let Some(entry) = entries.next().map_err(tar)? {
+    while let Some(entry) = entries.next_entry().map_err(tar)? {
         let Some(name) = normal(&entry.path) else {
             continue;
         };

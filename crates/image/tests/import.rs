@@ -280,7 +280,7 @@ fn a_full_disk_is_said_and_left_as_it_was() {
 #[ignore = "run by a_full_disk_is_said_and_left_as_it_was, on its small disk"]
 fn imports_on_a_small_disk() {
     let disk = PathBuf::from(std::env::var_os("SMALL_DISK").expect("the disk"));
-    let noise = noise(40 << 20);
+    let noise = noise(26 << 20);
     let elsewhere = tempfile::tempdir().expect("tempdir");
     Image::of(vec![Tar::new().file("large", &noise).done()]).write_layout(elsewhere.path());
     let data = disk.join("data");

@@ -158,6 +158,7 @@ fn whiteouts_hide_what_is_below_and_only_that() {
     assert!(!is_there("a/1") && is_there("a/2"));
     assert!(!is_there("b/lower") && is_there("b/new"));
     assert!(!is_there("b/sub/lower") && is_there("b/sub/new"));
+    assert!(!is_there("missing"), "nothing is made for a whiteout");
     assert!(!is_there("b/.wh.new") && !is_there("b/.wh..wh..opq"));
 }
 

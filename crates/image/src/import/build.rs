@@ -11,9 +11,7 @@ use crate::blobs::Blobs;
 use crate::digest::Digest;
 use crate::layer::{self, Layer, unpack_layers};
 use crate::layout;
-use crate::manifest::{
-    Descriptor, DocumentError, ImageConfig, ImageDocument, LARGEST_CONFIG, Platform,
-};
+use crate::manifest::{Descriptor, DocumentError, ImageDocument, LARGEST_CONFIG, Platform};
 use crate::progress::Progress;
 use crate::registry::{self, Remote};
 use crate::staging::Staging;
@@ -217,7 +215,7 @@ impl Importer<'_> {
             architecture: architecture
                 .filter(|text| !text.is_empty())
                 .unwrap_or_else(|| platform::host().architecture),
-            config: config.unwrap_or_else(ImageConfig::default),
+            config: config.unwrap_or_default(),
             init,
             size: made.size,
             content_size: made.content,
@@ -225,7 +223,7 @@ impl Importer<'_> {
     }
 
     /// The image is there: its downloads are not needed any more.
-    fn forget_layers(&self, content: &Content) {
+    pub(super) fn forget_layers(&self, content: &Content) {
         if let Content::Remote(remote) = content
             && let Ok(blobs) = Blobs::open_directory(self.blobs.clone())
         {

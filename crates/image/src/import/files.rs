@@ -28,6 +28,7 @@ impl Images for Importer<'_> {
         let resolved = self.resolve(&parse(reference)?).map_err(of_kernel)?;
         self.unpack(&resolved, &resolved.content, root)
             .map_err(of_kernel)?;
+        self.forget_layers(&resolved.content);
         Ok(resolved.digest)
     }
 }

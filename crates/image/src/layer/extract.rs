@@ -73,17 +73,26 @@ impl Extractor {
         let (Some(parent), Some(name)) = (given.parent(), given.file_name()) else {
             return self.apply_root(entry);
         };
-        let parent = self.parent(parent)?;
-        match whiteout(name)? {
-            Some(Whiteout::Ignored) => return Ok(()),
-            Some(Whiteout::Opaque) => return self.remove_lower_below(&parent),
-            Some(Whiteout::Of(name)) => return self.remove_lower(&parent.join(name)),
-            None => {}
+        if let Some(whiteout) = whiteout(name)? {
+            return self.hide(parent, whiteout);
         }
+        let parent = self.parent(parent)?;
         let path = parent.join(name);
         self.make(&path, entry, data, account)?;
         self.remember(path);
         Ok(())
+    }
+
+    /// Removes what lower layers have; nothing is made for it.
+    fn hide(&mut self, parent: &Path, whiteout: Whiteout<'_>) -> Result<(), EntryError> {
+        let Some(parent) = self.existing_parent(parent)? else {
+            return Ok(());
+        };
+        match whiteout {
+            Whiteout::Ignored => Ok(()),
+            Whiteout::Opaque => self.remove_lower_below(&parent),
+            Whiteout::Of(name) => self.remove_lower(&parent.join(name)),
+        }
     }
 
     fn apply_root(&mut self, entry: &Entry) -> Result<(), EntryError> {
@@ -103,7 +112,7 @@ impl Extractor {
         match &entry.kind {
             Kind::Directory => return self.directory(path, entry),
             Kind::File(map) => {
-                let file = self.replacing(path, |root| root.create_file(path, 0o600))?;
+                let file = self.replacing(path, |root| root.create_file(path, entry.mode))?;
                 write_data(&file, data, entry.size, map.as_ref(), account)?;
                 return file_metadata(&file, entry).map_err(EntryError::Write);
             }
@@ -393,11 +402,11 @@ fn copy(
     Ok(())
 }
 
-/// Owner first: changing it clears set-user-id bits and capabilities.
+/// The file has its mode. Owner first: changing it clears set-user-id bits and capabilities.
 fn file_metadata(file: &File, entry: &Entry) -> std::io::Result<()> {
     let owner = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
     rustix::fs::fchown(file, Some(owner.0), Some(owner.1))?;
-    if entry.mode != 0o600 {
+    if entry.mode & 0o6000 != 0 {
         rustix::fs::fchmod(file, Mode::from_raw_mode(entry.mode))?;
     }
     for (name, value) in wanted_xattrs(entry) {

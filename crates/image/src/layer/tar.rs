@@ -119,13 +119,13 @@ impl<R: BufRead> Entries<R> {
         }
     }
 
-    /// The stream; after [`Self::next`] it is at the entry's data.
+    /// The stream; after [`Self::next_entry`] it is at the entry's data.
     pub fn get_ref(&self) -> &R {
         &self.reader
     }
 
     /// The next entry, none at the end of the archive.
-    pub fn next(&mut self) -> Result<Option<Entry>, TarError> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
         let mut extensions = Extensions::default();
         loop {
             self.skip_rest()?;

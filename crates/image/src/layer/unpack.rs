@@ -86,7 +86,7 @@ impl<'a> Writer<'a> {
     fn layer(&mut self, layer: &str, chunks: &mut Chunks) -> Result<(), Error> {
         let mut entries = Entries::new(&mut *chunks);
         loop {
-            let entry = entries.next().map_err(|source| Error::Tar {
+            let entry = entries.next_entry().map_err(|source| Error::Tar {
                 layer: layer.into(),
                 source,
             })?;

@@ -2,7 +2,7 @@
 
 /// What a registry asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
     /// Name and password with each request.
     Basic,
     /// A token from another server.

@@ -22,7 +22,7 @@ const TOKEN_USER: &str = "<token>";
 
 /// A login.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Credentials {
+pub enum Credentials {
     /// Name and password.
     Password(String, String),
     /// A refresh token.
@@ -108,15 +108,20 @@ impl CredentialsError {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// What Docker's `config.json` says of logins. Not to be printed: it holds secrets.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Config {
+pub struct Logins {
     auths: BTreeMap<String, AuthEntry>,
     creds_store: Option<String>,
     cred_helpers: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// An `auth` that is not base64 of `user:password`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct AuthEntry {
     auth: Option<String>,
@@ -124,6 +129,30 @@ struct AuthEntry {
     password: Option<String>,
     identitytoken: Option<String>,
     registrytoken: Option<String>,
+}
+
+impl Logins {
+    /// Reads the file's content.
+    pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+
+    /// The name of the helper to ask for `registry` (host and port).
+    pub fn helper(&self, registry: &str) -> Option<&str> {
+        let mut own = self.cred_helpers.iter();
+        own.find(|(host, _)| same_host(host, registry))
+            .map(|(_, name)| name)
+            .or(self.creds_store.as_ref())
+            .map(String::as_str)
+    }
+
+    /// The login for `registry` that the file itself holds.
+    pub fn kept(&self, registry: &str) -> Result<Option<Credentials>, Malformed> {
+        let mut entries = self.auths.iter();
+        entries
+            .find(|(host, _)| same_host(host, registry))
+            .map_or(Ok(None), |(_, entry)| entry.read())
+    }
 }
 
 #[derive(Deserialize)]
@@ -154,41 +183,30 @@ pub(super) fn find(
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let config: Config =
-        serde_json::from_slice(&bytes).map_err(|source| CredentialsError::Json {
-            path: path.clone(),
-            source,
-        })?;
+    let logins = Logins::parse(&bytes).map_err(|source| CredentialsError::Json {
+        path: path.clone(),
+        source,
+    })?;
     let key = if registry == "docker.io" {
         DOCKER_HUB_KEY
     } else {
         registry
     };
-    let own_helper = config
-        .cred_helpers
-        .iter()
-        .find(|(host, _)| same_host(host, registry));
-    if let Some(helper) = own_helper
-        .map(|(_, name)| name)
-        .or(config.creds_store.as_ref())
+    if let Some(helper) = logins.helper(registry)
         && let Some(found) = ask_helper(helper, key)?
     {
         return Ok(Some(found));
     }
-    let entry = config
-        .auths
-        .iter()
-        .find(|(host, _)| same_host(host, registry));
-    entry.map_or(Ok(None), |(_, entry)| {
-        let registry = registry.to_owned();
-        entry
-            .read()
-            .map_err(|()| CredentialsError::Auth { path, registry })
-    })
+    logins
+        .kept(registry)
+        .map_err(|Malformed| CredentialsError::Auth {
+            path,
+            registry: registry.to_owned(),
+        })
 }
 
 impl AuthEntry {
-    fn read(&self) -> Result<Option<Credentials>, ()> {
+    fn read(&self) -> Result<Option<Credentials>, Malformed> {
         let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         if let Some(token) = filled(&self.identitytoken) {
             return Ok(Some(Credentials::IdentityToken(token)));
@@ -197,9 +215,9 @@ impl AuthEntry {
             return Ok(Some(Credentials::RegistryToken(token)));
         }
         if let Some(auth) = filled(&self.auth) {
-            let bytes = BASE64_STANDARD.decode(auth.trim()).map_err(drop)?;
-            let text = String::from_utf8(bytes).map_err(drop)?;
-            let (user, password) = text.split_once(':').ok_or(())?;
+            let bytes = BASE64_STANDARD.decode(auth.trim()).map_err(|_| Malformed)?;
+            let text = String::from_utf8(bytes).map_err(|_| Malformed)?;
+            let (user, password) = text.split_once(':').ok_or(Malformed)?;
             let password = password.trim_end_matches('\0');
             return Ok(Some(Credentials::Password(user.into(), password.into())));
         }

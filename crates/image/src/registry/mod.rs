@@ -30,7 +30,8 @@ use crate::manifest::{Descriptor, Document, LARGEST_MANIFEST, Manifest};
 use crate::progress::Progress;
 use session::Session;
 
-pub use credentials::CredentialsError;
+pub use auth::Challenge;
+pub use credentials::{Credentials, CredentialsError, Logins, Malformed};
 pub use error::Error;
 
 /// Layers fetched at the same time.
