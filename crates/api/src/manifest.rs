@@ -103,8 +103,14 @@ pub fn decode(text: &str) -> Result<Manifest, ManifestError> {
         })?;
     match head.kind.as_str() {
         "VM" => Ok(Manifest::Vm(Box::new(decode_vm(text, version)?))),
-        "Image" => Ok(Manifest::Image(read(text, "Image")?)),
-        "Kernel" => Ok(Manifest::Kernel(read(text, "Kernel")?)),
+        "Image" => {
+            let image = read::<Image>(text, "Image")?;
+            Ok(Manifest::Image(newest(image)))
+        }
+        "Kernel" => {
+            let kernel = read::<Kernel>(text, "Kernel")?;
+            Ok(Manifest::Kernel(newest(kernel)))
+        }
         kind => Err(ManifestError::Kind { kind: kind.into() }),
     }
 }
@@ -119,9 +125,16 @@ fn decode_vm(text: &str, version: ApiVersion) -> Result<Vm, ManifestError> {
         ApiVersion::V1alpha2 => read::<Object<VmSpec, StatusV1alpha2>>(text, "VM")?.upgrade(),
         ApiVersion::V1alpha3 | ApiVersion::V1alpha4 => read(text, "VM")?,
     };
-    vm.api_version = ApiVersion::V1alpha4;
     vm.spec.fill_zeros();
-    Ok(vm)
+    Ok(newest(vm))
+}
+
+/// What was read of any version is of the newest.
+fn newest<Spec, Status>(object: Object<Spec, Status>) -> Object<Spec, Status> {
+    Object {
+        api_version: ApiVersion::V1alpha4,
+        ..object
+    }
 }
 
 /// A VM's status in v1alpha2: addresses at the top, no names of runtime and network plugin.

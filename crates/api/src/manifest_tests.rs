@@ -75,7 +75,11 @@ fn images_and_kernels() {
     };
     assert_eq!(kernel.status.version, "5.10.1");
     let image = "{apiVersion: ignite.weave.works/v1alpha3, kind: Image, spec: {oci: a}}";
-    assert!(matches!(decode(image), Ok(Manifest::Image(_))));
+    let Ok(Manifest::Image(image)) = decode(image) else {
+        panic!("an image")
+    };
+    let again = decode(&encode_yaml(&image)).expect("own text");
+    assert_eq!(again, Manifest::Image(image));
 }
 
 #[test]
