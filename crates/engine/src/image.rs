@@ -157,7 +157,22 @@ fn image_error(error: ignite_image::Error, cancel: &Cancel) -> Error {
     }
 }
 
+/// The image's init, if it is what boots it.
+///
+/// Every image made of BusyBox has a link `/sbin/init` to it; one that says what it runs (`alpine`,
+/// `nginx:alpine`) means that, not an init nobody configured.
+fn init(built: &ignite_image::Imported) -> Option<String> {
+    let init = built.init.as_ref()?;
+    let has_command = !(built.config.entrypoint.is_empty() && built.config.cmd.is_empty());
+    let is_busybox = init
+        .program
+        .file_name()
+        .is_some_and(|name| name == "busybox");
+    (!(is_busybox && has_command)).then(|| init.path.to_string_lossy().into_owned())
+}
+
 fn record(built: ignite_image::Imported) -> ImageRecord {
+    let init = init(&built);
     ImageRecord {
         uid: Uid::random(),
         names: built.names,
@@ -173,9 +188,7 @@ fn record(built: ignite_image::Imported) -> ImageRecord {
             user: built.config.user,
             working_dir: built.config.working_dir,
             exposed_ports: built.config.exposed_ports,
-            init: built
-                .init
-                .map(|init| init.path.to_string_lossy().into_owned()),
+            init,
             architecture: built.architecture,
         },
     }
