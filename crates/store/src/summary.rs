@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fs::{self, DirEntry};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
@@ -113,11 +114,16 @@ pub(crate) struct Remembered {
 /// Reads the summary, and writes the index again where that helps the next reader.
 pub(crate) fn read(vms: &Vms, paths: &Paths) -> Result<Summary, Error> {
     let path = vms.root().join(index::FILE);
-    let mut known = index::read(&path);
+    // The kernel looks for the directories while the index is taken apart.
+    let (mut known, directories) = thread::scope(|scope| {
+        let known = scope.spawn(|| index::read(&path));
+        let directories = directories(vms.root());
+        (known.join().unwrap_or_default(), directories)
+    });
     let remembered = known.len();
     let (mut rows, mut summary, mut fresh) = (Vec::new(), Summary::default(), 0);
     let now = SystemTime::now();
-    for (uid, stamp) in directories(vms.root())? {
+    for (uid, stamp) in directories? {
         if let Some(row) = known.remove(&uid).filter(|row| row.stamp == stamp) {
             rows.push(row);
             continue;
