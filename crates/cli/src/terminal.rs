@@ -125,6 +125,48 @@ impl Progress for Terminal {
     }
 }
 
+/// A stream handed to the engine, which remembers whether its reader went away: that is the end of a
+/// pipe (`ignite logs web | head`) and no failure of the VM's.
+#[derive(Debug)]
+pub struct Outlet<W> {
+    stream: W,
+    gone: bool,
+}
+
+impl<W: Write> Outlet<W> {
+    /// A stream whose reader is there.
+    pub fn new(stream: W) -> Self {
+        Self {
+            stream,
+            gone: false,
+        }
+    }
+
+    /// Whether the reader went away.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    fn noticing<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        self.gone |= result
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        result
+    }
+}
+
+impl<W: Write> Write for Outlet<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.stream.write(bytes);
+        self.noticing(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.stream.flush();
+        self.noticing(flushed)
+    }
+}
+
 /// Where log lines go: standard error, above the bars.
 #[derive(Debug, Clone, Copy)]
 pub struct LogWriter(pub &'static Terminal);
@@ -137,5 +179,21 @@ impl Write for LogWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_went_away_is_noticed() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let mut outlet = Outlet::new(writer);
+        outlet.write_all(b"heard").expect("somebody reads");
+        assert!(!outlet.is_gone());
+        drop(reader);
+        outlet.write_all(b"unheard").expect_err("nobody reads");
+        assert!(outlet.is_gone());
     }
 }

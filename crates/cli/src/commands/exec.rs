@@ -8,7 +8,8 @@ use ignite_api::EnvVar;
 use ignite_engine::{ExecRequest, ExecStreams, ExitStatus};
 
 use crate::context::{Context, Outcome};
-use crate::failure::{EXEC_FAILED, Failure};
+use crate::failure::{EXEC_FAILED, Failure, NO_READER};
+use crate::terminal::Outlet;
 use crate::values;
 use crate::verb::Verb;
 
@@ -62,13 +63,19 @@ impl Exec {
             cwd: self.workdir,
             stdin: true,
         };
-        let (stdin, mut stdout, mut stderr) = (std::io::stdin(), stdout().lock(), stderr().lock());
+        let engine = context.engine()?;
+        let (stdin, mut stderr) = (std::io::stdin(), stderr().lock());
+        let mut stdout = Outlet::new(stdout().lock());
         let streams = ExecStreams {
             stdin: Some(stdin.as_fd()),
             stdout: &mut stdout,
             stderr: &mut stderr,
         };
-        let status = context.engine()?.exec(&self.vm, request, streams)?;
+        let ended = engine.exec(&self.vm, request, streams);
+        if stdout.is_gone() {
+            return Ok(NO_READER);
+        }
+        let status = ended?;
         drop((stdout, stderr));
         if let ExitStatus::NotFound { message } | ExitStatus::NotExecutable { message } = &status {
             context

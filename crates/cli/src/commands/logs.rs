@@ -5,6 +5,8 @@ use std::io::{Write, stdout};
 use clap::Args;
 
 use crate::context::{Context, Outcome};
+use crate::failure::NO_READER;
+use crate::terminal::Outlet;
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
@@ -27,13 +29,16 @@ impl Verb for Logs {
     const ABOUT: &'static str = "Show what a VM wrote to its console";
 
     fn run(self, context: &Context) -> Outcome {
-        let mut stdout = stdout().lock();
-        context
-            .reader()?
-            .logs(&self.vm, self.follow, &mut |bytes| {
-                stdout.write_all(bytes)?;
-                stdout.flush()
-            })?;
+        let engine = context.reader()?;
+        let mut stdout = Outlet::new(stdout().lock());
+        let shown = engine.logs(&self.vm, self.follow, &mut |bytes| {
+            stdout.write_all(bytes)?;
+            stdout.flush()
+        });
+        if stdout.is_gone() {
+            return Ok(NO_READER);
+        }
+        shown?;
         Ok(0)
     }
 }
