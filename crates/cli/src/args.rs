@@ -14,7 +14,7 @@ Examples:
 
 /// Run OCI images as microVMs
 #[derive(Debug, Parser)]
-#[command(name = "ignite", version, max_term_width = 100, after_help = EXAMPLES, infer_subcommands = false)]
+#[command(name = "ignite", version, max_term_width = 100, after_help = EXAMPLES, infer_subcommands = false, args_override_self = true)]
 pub struct Cli {
     #[command(flatten)]
     pub globals: Globals,

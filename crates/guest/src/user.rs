@@ -76,7 +76,11 @@ pub fn resolve(wanted: &str, passwd: &str, group: &str) -> Result<User, Error> {
 
 fn find_account<'a>(wanted: &str, passwd: &'a str) -> Result<Account<'a>, Error> {
     let wanted = if wanted.is_empty() { "0" } else { wanted };
-    let number = wanted.parse::<u32>().ok();
+    // Root is root in an image without a passwd file, too.
+    let number = match wanted {
+        "root" => Some(0),
+        other => other.parse::<u32>().ok(),
+    };
     accounts(passwd)
         .find(|account| account.name == wanted)
         .or_else(|| accounts(passwd).find(|account| Some(account.uid) == number))
@@ -100,10 +104,14 @@ fn default_home(uid: u32) -> &'static str {
 }
 
 fn find_group(wanted: &str, group: &str) -> Result<u32, Error> {
+    let number = match wanted {
+        "root" => Some(0),
+        other => other.parse().ok(),
+    };
     groups(group)
         .find(|group| group.name == wanted)
         .map(|group| group.gid)
-        .or(wanted.parse().ok())
+        .or(number)
         .ok_or_else(|| Error::Group {
             name: wanted.to_owned(),
         })
@@ -152,6 +160,13 @@ fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn root_needs_no_line() {
+        let root = resolve("root:root", "", "").expect("root is always there");
+        assert_eq!((root.uid, root.gid, root.home.as_str()), (0, 0, ROOT_HOME));
+        assert!(resolve("www-data", "", "").is_err());
+    }
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n# comment\nbroken:x\n\
         app:x:1000:1001:App,,,:/srv/app:/bin/sh\nnohome:x:7:7\n";

@@ -184,6 +184,13 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
                     text: uid.to_string(),
                 });
             }
+            // A directory of an overlay's lower layer cannot be renamed: without its record it is no
+            // object any more, and its directory goes next.
+            Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+                let record = self.record_path(uid);
+                fs::remove_file(&record).map_err(Error::directory("remove", &record))?;
+                return remove_tree(&path).map(|_| ());
+            }
             Err(error) => return Err(Error::directory("remove", &path)(error)),
         }
         sync_directory(&self.directory)?;

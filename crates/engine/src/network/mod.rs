@@ -90,7 +90,9 @@ impl Error {
             Self::Port(error) => error.hint(),
             Self::NoNetwork(error) => error.hint(),
             Self::Default(error) => error.hint(),
-            Self::Cni(error) => error.hint(),
+            Self::Cni(error) => Some(error.hint().unwrap_or_else(|| {
+                "see its configuration in /etc/cni/net.d, or choose another network with --network NAME".into()
+            })),
             Self::Leak(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Overlap { file, .. } => Some(format!(

@@ -5,6 +5,8 @@ use ignite_api::{
 };
 use ignite_store::{Liveness, NetworkRecord, State, StatusRecord, VmRecord};
 
+use ignite_wire::supervisor::End;
+
 use crate::{Engine, Error};
 
 impl Engine {
@@ -42,15 +44,14 @@ fn object(
     vm.spec.kernel.oci = record.kernel.name.parse().ok();
     vm.spec.kernel.cmd_line = Some(record.cmdline);
     let running = live && status.state == State::Running;
-    let state = if status.state.is_live() && !live {
-        State::Stopped
-    } else {
-        status.state
-    };
+    // Its supervisor vanished; the next command that needs it repairs the record.
+    let lost = status.state.is_live() && !live;
+    let state = if lost { State::Stopped } else { status.state };
+    let end = if lost { Some(End::Lost) } else { status.end };
     vm.status = VmStatus {
         running,
         state: Some(state.as_str().to_owned()),
-        end: status.end.filter(|_| !running).and_then(word),
+        end: end.filter(|_| !running).and_then(word),
         exit_code: status.exit_code,
         message: status.message,
         runtime: RuntimeStatus {
