@@ -60,11 +60,11 @@ make_busy() {
     tar -C "$tree" --owner=0 --group=0 --numeric-owner --sort=name -cf "$1" .
     rm -rf "$tree"
     tools/oci.sh "$1" "$2" busy \
-        '{"Entrypoint":["/bin/testkit-helper","serve"],"Env":["PATH=/bin:/sbin:/usr/bin","FROM_IMAGE=yes"],"WorkingDir":"/home"}'
+        '{"Cmd":["/bin/testkit-helper","serve"],"Env":["PATH=/bin:/sbin:/usr/bin","FROM_IMAGE=yes"],"WorkingDir":"/home"}'
 }
 
 make_systemd() {
-    debian "$1" systemd-sysv,udev,iproute2 \
+    debian "$1" systemd-sysv,udev,kmod,iproute2 \
         'copy-in build/testkit/testkit-helper /usr/bin' \
         'copy-in tools/images/testkit.service tools/images/mark.service /etc/systemd/system' \
         'copy-in tools/images/20-eth.network /etc/systemd/network' \

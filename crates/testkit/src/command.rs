@@ -136,6 +136,19 @@ impl Output {
         Ok(self.stdout.trim_end_matches('\n').to_owned())
     }
 
+    /// Asserts that the command was refused, as a failure or as wrong usage,
+    /// and that stderr names every one of `words`, an `error:` and a `hint:`.
+    ///
+    /// # Errors
+    /// What is not so, with all the command said.
+    pub fn complains(&self, words: &[&str]) -> Result<()> {
+        ensure!(
+            matches!(self.code, 1 | 2),
+            "exit code 1 or 2 expected: {self}"
+        );
+        self.refused(self.code, words)
+    }
+
     /// Asserts that the command failed with `code` and that stderr names every
     /// one of `words`, an `error:` and a `hint:`.
     ///

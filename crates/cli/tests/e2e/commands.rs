@@ -94,9 +94,11 @@ fn input_streams_while_output_comes() -> Result<()> {
 #[test]
 fn exec_refuses_a_vm_that_does_not_run() -> Result<()> {
     let host = Host::new("alpha")?;
-    let vm = Vm::run(&host, &[])?;
+    let vm = Vm::run(&host, &["--name", "idle"])?;
     vm.verb("stop")?;
-    vm.exec(&["true"]).output()?.refused(125, &[&vm.uid])?;
+    vm.exec(&["true"])
+        .output()?
+        .refused(125, &["idle", "ignite start"])?;
     host.ignite(["exec", "nobody", "--", "true"])
         .output()?
         .refused(125, &["nobody"])

@@ -56,7 +56,7 @@ fn a_guest_that_does_not_stop_is_ended_after_its_grace() -> Result<()> {
         &[],
         "trap '' TERM; echo up; while :; do sleep 1; done",
     )?;
-    host.ignite(["stop", "--time", "2", &vm.uid]).ok()?;
+    host.ignite(["stop", "--time", "2s", &vm.uid]).ok()?;
     assert_eq!(vm.status("state")?, "stopped");
     host.ignite(["rm", &vm.uid]).ok()?;
     nothing_left(&host)
@@ -131,11 +131,11 @@ fn a_running_vm_is_removed_by_force_alone() -> Result<()> {
     let vm = Vm::run(&host, &[])?;
     host.ignite(["rm", &vm.uid])
         .output()?
-        .refused(1, &["runs"])?;
+        .refused(1, &["running"])?;
     vm.exec(&["true"]).ok()?;
     host.ignite(["start", &vm.uid])
         .output()?
-        .refused(1, &["runs"])?;
+        .refused(1, &["running"])?;
     host.ignite(["rm", "-f", &vm.uid]).ok()?;
     nothing_left(&host)
 }

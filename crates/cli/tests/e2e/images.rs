@@ -27,10 +27,10 @@ fn images_are_listed_inspected_and_removed() -> Result<()> {
         "{listed}"
     );
 
-    let vm = Vm::run(&host, &[])?;
+    Vm::run(&host, &["--name", "holder"])?;
     host.ignite(["rmi", &uid])
         .output()?
-        .refused(1, &[&vm.uid[..4]])?;
+        .refused(1, &["holder"])?;
     host.ignite(["rmi", "--force", &uid]).ok()?;
     assert_eq!(host.ignite(["ps", "-a", "-q"]).ok()?, "");
     assert!(!host.ignite(["images", "-q"]).ok()?.contains(&uid));

@@ -57,7 +57,10 @@ impl<'h> Vm<'h> {
 
     /// The command line of `run`, not yet run.
     pub fn invocation(host: &Host, options: &[&str], image: &str, command: &[&str]) -> Invocation {
-        let mut words = vec!["run", "--memory", SMALL];
+        let mut words = vec!["run"];
+        if !options.contains(&"--memory") {
+            words.extend(["--memory", SMALL]);
+        }
         words.extend(options);
         words.push(image);
         if !command.is_empty() {
@@ -168,7 +171,7 @@ pub fn nothing_left_but(host: &Host, interfaces: &[&str]) -> Result<()> {
 /// Prints whatever a VM could have left: records, sandboxes, processes, links,
 /// addresses, rules, files of a half-done import.
 const TRACES: &str = r"
-cd /var/lib/ignite 2>/dev/null && find vm staging -mindepth 1 -maxdepth 1 2>/dev/null || true
+cd /var/lib/ignite 2>/dev/null && find vm staging -mindepth 1 -maxdepth 1 ! -path staging/lock ! -path vm/index 2>/dev/null || true
 cd / && find run/ignite/vm run/netns var/lib/cni/results -mindepth 1 -maxdepth 1 2>/dev/null || true
 find var/lib/cni/networks -name '[0-9]*.*' 2>/dev/null || true
 ps -e -o pid,args | grep -E 'qemu-system|ignite-spawn|ignite internal' | grep -v grep || true

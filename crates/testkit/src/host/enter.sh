@@ -30,7 +30,7 @@ mkdir -p /run/lock /run/home
 
 if [ -n "$data" ]; then
     mkdir -p "$directory/data" "$directory/data.work" /var/lib/ignite
-    mount -t overlay overlay -o "lowerdir=$data,upperdir=$directory/data,workdir=$directory/data.work" /var/lib/ignite
+    mount -t overlay overlay -o "lowerdir=$data,upperdir=$directory/data,workdir=$directory/data.work,redirect_dir=on" /var/lib/ignite
 elif [ -n "$into" ]; then
     mkdir -p /var/lib/ignite
     mount --bind "$into" /var/lib/ignite

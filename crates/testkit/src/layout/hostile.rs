@@ -13,29 +13,29 @@ pub enum Member {
 }
 
 /// Every way out that is known, by name. `outside` files are called
-/// `escaped-...`, so that a search of the host finds what got out.
+/// `ignite-escapee-...`, so that a search of the host finds what got out.
 pub const ATTACKS: &[(&str, &[Member])] = &[
     (
         "parent",
-        &[Member::File("../../../../../../escaped-parent")],
+        &[Member::File("../../../../../../ignite-escapee-parent")],
     ),
     (
         "parent-inside",
-        &[Member::File("a/../../../../../../../escaped-inside")],
+        &[Member::File("a/../../../../../../../ignite-escapee-inside")],
     ),
-    ("absolute", &[Member::File("/escaped-absolute")]),
+    ("absolute", &[Member::File("/ignite-escapee-absolute")]),
     (
         "symlink",
         &[
             Member::Symlink("out", "/"),
-            Member::File("out/escaped-symlink"),
+            Member::File("out/ignite-escapee-symlink"),
         ],
     ),
     (
         "relative-symlink",
         &[
             Member::Symlink("out", "../../../../../.."),
-            Member::File("out/escaped-relative"),
+            Member::File("out/ignite-escapee-relative"),
         ],
     ),
     (
@@ -43,7 +43,7 @@ pub const ATTACKS: &[(&str, &[Member])] = &[
         &[
             Member::Symlink("a", "b"),
             Member::Symlink("b", "/"),
-            Member::File("a/escaped-chain"),
+            Member::File("a/ignite-escapee-chain"),
         ],
     ),
     (

@@ -73,10 +73,10 @@ impl Layer {
 }
 
 impl Image {
-    /// An image that runs `entrypoint`.
-    pub fn new(entrypoint: &[&str], layers: Vec<Layer>) -> Self {
+    /// An image that runs `command` unless told otherwise.
+    pub fn new(command: &[&str], layers: Vec<Layer>) -> Self {
         Self {
-            config: json!({ "Entrypoint": entrypoint, "Env": ["PATH=/bin"] }),
+            config: json!({ "Cmd": command, "Env": ["PATH=/bin"] }),
             layers,
         }
     }

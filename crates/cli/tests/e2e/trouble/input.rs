@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use ignite_testkit::{Host, place};
 
-use crate::support::{Vm, nothing_left};
+use crate::support::nothing_left;
 
 #[test]
 fn sizes_that_are_none_or_too_small() -> Result<()> {
@@ -12,7 +12,7 @@ fn sizes_that_are_none_or_too_small() -> Result<()> {
     for (option, value) in [
         ("--memory", "lots"),
         ("--memory", "1.5GB"),
-        ("--memory", "-1MB"),
+        ("--memory", "12MiBs"),
         ("--size", "4Gb"),
         ("--size", "x"),
     ] {
@@ -21,22 +21,12 @@ fn sizes_that_are_none_or_too_small() -> Result<()> {
             .refused(2, &[value])
             .with_context(|| format!("{option} {value}"))?;
     }
-    Vm::invocation(&host, &["--size", "1MB"], &image, &[])
-        .output()?
-        .refused(1, &["1"])?;
-    Vm::invocation(&host, &["--memory", "4MB"], &image, &[])
-        .output()
-        .and_then(|output| {
-            // The later of two is the one that counts, or two are refused.
-            ensure!(output.code == 1 || output.code == 2, "{output}");
-            output.refused(output.code, &[])
-        })?;
-    host.ignite(["run", "--cpus", "0", &image])
-        .output()
-        .and_then(|output| {
-            ensure!(output.code == 1 || output.code == 2, "{output}");
-            output.refused(output.code, &[])
-        })?;
+    for (option, value) in [("--size", "1MB"), ("--memory", "4MB"), ("--cpus", "0")] {
+        host.ignite(["run", option, value, &image])
+            .output()?
+            .complains(&[])
+            .with_context(|| format!("{option} {value}"))?;
+    }
     nothing_left(&host)
 }
 
@@ -46,7 +36,7 @@ fn names_labels_and_networks_that_cannot_be() -> Result<()> {
     let image = place::image("busy")?;
     for (option, value) in [
         ("--name", "Upper"),
-        ("--name", "-x"),
+        ("--name", "x-"),
         ("--label", "=v"),
         ("--dns", "nowhere"),
         ("--id-prefix", "a b"),
@@ -61,7 +51,7 @@ fn names_labels_and_networks_that_cannot_be() -> Result<()> {
         .refused(1, &["unheard-of"])?;
     host.ignite(["run", "--kernel-image", "/nowhere/vmlinuz", &image])
         .output()?
-        .refused(1, &["/nowhere/vmlinuz"])?;
+        .complains(&["/nowhere/vmlinuz"])?;
     nothing_left(&host)
 }
 
