@@ -90,6 +90,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A directory for an import, or a file in it.
+    #[error("cannot prepare {}", path.display())]
+    Prepare {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A program could not be started.
     #[error(transparent)]
     Process(#[from] ignite_host::process::Error),
@@ -188,7 +196,8 @@ impl Error {
                 Some(format!("remove the VMs first: ignite rm -f {first}, or use -f to remove all of them"))
             }
             Self::Several(errors) => errors.iter().find_map(Self::hint),
-            Self::Cancelled(_) | Self::Invalid(_) | Self::Spawn { .. } | Self::Console { .. } => None,
+            Self::Invalid(_) => Some("see what a VM can have with: ignite create --help".into()),
+            Self::Cancelled(_) | Self::Spawn { .. } | Self::Prepare { .. } | Self::Console { .. } => None,
         }
     }
 
@@ -198,6 +207,14 @@ impl Error {
             self,
             Self::Name(_) | Self::Invalid(_) | Self::ImageSource(_) | Self::KernelSource(_)
         )
+    }
+
+    pub(crate) fn prepare(path: &Path) -> impl Fn(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Prepare {
+            path: path.clone(),
+            source,
+        }
     }
 
     pub(crate) fn spawn(program: &Path) -> impl Fn(io::Error) -> Self {

@@ -1,5 +1,9 @@
 //! The verbs on images.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use ignite_api::{Image, Kind, Metadata, OciChoice, OciSource, Size, Uid};
 use ignite_image::{Importer, Source, Staging};
 use ignite_store::{ImageConfig, ImageRecord};
@@ -98,10 +102,11 @@ impl Engine {
         }
         let staging = Staging::create(&self.config.paths.staging()).map_err(Error::Staging)?;
         let directory = staging.path().join("image");
-        std::fs::create_dir(&directory).map_err(Error::spawn(&directory))?;
+        std::fs::create_dir(&directory).map_err(Error::prepare(&directory))?;
         let built = importer
             .build(&resolved, &directory.join(FILE))
             .map_err(called_off)?;
+        only_for_root(&directory.join(FILE))?;
         cancel.check()?;
         let record = record(built);
         self.images.create(&record, &directory)?;
@@ -155,6 +160,11 @@ fn image_error(error: ignite_image::Error, cancel: &Cancel) -> Error {
         Err(cancelled) => cancelled.into(),
         Ok(()) => Error::Image(error),
     }
+}
+
+/// An image holds what its makers meant for its users, `/etc/shadow` among it.
+fn only_for_root(path: &Path) -> Result<(), Error> {
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(Error::prepare(path))
 }
 
 /// The image's init, if it is what boots it.

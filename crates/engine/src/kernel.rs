@@ -75,7 +75,7 @@ impl Engine {
         }
         let staging = Staging::create(&self.config.paths.staging()).map_err(Error::Staging)?;
         let directory = staging.path().join("kernel");
-        std::fs::create_dir(&directory).map_err(Error::spawn(&directory))?;
+        std::fs::create_dir(&directory).map_err(Error::prepare(&directory))?;
         let request = kernel::Request {
             directory: &directory,
             guest_program: &guest,

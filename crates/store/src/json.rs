@@ -27,9 +27,18 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error>
         })
 }
 
-/// Replaces a record. Only root may read it: environments hold secrets.
+/// Replaces a record that only root may read: a VM's environment holds secrets.
 pub(crate) fn write<T: Serialize>(path: &Path, record: &T) -> Result<(), Error> {
+    write_with_mode(path, record, 0o600)
+}
+
+/// Replaces a record with these permissions.
+pub(crate) fn write_with_mode<T: Serialize>(
+    path: &Path,
+    record: &T,
+    mode: u32,
+) -> Result<(), Error> {
     let mut bytes = serde_json::to_vec_pretty(record).expect("records are maps with text keys");
     bytes.push(b'\n');
-    Ok(write_atomic(path, &bytes, 0o600)?)
+    Ok(write_atomic(path, &bytes, mode)?)
 }

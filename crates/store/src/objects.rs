@@ -115,9 +115,17 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
         Ok(listing)
     }
 
+    /// Anybody may list images and kernels, as with Weave Ignite.
+    fn mode(&self) -> u32 {
+        match self.kind {
+            Kind::Vm => 0o600,
+            Kind::Image | Kind::Kernel => 0o644,
+        }
+    }
+
     /// Replaces the record of an object that exists.
     pub(crate) fn write(&self, uid: Uid, record: &R) -> Result<(), Error> {
-        json::write(&self.record_path(uid), record)
+        json::write_with_mode(&self.record_path(uid), record, self.mode())
     }
 
     /// Makes an object: a directory with its record, then its name.
@@ -168,7 +176,7 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
             None => private_directory(temporary)?,
         }
         let made = prepare(temporary)?;
-        json::write(&temporary.join(self.record), record)?;
+        json::write_with_mode(&temporary.join(self.record), record, self.mode())?;
         Ok(made)
     }
 

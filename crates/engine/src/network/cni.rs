@@ -13,6 +13,7 @@ use std::time::Duration;
 use ignite_cni::capability::{self, Capabilities};
 use ignite_cni::default::{self, Ensured};
 use ignite_cni::leak::{self, Subject};
+use ignite_cni::load::NoNetwork;
 use ignite_cni::runtime::{AddResult, Runtime};
 use ignite_cni::{Attachment, NetworkConfig, NetworkResult, Networks, args};
 use ignite_host::iptables::Family;
@@ -135,7 +136,19 @@ impl Cni<'_> {
             report.warn(&format!("{fault}; this network is left out"));
         }
         let choose = |interface: &InterfaceRecord| match &interface.network {
-            Some(name) => networks.by_name(name).cloned().map_err(Error::NoNetwork),
+            Some(name) => networks
+                .by_name(name)
+                .cloned()
+                .map_err(|error| match error {
+                    NoNetwork::None {
+                        directory,
+                        broken: 0,
+                    } => Error::NoNetworkAtAll {
+                        name: name.clone(),
+                        directory,
+                    },
+                    error => Error::NoNetwork(error),
+                }),
             None => networks.first().cloned().map_err(Error::NoNetwork),
         };
         let chosen: Vec<NetworkConfig> = record

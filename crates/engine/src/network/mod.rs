@@ -32,6 +32,14 @@ pub enum Error {
     /// The network asked for is not there.
     #[error(transparent)]
     NoNetwork(ignite_cni::load::NoNetwork),
+    /// A network is asked for by name, and there is none at all.
+    #[error("there is no network {name:?}: {} holds none", directory.display())]
+    NoNetworkAtAll {
+        /// The name.
+        name: String,
+        /// The directory of network configurations.
+        directory: PathBuf,
+    },
     /// The default network could not be written.
     #[error(transparent)]
     Default(ignite_cni::default::EnsureError),
@@ -89,6 +97,10 @@ impl Error {
         match self {
             Self::Port(error) => error.hint(),
             Self::NoNetwork(error) => error.hint(),
+            Self::NoNetworkAtAll { directory, .. } => Some(format!(
+                "leave --network out for the default network, or put a configuration into {}",
+                directory.display()
+            )),
             Self::Default(error) => error.hint(),
             Self::Cni(error) => Some(error.hint().unwrap_or_else(|| {
                 "see its configuration in /etc/cni/net.d, or choose another network with --network NAME".into()
