@@ -1,26 +1,62 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a while, from its committed corpus.
+# Runs fuzz targets for a while each, from the committed corpus.
 #
-#   tools/fuzz.sh SECONDS             each
+#   tools/fuzz.sh SECONDS             every target
+#   tools/fuzz.sh SECONDS TARGET...   these
 #
 # libFuzzer works on the stable compiler with the coverage passes asked for by
-# hand; the flags are those cargo-fuzz would pass.
+# hand; the flags are those cargo-fuzz would pass. What is found on the way is
+# kept in build/fuzz/TARGET and taken up by the next run.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 seconds=${1:-20}
-cd "$top/fuzz"
+shift || true
+cd "$top"
 
-export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
--Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
--Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
 triple=$(uname -m)-unknown-linux-gnu
-cargo build --quiet --release --target "$triple"
-for target in targets/*.rs; do
-    name=$(basename "$target" .rs)
-    # New inputs go to a scratch corpus; what is committed is only read.
-    mkdir -p "$build/fuzz/$name" "corpus/$name"
-    "$top/fuzz/target/$triple/release/$name" -max_total_time="$seconds" -print_final_stats=0 -verbosity=0 \
-        -artifact_prefix="$build/fuzz/$name-" "$build/fuzz/$name" "corpus/$name"
-    say "$name: $seconds s without a finding"
+export CARGO_TARGET_DIR=$build/fuzz-target
+program=$CARGO_TARGET_DIR/$triple/release/fuzz
+flags=(
+    --cfg fuzzing
+    -Cpasses=sancov-module
+    -Cllvm-args=-sanitizer-coverage-level=4
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
+    -Cllvm-args=-sanitizer-coverage-pc-table
+    -Cllvm-args=-sanitizer-coverage-trace-compares
+)
+say "Building the fuzz targets"
+# With --target the flags do not hit build scripts and macros.
+RUSTFLAGS="${flags[*]}" cargo build --quiet --release --manifest-path fuzz/Cargo.toml --target "$triple"
+
+# Some targets write files: into memory, where there is such a place.
+scratch=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# stat_of NAME LOG: one of libFuzzer's final numbers.
+stat_of() { sed -n "s/^stat::$1: *//p" "$2"; }
+
+# fuzz TARGET: says what was done, or fails with what to do.
+fuzz() {
+    local target=$1 corpus=fuzz/corpus/$1 found=$build/fuzz/$1 log=$build/fuzz/$1.log input
+    [ -d "$corpus" ] || fail "there is no $corpus" "give the target $target a few small inputs to begin with"
+    mkdir -p "$found"
+    if IGNITE_FUZZ_TARGET=$target TMPDIR=$scratch "$program" -max_total_time="$seconds" -rss_limit_mb=512 \
+        -timeout=10 -print_final_stats=1 -artifact_prefix="$found-" "$found" "$corpus" >"$log" 2>&1; then
+        say "$(printf '%-18s %9s runs %7s/s %4s MB' "$target" "$(stat_of number_of_executed_units "$log")" \
+            "$(stat_of average_exec_per_sec "$log")" "$(stat_of peak_rss_mb "$log")")"
+        return
+    fi
+    grep -A 2 -e 'panicked at' -e '^==.*ERROR' "$log" | grep -v '^NOTE' >&2 || true
+    input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
+    fail "the fuzz target $target has a finding (the whole log: $log)" \
+        "see it again: IGNITE_FUZZ_TARGET=$target $program ${input:-}"
+}
+
+if [ $# -eq 0 ]; then
+    mapfile -t targets < <(IGNITE_FUZZ_TARGET=list "$program" 2>/dev/null)
+    set -- "${targets[@]}"
+fi
+for target in "$@"; do
+    fuzz "$target"
 done

@@ -46,14 +46,15 @@ kernel_source() {
     if [ -r "/boot/vmlinuz-$release" ] && [ -d "/lib/modules/$release/kernel" ]; then
         echo host
     else
-        tools/kernel.sh
+        tools/kernel.sh >/dev/null
+        echo build/kernel/tree
     fi
 }
 
 # page: fetches it, waiting for the web server to come up.
 page() {
-    local try
-    for ((try = 0; try < 60; try++)); do
+    local attempt
+    for ((attempt = 0; attempt < 60; attempt++)); do
         curl --silent --show-error --fail --max-time 5 "http://127.0.0.1:$port/" 2>"$scratch" && return
         sleep 0.5
     done
@@ -69,7 +70,7 @@ step "A kernel and an image"
 kernel=$(kernel_source)
 if [ -z "$image" ]; then
     tools/images.sh quickstart
-    image=oci:$build/images/quickstart
+    image=oci:build/images/quickstart
 fi
 record_made kernel "$(as_root "$ignite" kernel import --quiet "$kernel")"
 record_made image "$(as_root "$ignite" image import --quiet "$image")"
@@ -86,11 +87,11 @@ say "\$ curl http://127.0.0.1:$port/"
 page
 
 step "What to try next"
-cat <<NEXT
-  ${prompt}$ignite exec $vm -- uname -a         run something in the VM
-  ${prompt}$ignite logs $vm                     what it printed
-  ${prompt}$ignite inspect vm $vm               all that is known of it
-  ${prompt}$ignite run --help                   more VMs: memory, ports, DNS, ...
-  make quickstart IMAGE=nginx:alpine                       an image from a registry
-  make quickstart-clean                                    take all of this back
-NEXT
+# try COMMAND WHAT: a line of the list.
+try() { printf '  %-42s %s\n' "$1" "$2"; }
+try "${prompt}$ignite exec $vm -- uname -a" "run something in the VM"
+try "${prompt}$ignite logs $vm" "what it printed"
+try "${prompt}$ignite inspect vm $vm" "all that is known of it"
+try "${prompt}$ignite run --help" "more VMs: memory, ports, DNS, ..."
+try "make quickstart IMAGE=nginx:alpine" "an image from a registry"
+try "make quickstart-clean" "take all of this back"
