@@ -47,7 +47,7 @@ kernel_source() {
         echo host
     else
         tools/kernel.sh >/dev/null
-        echo build/kernel/tree
+        echo ./build/kernel/tree
     fi
 }
 
@@ -72,8 +72,11 @@ if [ -z "$image" ]; then
     tools/images.sh quickstart
     image=oci:build/images/quickstart
 fi
-record_made kernel "$(as_root "$ignite" kernel import --quiet "$kernel")"
-record_made image "$(as_root "$ignite" image import --quiet "$image")"
+# A failed import ends this here: set -e looks at an assignment alone.
+id=$(as_root "$ignite" kernel import --quiet "$kernel")
+record_made kernel "$id"
+id=$(as_root "$ignite" image import --quiet "$image")
+record_made image "$id"
 
 step "A VM"
 if as_root "$ignite" inspect vm "$vm" >/dev/null 2>&1; then
