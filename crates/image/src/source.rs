@@ -175,7 +175,11 @@ impl fmt::Display for Source {
             Self::DockerArchive(path, tag) => local("docker-archive", path, tag),
             Self::Tar(path) => local("tar", path, &None),
             Self::Directory(path) => local("dir", path, &None),
-            Self::Registry(reference) => f.write_str(&reference.familiar()),
+            // A repository may be called like a scheme; in full it is not taken for one.
+            Self::Registry(reference) => match Self::parse(&reference.familiar()) {
+                Ok(Self::Registry(_)) => f.write_str(&reference.familiar()),
+                _ => f.write_str(&reference.canonical()),
+            },
         }
     }
 }
@@ -207,6 +211,13 @@ mod tests {
             Source::parse("oci:x:"),
             Ok(Source::OciDirectory("x".into(), None))
         );
+    }
+
+    #[test]
+    fn a_repository_called_like_a_scheme_stays_one() {
+        let shown = Source::parse("oci").expect("a reference").to_string();
+        assert_eq!(shown, "docker.io/library/oci:latest");
+        assert_eq!(Source::parse(&shown), Source::parse("oci"));
     }
 
     #[test]
