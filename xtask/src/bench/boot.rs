@@ -23,8 +23,9 @@ pub fn run() -> Result<Vec<Case>> {
     let mut machine = None;
     for round in 0..=RUNS {
         let name = format!("vm-{round}");
-        let output =
-            host.ignite(["run", "--name", &name, "--timings=json", "busy"]).output()?;
+        let output = host
+            .ignite(["run", "--name", &name, "--timings=json", "busy"])
+            .output()?;
         let line = output.stderr.lines().rfind(|line| line.starts_with('{'));
         let timings: Value =
             serde_json::from_str(line.with_context(|| format!("no timings: {}", output.stderr))?)?;
@@ -39,9 +40,19 @@ pub fn run() -> Result<Vec<Case>> {
             bare.push(milliseconds);
         }
     }
-    let bare = Case::new("boot", "bare kernel with an empty init", Unit::Milliseconds, &bare);
-    let ready = Case::new("boot", "VMM's start until the agent is ready", Unit::Milliseconds, &ready)
-        .against(&bare, 1.5);
+    let bare = Case::new(
+        "boot",
+        "bare kernel with an empty init",
+        Unit::Milliseconds,
+        &bare,
+    );
+    let ready = Case::new(
+        "boot",
+        "VMM's start until the agent is ready",
+        Unit::Milliseconds,
+        &ready,
+    )
+    .against(&bare, 1.5);
     Ok(vec![bare, ready])
 }
 
@@ -54,23 +65,38 @@ impl Bare {
     /// Takes machine, kernel and command line from the host's one VM.
     fn like(host: &Host) -> Result<Self> {
         let pid = host.sh("pidof qemu-system-x86_64").ok()?;
-        let cmdline = host.sh(&format!("tr '\\0' '\\n' </proc/{}/cmdline", pid.trim())).ok()?;
+        let cmdline = host
+            .sh(&format!("tr '\\0' '\\n' </proc/{}/cmdline", pid.trim()))
+            .ok()?;
         let words: Vec<&str> = cmdline.lines().collect();
         let value = |option: &str| {
             let at = words.iter().position(|word| word == &option)?;
             words.get(at + 1).copied()
         };
         let mut argv = vec![words.first().copied().unwrap_or_default().to_owned()];
-        for option in ["-M", "-machine", "-accel", "-cpu", "-m", "-smp", "-kernel", "-append"] {
+        for option in [
+            "-M", "-machine", "-accel", "-cpu", "-m", "-smp", "-kernel", "-append",
+        ] {
             if let Some(value) = value(option) {
                 argv.extend([option.to_owned(), value.to_owned()]);
             }
         }
-        ensure!(argv.iter().any(|word| word == "-kernel"), "no kernel in: {cmdline}");
+        ensure!(
+            argv.iter().any(|word| word == "-kernel"),
+            "no kernel in: {cmdline}"
+        );
         let initrd = initrd()?;
         argv.extend(
-            ["-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio", "-initrd"]
-                .map(str::to_owned),
+            [
+                "-nodefaults",
+                "-no-user-config",
+                "-nographic",
+                "-no-reboot",
+                "-serial",
+                "stdio",
+                "-initrd",
+            ]
+            .map(str::to_owned),
         );
         argv.push(initrd);
         Ok(Self { argv })
@@ -79,18 +105,30 @@ impl Bare {
     /// Milliseconds from QEMU's start to the word.
     fn boot(&self, host: &Host) -> Result<f64> {
         let mut command = Command::new("nsenter");
-        command.args(["-t", &host.pid().to_string(), "-m", "-n", "-p", "--"]).args(&self.argv);
+        command
+            .args(["-t", &host.pid().to_string(), "-m", "-n", "-p", "--"])
+            .args(&self.argv);
         let begun = Instant::now();
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start QEMU")?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start QEMU")?;
         let mut output = child.stdout.take().context("no output")?;
         let (mut said, mut chunk) = (Vec::new(), [0; 1024]);
         let mut milliseconds = None;
         while milliseconds.is_none() {
             let read = output.read(&mut chunk)?;
-            ensure!(read > 0, "the bare kernel said: {}", String::from_utf8_lossy(&said));
+            ensure!(
+                read > 0,
+                "the bare kernel said: {}",
+                String::from_utf8_lossy(&said)
+            );
             said.extend_from_slice(&chunk[..read]);
-            if said.windows(WORD.len()).any(|bytes| bytes == WORD.as_bytes()) {
+            if said
+                .windows(WORD.len())
+                .any(|bytes| bytes == WORD.as_bytes())
+            {
                 milliseconds = Some(begun.elapsed().as_secs_f64() * 1e3);
             }
         }
@@ -112,7 +150,10 @@ fn initrd() -> Result<String> {
     let script = "cc -O2 -static -s -o root/init init.c\n\
         [ -e root/dev/console ] || mknod root/dev/console c 5 1\n\
         (cd root && find . | cpio --quiet -o -H newc) >bare.cpio";
-    let made = Command::new("sh").args(["-euc", script]).current_dir(&directory).status()?;
+    let made = Command::new("sh")
+        .args(["-euc", script])
+        .current_dir(&directory)
+        .status()?;
     ensure!(made.success(), "cannot make the empty init's initramfs");
     Ok(directory.join("bare.cpio").display().to_string())
 }

@@ -24,7 +24,15 @@ pub fn run() -> Result<Vec<Case>> {
         let source = format!("oci:{}", layout.display());
         let by_hand = host.helper(&["time", "1", "sh", "-euc", &script])?.ok()?;
         let own = host
-            .helper(&["time", "1", &ignite()?, "image", "import", "--quiet", &source])?
+            .helper(&[
+                "time",
+                "1",
+                &ignite()?,
+                "image",
+                "import",
+                "--quiet",
+                &source,
+            ])?
             .ok()?;
         let uid = host.sh("ignite image ls --quiet | tail -1").ok()?;
         ensure!(!uid.trim().is_empty(), "nothing was imported");
@@ -34,9 +42,19 @@ pub fn run() -> Result<Vec<Case>> {
             ours.push(own.trim().parse()?);
         }
     }
-    let tools = Case::new("import", "tar -x and mkfs.ext4 -d", Unit::Milliseconds, &tools);
-    let ours = Case::new("import", "ignite image import, 300 MB from oci:", Unit::Milliseconds, &ours)
-        .against(&tools, 1.3);
+    let tools = Case::new(
+        "import",
+        "tar -x and mkfs.ext4 -d",
+        Unit::Milliseconds,
+        &tools,
+    );
+    let ours = Case::new(
+        "import",
+        "ignite image import, 300 MB from oci:",
+        Unit::Milliseconds,
+        &ours,
+    )
+    .against(&tools, 1.3);
     Ok(vec![tools, ours])
 }
 
@@ -88,7 +106,11 @@ fn layout() -> Result<std::path::PathBuf> {
     let oci = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/oci.sh");
     let script = format!(
         "tar -C {} -cf {} . && bash {oci} {} {} big:latest '{{\"Cmd\":[\"true\"]}}' && rm -rf {}",
-        root.display(), tar.display(), tar.display(), directory.display(), scratch.display(),
+        root.display(),
+        tar.display(),
+        tar.display(),
+        directory.display(),
+        scratch.display(),
     );
     let made = Command::new("sh").args(["-euc", &script]).status()?;
     ensure!(made.success(), "cannot make the image of the import bench");

@@ -16,25 +16,44 @@ pub fn run() -> Result<Vec<Case>> {
     let host = Host::new("bench-list")?;
     let nothing = nothing()?;
     for number in 0..VMS {
-        host.ignite(["create", "--quiet", "--name", &format!("vm-{number}"), "busy"]).ok()?;
+        host.ignite([
+            "create",
+            "--quiet",
+            "--name",
+            &format!("vm-{number}"),
+            "busy",
+        ])
+        .ok()?;
     }
     // Records that are younger than a tick are read anew.
     std::thread::sleep(std::time::Duration::from_secs(1));
     let ignite = place::built("bin/ignite")?.display().to_string();
     let time = |argv: &[&str]| -> Result<Vec<f64>> {
         let runs = RUNS.to_string();
-        let words: Vec<&str> = ["time", &runs].into_iter().chain(argv.iter().copied()).collect();
+        let words: Vec<&str> = ["time", &runs]
+            .into_iter()
+            .chain(argv.iter().copied())
+            .collect();
         let text = host.helper(&words)?.ok()?;
-        text.lines().map(|line| line.parse().with_context(|| format!("no time: {line}"))).collect()
+        text.lines()
+            .map(|line| line.parse().with_context(|| format!("no time: {line}")))
+            .collect()
     };
     let case = |name: &str, argv: &[&str]| -> Result<Case> {
         Ok(Case::new("program", name, Unit::Milliseconds, &time(argv)?))
     };
     let nothing = case("a C program that does nothing", &[&nothing])?;
     let help = case("ignite --help", &[&ignite, "--help"])?;
-    let ps = case(&format!("ignite ps with {VMS} VM records"), &[&ignite, "ps"])?.against(&help, 5.0);
-    let all = case(&format!("ignite ps -a with {VMS} VM records"), &[&ignite, "ps", "-a"])?
-        .against(&help, 5.0);
+    let ps = case(
+        &format!("ignite ps with {VMS} VM records"),
+        &[&ignite, "ps"],
+    )?
+    .against(&help, 5.0);
+    let all = case(
+        &format!("ignite ps -a with {VMS} VM records"),
+        &[&ignite, "ps", "-a"],
+    )?
+    .against(&help, 5.0);
     Ok(vec![nothing.clone(), help.against(&nothing, 3.0), ps, all])
 }
 

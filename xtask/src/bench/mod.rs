@@ -34,6 +34,10 @@ pub fn run() -> Result<()> {
         .filter(|case| case.is_past_limit())
         .map(ToString::to_string)
         .collect();
-    ensure!(past.is_empty(), "past their limits:\n  {}", past.join("\n  "));
+    ensure!(
+        past.is_empty(),
+        "past their limits:\n  {}",
+        past.join("\n  ")
+    );
     Ok(())
 }

@@ -84,7 +84,14 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {:.2} {}", self.bench, self.case, self.median, self.unit())?;
+        write!(
+            f,
+            "{}: {} {:.2} {}",
+            self.bench,
+            self.case,
+            self.median,
+            self.unit()
+        )?;
         if let (Some((name, figure)), Some(ratio)) = (&self.against, self.ratio) {
             write!(f, ", {ratio:.2} times {name} ({figure:.2})")?;
         }
@@ -129,8 +136,15 @@ fn table(cases: &[Case]) -> Result<String> {
         writeln!(
             text,
             "| {} | {} | {:.2} {} | {:.2} | {:.2} | {} | {against} | {} | {} |",
-            case.bench, case.case, case.median, case.unit(), case.min, case.max, case.runs,
-            number(case.ratio), number(case.limit),
+            case.bench,
+            case.case,
+            case.median,
+            case.unit(),
+            case.min,
+            case.max,
+            case.runs,
+            number(case.ratio),
+            number(case.limit),
         )?;
     }
     Ok(text)
@@ -140,13 +154,21 @@ fn table(cases: &[Case]) -> Result<String> {
 fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
-    let count = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
+    let count = cpuinfo
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
     let model = cpuinfo
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
         .map_or("unknown", |(_, model)| model.trim());
     let kernel = read("/proc/sys/kernel/osrelease");
-    let release: String = kernel.trim().split('-').next().unwrap_or_default().to_owned();
+    let release: String = kernel
+        .trim()
+        .split('-')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     format!("Machine: {count} x {model}, Linux {release}.")
 }
 

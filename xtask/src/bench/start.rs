@@ -15,7 +15,15 @@ pub fn run() -> Result<Vec<Case>> {
     for round in 0..=RUNS {
         let name = format!("vm-{round}");
         let output = host
-            .ignite(["run", "--name", &name, "-p", "8080:80", "--timings=json", "busy"])
+            .ignite([
+                "run",
+                "--name",
+                &name,
+                "-p",
+                "8080:80",
+                "--timings=json",
+                "busy",
+            ])
             .output()?;
         let line = output
             .stderr
@@ -31,24 +39,44 @@ pub fn run() -> Result<Vec<Case>> {
         }
         host.ignite(["rm", "-f", &name]).ok()?;
     }
-    let plugins = Case::new("start", "CNI plugins' processes", Unit::Milliseconds, &plugins);
-    let own = Case::new("start", "run until the VMM, all but the plugins", Unit::Milliseconds, &own)
-        .against(&plugins, 1.0);
+    let plugins = Case::new(
+        "start",
+        "CNI plugins' processes",
+        Unit::Milliseconds,
+        &plugins,
+    );
+    let own = Case::new(
+        "start",
+        "run until the VMM, all but the plugins",
+        Unit::Milliseconds,
+        &own,
+    )
+    .against(&plugins, 1.0);
     let pss = Case::new("memory", "supervisor, PSS", Unit::Kibibytes, &pss).at_most(3.0 * 1024.0);
     Ok(vec![plugins, own, pss])
 }
 
 pub(super) fn number(value: &Value, key: &str) -> Result<f64> {
-    value.get(key).and_then(Value::as_f64).with_context(|| format!("no {key} in {value}"))
+    value
+        .get(key)
+        .and_then(Value::as_f64)
+        .with_context(|| format!("no {key} in {value}"))
 }
 
 /// PSS of the host's one supervisor in KiB.
 fn supervisor_pss(host: &Host) -> Result<f64> {
     let pid = host.sh("pidof ignite-spawn").ok()?;
-    let rollup = host.sh(&format!("cat /proc/{}/smaps_rollup", pid.trim())).ok()?;
+    let rollup = host
+        .sh(&format!("cat /proc/{}/smaps_rollup", pid.trim()))
+        .ok()?;
     rollup
         .lines()
-        .find_map(|line| line.strip_prefix("Pss:")?.split_whitespace().next()?.parse().ok())
+        .find_map(|line| {
+            line.strip_prefix("Pss:")?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
         .with_context(|| format!("no Pss of process {pid}"))
 }
-

@@ -7,7 +7,7 @@
 //! A process may die between any two of these: what is recorded is always at least what there is.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ignite_cni::capability::{self, Capabilities};
@@ -526,7 +526,7 @@ impl Request<'_> {
     fn intent(&self, attachment: &Attachment) -> AttachmentRecord {
         AttachmentRecord {
             network: self.network.name.clone(),
-            config_file: self.network.file.clone().unwrap_or_else(PathBuf::new),
+            config_file: self.network.file.clone().unwrap_or_default(),
             config: String::from_utf8_lossy(&self.network.cache_bytes()).into_owned(),
             interface: attachment.ifname.clone(),
             mac: self.interface.mac,

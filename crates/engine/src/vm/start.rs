@@ -359,5 +359,5 @@ fn log(path: &Path) -> std::io::Result<OwnedFd> {
         .truncate(true)
         .mode(0o600)
         .open(path)?;
-    Ok(file.as_fd().try_clone_to_owned()?)
+    file.as_fd().try_clone_to_owned()
 }

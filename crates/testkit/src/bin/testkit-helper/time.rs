@@ -11,7 +11,10 @@ pub fn each_run(runs: &str, argv: &[&str]) -> Result<(), Failure> {
     let (program, arguments) = argv.split_first().ok_or("no program to time")?;
     for _ in 0..runs {
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         let begun = Instant::now();
         let status = command.status()?;
         let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
