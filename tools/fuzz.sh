@@ -47,7 +47,7 @@ fuzz() {
             "$(stat_of average_exec_per_sec "$log")" "$(stat_of peak_rss_mb "$log")")"
         return
     fi
-    grep -A 2 -e 'panicked at' -e '^==.*ERROR' "$log" | grep -v '^NOTE' >&2 || true
+    grep -A 3 -e 'panicked at' -e '^==.*ERROR' "$log" | grep -v '^NOTE' >&2 || true
     input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
     fail "the fuzz target $target has a finding (the whole log: $log)" \
         "see it again: IGNITE_FUZZ_TARGET=$target $program ${input:-}"

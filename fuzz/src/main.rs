@@ -1,0 +1,92 @@
+//! Every parser of bytes that others make, each a fuzz target. One program holds them all, so that
+//! one link does; `IGNITE_FUZZ_TARGET` says which one runs (`list` prints their names).
+//!
+//! A target takes any bytes. It fails by a panic: the parser's own, or one of the properties the
+//! target asserts (what is read, written and read again is the same; nothing comes from nowhere).
+#![no_main]
+
+mod api_manifest;
+mod api_words;
+mod cni_cache;
+mod cni_config;
+mod cni_leaks;
+mod cni_result;
+mod cni_words;
+mod image_archive;
+mod image_decompress;
+mod image_layout;
+mod image_registry;
+mod image_tar;
+mod image_unpack;
+mod kernel_config;
+mod kernel_deb;
+mod kernel_elf;
+mod kernel_unpack;
+mod pieces;
+mod sample;
+mod scratch;
+mod store_index;
+mod store_records;
+mod vmm_qmp;
+mod wire_agent;
+mod wire_dhcp;
+
+use std::process::exit;
+use std::sync::OnceLock;
+
+use libfuzzer_sys::fuzz_target;
+
+/// One parser under attack.
+type Target = fn(&[u8]);
+
+/// Names the target to run.
+const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
+
+const TARGETS: [(&str, Target); 22] = [
+    ("api_manifest", api_manifest::run),
+    ("api_words", api_words::run),
+    ("cni_cache", cni_cache::run),
+    ("cni_config", cni_config::run),
+    ("cni_leaks", cni_leaks::run),
+    ("cni_result", cni_result::run),
+    ("cni_words", cni_words::run),
+    ("image_archive", image_archive::run),
+    ("image_decompress", image_decompress::run),
+    ("image_layout", image_layout::run),
+    ("image_registry", image_registry::run),
+    ("image_tar", image_tar::run),
+    ("image_unpack", image_unpack::run),
+    ("kernel_config", kernel_config::run),
+    ("kernel_deb", kernel_deb::run),
+    ("kernel_elf", kernel_elf::run),
+    ("kernel_unpack", kernel_unpack::run),
+    ("store_index", store_index::run),
+    ("store_records", store_records::run),
+    ("vmm_qmp", vmm_qmp::run),
+    ("wire_agent", wire_agent::run),
+    ("wire_dhcp", wire_dhcp::run),
+];
+
+static CHOSEN: OnceLock<Target> = OnceLock::new();
+
+fuzz_target!(
+    init: {
+        let _ = CHOSEN.set(choose());
+    },
+    |bytes: &[u8]| CHOSEN.get().expect("set before the first input")(bytes)
+);
+
+fn choose() -> Target {
+    let wanted = std::env::var(VARIABLE).unwrap_or_default();
+    if let Some((_, target)) = TARGETS.iter().find(|(name, _)| *name == wanted) {
+        return *target;
+    }
+    for (name, _) in TARGETS {
+        println!("{name}");
+    }
+    if wanted == "list" {
+        exit(0);
+    }
+    eprintln!("error: {VARIABLE} is {wanted:?}, none of these targets");
+    exit(2)
+}
