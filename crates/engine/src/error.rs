@@ -129,6 +129,14 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// Ended, and not all of it released.
+    #[error("VM {name} has ended, but what it used is still being released")]
+    StillEnding {
+        /// Its name.
+        name: String,
+        /// Where the supervisor says what it waits for.
+        log: PathBuf,
+    },
     /// Asked and killed, and still there.
     #[error("VM {name} does not end")]
     DoesNotEnd {
@@ -190,6 +198,7 @@ impl Error {
             Self::SupervisorDied { log } => Some(format!("see {}", log.display())),
             Self::Running { name } => Some(format!("stop it with: ignite stop {name}, or force it with -f")),
             Self::NotRunning { name } => Some(format!("start it with: ignite start {name}")),
+            Self::StillEnding { log, .. } => Some(format!("try again in a minute, or see {}", log.display())),
             Self::DoesNotEnd { name } => Some(format!("see what it does with: ignite logs {name}")),
             Self::Control(error) => error.hint(),
             Self::InUse { first, .. } => {

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ignite_api::{Image, Kind, Metadata, OciChoice, OciSource, Size, Uid};
+use ignite_host::fs::Lock;
 use ignite_image::{Importer, Source, Staging};
 use ignite_store::{ImageConfig, ImageRecord};
 
@@ -43,7 +44,27 @@ impl Imported {
     }
 }
 
+/// What is done with images and kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// A VM is made of them.
+    Use,
+    /// They are removed.
+    Remove,
+}
+
 impl Engine {
+    /// Keeps images and kernels from being removed between their look-up and the record of the VM
+    /// that uses them, and the other way round.
+    pub(crate) fn in_use(&self, access: Access) -> Result<Lock, Error> {
+        let path = self.config.paths.data.join("use.lock");
+        let lock = match access {
+            Access::Use => Lock::shared(&path),
+            Access::Remove => Lock::exclusive(&path),
+        };
+        lock.map_err(Error::File)
+    }
+
     /// Imports an image; one whose content is there already costs nothing.
     pub fn import_image(
         &self,
@@ -141,6 +162,7 @@ impl Engine {
     /// Removes an image; with the VMs that use it only if `force`.
     pub fn remove_image(&self, text: &str, force: bool) -> Result<Uid, Error> {
         let uid = self.images.resolve(text)?;
+        let _alone = self.in_use(Access::Remove)?;
         let users = self
             .vms
             .list()?

@@ -8,7 +8,7 @@ use ignite_image::{Staging, initramfs};
 use ignite_store::KernelRecord;
 
 use crate::config::program;
-use crate::image::Imported;
+use crate::image::{Access, Imported};
 use crate::{Cancel, Engine, Error, Report};
 
 /// The running host's own kernel.
@@ -127,6 +127,7 @@ impl Engine {
     /// Removes a kernel; with the VMs that use it only if `force`.
     pub fn remove_kernel(&self, text: &str, force: bool) -> Result<Uid, Error> {
         let uid = self.kernels.resolve(text)?;
+        let _alone = self.in_use(Access::Remove)?;
         let users = self
             .vms
             .list()?

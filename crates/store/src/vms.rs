@@ -56,7 +56,7 @@ impl Vms {
         Ok(VmLock {
             vms: self.clone(),
             uid: record.uid,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -83,7 +83,7 @@ impl Vms {
             Ok(lock) => Ok(VmLock {
                 vms: self.clone(),
                 uid,
-                _lock: lock,
+                lock,
             }),
             Err(error) if error.is_not_found() => Err(Error::NotFound {
                 kind: Kind::Vm,
@@ -159,7 +159,7 @@ impl Vms {
 pub struct VmLock {
     vms: Vms,
     uid: Uid,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl VmLock {
@@ -171,6 +171,12 @@ impl VmLock {
     /// Its durable directory.
     pub fn dir(&self) -> PathBuf {
         self.vms.dir(self.uid)
+    }
+
+    /// Another descriptor of the lock, for processes at work on the VM: should we die, the lock is
+    /// held until they have ended.
+    pub fn to_fd(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        self.lock.try_clone_fd()
     }
 
     /// Its record.
@@ -205,8 +211,9 @@ impl VmLock {
 
     /// Removes the VM with all that is in its directories.
     pub fn remove(self) -> Result<(), Error> {
-        self.vms.objects.remove(self.uid)?;
-        remove_tree(&self.vms.paths.vm_run(self.uid)).map(|_| ())
+        // The runtime directory first: without the record nobody would look for it any more.
+        remove_tree(&self.vms.paths.vm_run(self.uid))?;
+        self.vms.objects.remove(self.uid)
     }
 }
 

@@ -50,7 +50,7 @@ impl Verb for Run {
         context.terminal.line(started.uid.as_str())?;
         self.start.print_timings(context, &started.timings);
         if !context.terminal.is_quiet()
-            && let Some(remark) = engine.ended_within(started.uid, TOO_SOON)?
+            && let Some(remark) = engine.ended_within(started.uid, TOO_SOON, &cancel)?
         {
             context.terminal.warn(&remark);
         }

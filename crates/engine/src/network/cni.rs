@@ -10,6 +10,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use ignite_cni::capability::{self, Capabilities};
 use ignite_cni::default::{self, Ensured};
 use ignite_cni::leak::{self, Subject};
@@ -29,12 +31,12 @@ use super::attached::Attached;
 use super::overlap::{self, Overlap};
 use super::result::translate;
 use super::{Error, forwarding, ports};
-use crate::Report;
+use crate::{Cancel, Config, Report};
 
 /// Attaches VMs by CNI.
 pub(crate) struct Cni<'a> {
-    pub paths: &'a Paths,
-    pub runtime: &'a Runtime,
+    paths: &'a Paths,
+    runtime: Runtime,
 }
 
 /// What attaching gave, and what its plugins took.
@@ -54,7 +56,19 @@ struct Request<'a> {
     addresses: Vec<IpNet>,
 }
 
-impl Cni<'_> {
+impl<'a> Cni<'a> {
+    /// For work on the VM of `lock`, which the plugins' processes hold with us: should we be killed,
+    /// whoever repairs waits for the last of them.
+    pub fn new(config: &'a Config, lock: &VmLock) -> Result<Self, Error> {
+        let held = lock.to_fd().map_err(Error::Lock)?;
+        let mut runtime = config.cni.clone();
+        runtime.inherited.push(Arc::new(held));
+        Ok(Self {
+            paths: &config.paths,
+            runtime,
+        })
+    }
+
     /// Attaches every interface of the VM. On failure what was made stays recorded, for
     /// [`release`](Self::release).
     pub fn attach(
@@ -63,8 +77,10 @@ impl Cni<'_> {
         record: &VmRecord,
         sandbox: (&Path, &Namespace),
         report: &dyn Report,
+        cancel: &Cancel,
     ) -> Result<Outcome, Error> {
         let networks = self.networks(record, report)?;
+        check_publishes(record, networks.first())?;
         let mut outcome = Outcome::default();
         for (interface, network) in record.interfaces.iter().zip(&networks) {
             let remembered = lock
@@ -84,11 +100,13 @@ impl Cni<'_> {
                     remembered
                 },
             };
+            cancel.check()?;
             let result = match self.add(lock, &request) {
                 // An address of old that somebody else has by now is no reason to fail.
                 Err(error)
-                    if !asked && !request.addresses.is_empty() && !error.must_retry_del() =>
+                    if !asked && !request.addresses.is_empty() && error.is_plugins_refusal() =>
                 {
+                    cancel.check()?;
                     tracing::info!(%error, network = network.name, "cannot have the former address");
                     report.warn(&format!(
                         "network {} no longer gives the address the VM had; asking for any",
@@ -267,7 +285,7 @@ impl Cni<'_> {
         if !published.is_empty() {
             let families = families(&addresses);
             for bridge in &bridges {
-                if let Err(error) = forwarding::admit(bridge, &families) {
+                if let Err(error) = forwarding::admit(self.paths, bridge, &families) {
                     report.warn(&format!(
                         "published ports may be cut off by the host's firewall: {error}"
                     ));
@@ -313,8 +331,10 @@ impl Cni<'_> {
         index: usize,
     ) -> Result<(), Vec<Error>> {
         network.attachments[index].state = AttachmentState::Releasing;
-        lock.write_network(network)
-            .map_err(|error| vec![error.into()])?;
+        if let Err(error) = lock.write_network(network) {
+            // DEL can be run again, whatever the record says.
+            tracing::warn!(%error, "the release is not recorded before it begins");
+        }
         let made = &network.attachments[index];
         let one = |error: Error| vec![error];
         let config = NetworkConfig::parse(made.config.as_bytes()).map_err(|source| {
@@ -324,15 +344,25 @@ impl Cni<'_> {
             })
         })?;
         let whole = is_whole(made);
+        // While the addresses are still ours: after DEL they may be another's.
+        let unrecorded: Vec<IpAddr> = unrecorded_addresses(made).iter().map(IpNet::addr).collect();
+        let mut failures = Vec::new();
+        if !unrecorded.is_empty() {
+            failures.extend(remove_leaks(made, unrecorded));
+        }
         let shared = NetworkLock::shared(self.paths, &made.network).map_err(|e| one(e.into()))?;
         let deleted = self.runtime.del(&config, &as_attachment(made));
         drop(shared);
         if whole && deleted.is_ok() {
             return Ok(());
         }
-        let failed = deleted.is_err();
-        let mut failures: Vec<Error> = deleted.err().map(Error::Cni).into_iter().collect();
-        failures.extend(remove_leaks(made, failed));
+        // The firewall's rules carry addresses only: after a good DEL the address may be another's.
+        let addresses = match &deleted {
+            Ok(_) => Vec::new(),
+            Err(_) => made.addresses.iter().map(IpNet::addr).collect(),
+        };
+        failures.extend(deleted.err().map(Error::Cni));
+        failures.extend(remove_leaks(made, addresses));
         if failures.is_empty() {
             Ok(())
         } else {
@@ -354,15 +384,36 @@ fn is_whole(made: &AttachmentRecord) -> bool {
     made.result.is_some() && interface().is_some()
 }
 
+/// A network that cannot publish would drop the ports without a word.
+fn check_publishes(record: &VmRecord, first: Option<&NetworkConfig>) -> Result<(), Error> {
+    let wanted = !record.spec.network.ports.is_empty();
+    match first {
+        Some(network) if wanted && !network.capabilities().contains("portMappings") => {
+            Err(Error::CannotPublish {
+                network: network.name.clone(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Addresses an ADD that was cut off has left on the interface: the firewall's rules carry nothing
+/// else, and its DEL learns them from a result that was never recorded.
+fn unrecorded_addresses(made: &AttachmentRecord) -> Vec<IpNet> {
+    let read = || {
+        let namespace = Namespace::open(&made.netns).ok()?;
+        let netlink = Netlink::open_in(&namespace).ok()?;
+        let link = netlink.link(&made.interface).ok()??;
+        netlink.addresses(link.index).ok()
+    };
+    if made.result.is_some() {
+        return Vec::new();
+    }
+    read().unwrap_or_default()
+}
+
 /// The compensating step: removes rules that carry our container id and outlived DEL.
-fn remove_leaks(made: &AttachmentRecord, failed: bool) -> Vec<Error> {
-    // The firewall's rules carry addresses only: after a good DEL the address may be another's.
-    let addresses = made
-        .addresses
-        .iter()
-        .map(IpNet::addr)
-        .filter(|_| failed)
-        .collect();
+fn remove_leaks(made: &AttachmentRecord, addresses: Vec<IpAddr>) -> Vec<Error> {
     let (removed, errors) = leak::remove(&Subject {
         network: made.network.clone(),
         container_id: made.container_id.clone(),

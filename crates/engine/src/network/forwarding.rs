@@ -5,7 +5,20 @@
 //! table of our own would change nothing, so it goes into a chain the dropping table looks at, once
 //! for each bridge: connections that a port mapping sent there.
 
+use ignite_host::fs::{self, Lock};
 use ignite_host::iptables::{self, Family};
+use ignite_store::Paths;
+
+/// Errors of admitting connections.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The lock.
+    #[error("cannot take the lock of the firewall's rules")]
+    Lock(#[from] fs::Error),
+    /// The rules.
+    #[error(transparent)]
+    Rules(#[from] iptables::Error),
+}
 
 /// Chains meant for rules of administrators and other programs, in order of preference.
 const CHAINS: [&str; 3] = ["CNI-ADMIN", "DOCKER-USER", "FLANNEL-FWD"];
@@ -23,12 +36,20 @@ pub fn plan(saved: &str, bridge: &str) -> Option<String> {
     let present = |chain: &str| saved.lines().any(|line| is_chain(line, chain));
     let forward = || dropped_by_policy(saved).then_some("FORWARD");
     let chain = CHAINS.into_iter().find(|c| present(c)).or_else(forward)?;
+    // Answers, where no plugin admits what the VM sends.
+    let back = format!(
+        "-i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment \"{COMMENT}\" -j ACCEPT"
+    );
     let done = format!("-A {chain} {rule}");
     if saved.lines().any(|line| line == done) {
         return None;
     }
     // Inserted first: `DOCKER-USER` and others end in a RETURN.
-    Some(format!("*filter\n-I {chain} 1 {rule}\nCOMMIT\n"))
+    let mut script = format!("*filter\n-I {chain} 1 {rule}\n");
+    if chain != CHAINS[0] {
+        script.push_str(&format!("-I {chain} 2 {back}\n"));
+    }
+    Some(script + "COMMIT\n")
 }
 
 fn is_chain(line: &str, chain: &str) -> bool {
@@ -42,7 +63,9 @@ fn dropped_by_policy(saved: &str) -> bool {
 }
 
 /// Sees to it that connections to published ports reach `bridge`.
-pub fn admit(bridge: &str, families: &[Family]) -> Result<(), iptables::Error> {
+pub fn admit(paths: &Paths, bridge: &str, families: &[Family]) -> Result<(), Error> {
+    // Two starts at once would insert the rule twice.
+    let _lock = Lock::exclusive(&paths.run.join("forwarding.lock"))?;
     for &family in families {
         let saved = iptables::save("filter", family)?;
         if let Some(script) = plan(&saved, bridge) {

@@ -77,6 +77,18 @@ pub enum Error {
         /// The interface.
         interface: String,
     },
+    /// Ports are asked for on a network that cannot publish any.
+    #[error("network {network} cannot publish ports")]
+    CannotPublish {
+        /// The network.
+        network: String,
+    },
+    /// The VM's lock could not be passed on.
+    #[error("cannot pass on the VM's lock")]
+    Lock(#[source] std::io::Error),
+    /// The operation was called off.
+    #[error(transparent)]
+    Cancelled(#[from] crate::Cancelled),
     /// Links and addresses.
     #[error("cannot set up the VM's interface")]
     Link(#[source] link::Error),
@@ -114,17 +126,18 @@ impl Error {
             Self::NoInterface { .. } => {
                 Some("see whether its first plugin makes an interface".into())
             }
+            Self::CannotPublish { .. } => Some(
+                "add the plugin portmap, with the capability portMappings, to its configuration; \
+                 or leave --ports out"
+                    .into(),
+            ),
             Self::NoPlugin { .. } => Some("use --network-plugin cni".into()),
             _ => None,
         }
     }
 
-    /// Whether a DEL must still be tried.
-    pub(crate) fn must_retry_del(&self) -> bool {
-        match self {
-            Self::Cni(error) => error.must_retry_del(),
-            Self::Store(_) => true,
-            _ => false,
-        }
+    /// Whether a plugin ran, refused, and everything was undone.
+    pub(crate) fn is_plugins_refusal(&self) -> bool {
+        matches!(self, Self::Cni(error) if error.code().is_some() && !error.must_retry_del())
     }
 }

@@ -11,6 +11,7 @@ use ignite_vmm::qcow2;
 use ignite_wire::guest::Process;
 
 use super::DISK;
+use crate::image::Access;
 use crate::{Cancel, Engine, Error, Report};
 
 /// The kernel's command line where none is given: what makes it quick and quiet, and what makes a
@@ -69,8 +70,13 @@ impl Engine {
         let image = self.find_or_import_image(&request.image, report, cancel)?;
         let kernel = self.find_or_import_kernel(request.kernel.as_deref(), report, cancel)?;
         cancel.check()?;
-        let record = self.record(request, name, &image, &kernel)?;
-        let lock = self.vms.create(&record)?;
+        let (lock, record) = {
+            let _in_use = self.in_use(Access::Use)?;
+            // Removed in the meantime, they are not found any more.
+            let (image, kernel) = (self.images.get(image.uid)?, self.kernels.get(kernel.uid)?);
+            let record = self.record(request, name, &image, &kernel)?;
+            (self.vms.create(&record)?, record)
+        };
         let backing = self.images.dir(image.uid).join(crate::image::FILE);
         let made = qcow2::create(
             &lock.dir().join(DISK),

@@ -14,8 +14,9 @@ use ignite_wire::supervisor::End;
 use crate::network::{self, cni::Cni};
 use crate::{Engine, Error, Report};
 
-/// How long a supervisor may take for its last act, or a VMM to die after its supervisor.
-const LAST_ACT: Duration = Duration::from_secs(30);
+/// How long a supervisor may take for its last act (its release is ended after two minutes), or a VMM
+/// to die after its supervisor.
+const LAST_ACT: Duration = Duration::from_secs(150);
 
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -34,12 +35,15 @@ impl Engine {
                 return Ok((lock, live));
             }
             let status = lock.status()?;
+            let name = || -> Result<String, Error> { Ok(lock.record()?.name.to_string()) };
             let ending = !status.state.is_live();
-            if !ending && status.supervisor.as_ref().is_none_or(is_alive)
-                || Instant::now() > deadline
-            {
-                return Err(Error::Running {
-                    name: lock.record()?.name.to_string(),
+            if !ending && status.supervisor.as_ref().is_none_or(is_alive) {
+                return Err(Error::Running { name: name()? });
+            }
+            if Instant::now() > deadline {
+                return Err(Error::StillEnding {
+                    name: name()?,
+                    log: lock.dir().join("spawn.log"),
                 });
             }
             if !ending {
@@ -62,7 +66,10 @@ impl Engine {
             status.message =
                 Some("its supervisor vanished: a crash, or a reboot of the host".into());
             (status.supervisor, status.vmm) = (None, None);
-            lock.write_status(&status, live)?;
+            if let Err(error) = lock.write_status(&status, live) {
+                // No room to say so is no reason to keep what the VM holds.
+                tracing::warn!(uid = %lock.uid(), %error, "the VM's end is not recorded");
+            }
         }
         self.release_locked(lock).map_err(several)
     }
@@ -73,10 +80,7 @@ impl Engine {
         if lock.network().map_err(|e| one(e.into()))?.is_released() {
             return Ok(());
         }
-        let cni = Cni {
-            paths: &self.config.paths,
-            runtime: &self.config.cni,
-        };
+        let cni = Cni::new(&self.config, lock).map_err(|e| one(e.into()))?;
         cni.release(lock)
             .map_err(|errors| errors.into_iter().map(Error::from).collect::<Vec<_>>())?;
         let mut network = lock.network().map_err(|e| one(e.into()))?;
@@ -119,7 +123,10 @@ impl Engine {
             return Ok(());
         };
         match Liveness::try_acquire(&self.config.paths, uid)? {
-            Some(live) => self.repair(&lock, &live),
+            Some(live) => {
+                self.repair(&lock, &live)?;
+                self.remove_if_asked(lock)
+            }
             None => Ok(()),
         }
     }
@@ -131,15 +138,56 @@ impl Engine {
             Err(error) if error.is_not_found() => return Ok(()),
             other => other?,
         };
+        let status = lock.status()?;
+        // Our supervisor could not write down that its VM ended: the disk is full, say.
+        let by_us = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+        let ours = status
+            .supervisor
+            .as_ref()
+            .is_some_and(|supervisor| Some(supervisor.pid) == by_us);
         // Started again in the meantime: nothing of it is ours any more.
-        if lock.status()?.state.is_live() {
+        if status.state.is_live() && !ours {
             return Ok(());
         }
         self.release_locked(&lock).map_err(several)?;
-        if lock.record()?.auto_remove {
+        self.remove_if_asked(lock)
+    }
+
+    /// Removes a VM that ended, if that was asked for when it was created.
+    pub(super) fn remove_if_asked(&self, lock: VmLock) -> Result<(), Error> {
+        if lock.record()?.auto_remove && lock.status()?.state == State::Stopped {
             lock.remove()?;
         }
         Ok(())
+    }
+
+    /// Makes the record of a start that failed or was called off true: the VM is stopped.
+    pub(super) fn record_failed_start(
+        &self,
+        lock: &VmLock,
+        live: &Liveness,
+        message: &str,
+    ) -> Result<(), Error> {
+        let mut status = lock.status()?;
+        if !status.state.is_live() {
+            return Ok(());
+        }
+        // The VMM dies with its supervisor, in its own time.
+        let deadline = Instant::now() + LAST_ACT;
+        while status
+            .vmm
+            .as_ref()
+            .is_some_and(|vmm| is_alive(&vmm.process))
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(PAUSE);
+        }
+        status.state = State::Stopped;
+        status.end = Some(End::Killed);
+        status.ended = Some(jiff::Timestamp::now());
+        status.message = Some(message.to_owned());
+        (status.supervisor, status.vmm) = (None, None);
+        Ok(lock.write_status(&status, live)?)
     }
 
     /// The command line of [`release`](Self::release).

@@ -23,8 +23,11 @@ impl Engine {
         let running = || Error::Running {
             name: record.name.to_string(),
         };
-        let live = Liveness::try_acquire(&self.config.paths, record.uid)?.ok_or_else(running)?;
-        match self.start_locked(&lock, live, options, report, cancel, timings) {
+        let started = Liveness::try_acquire(&self.config.paths, record.uid)
+            .map_err(Error::from)
+            .and_then(|live| live.ok_or_else(running))
+            .and_then(|live| self.start_locked(&lock, live, options, report, cancel, timings));
+        match started {
             Ok(started) => Ok(started),
             Err(error) => {
                 let released = lock.network().is_ok_and(|network| network.is_released());

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use ignite_api::{Name, NetworkPlugin, Uid};
+use ignite_host::fs::Lock;
 use ignite_host::netns::Namespace;
 use ignite_host::process::{Child, Spec, Stdio};
-use ignite_store::{Liveness, NetworkRecord, VmLock, VmRecord};
+use ignite_store::{Liveness, NetworkRecord, VmLock, VmRecord, VmSummary};
 use ignite_wire::supervisor::{Event, Plan};
 
 use super::events::Events;
@@ -106,7 +107,10 @@ impl Engine {
             timings,
         };
         let started = start.run(options);
-        if started.is_err() {
+        if let Err(error) = &started {
+            if let Err(error) = self.record_failed_start(lock, &start.live, &error.to_string()) {
+                tracing::warn!(uid = %lock.uid(), %error, "the record of the failed start stays");
+            }
             // The failure is what the caller must hear of; what is left is recorded.
             for error in self.release_locked(lock).err().into_iter().flatten() {
                 tracing::warn!(uid = %lock.uid(), %error, "not everything was released");
@@ -114,6 +118,17 @@ impl Engine {
             }
         }
         started
+    }
+}
+
+impl Engine {
+    /// Whether another VM's ports are taken: it runs, or is being attached in this moment.
+    fn has_ports(&self, other: &VmSummary) -> Result<bool, Error> {
+        if other.state.is_live() {
+            return Ok(true);
+        }
+        let at_work = Liveness::is_held(&self.config.paths, other.uid)?;
+        Ok(at_work && !self.vms.network(other.uid)?.is_released())
     }
 }
 
@@ -135,8 +150,8 @@ struct Supervisor {
 
 impl Start<'_> {
     fn run(&mut self, options: &StartOptions) -> Result<Started, Error> {
-        self.check_ports()?;
         let parts = self.programs()?;
+        self.reserve()?;
         self.timings.end("preparation");
         self.cancel.check()?;
         let (namespace, outcome) = self.attach()?;
@@ -161,7 +176,26 @@ impl Start<'_> {
         })
     }
 
-    /// Finds a port that is taken before anything is made.
+    /// Finds a port that is taken before anything is made, and records that the VM is about to be
+    /// attached: from then on its ports are taken for every other start.
+    fn reserve(&self) -> Result<(), Error> {
+        let paths = &self.engine.config.paths;
+        if self.record.network_plugin != NetworkPlugin::Cni {
+            return Err(network::Error::NoPlugin {
+                plugin: self.record.network_plugin,
+            }
+            .into());
+        }
+        let _ports = Lock::exclusive(&paths.run.join("ports.lock")).map_err(Error::File)?;
+        self.check_ports()?;
+        let network = NetworkRecord {
+            plugin: self.record.network_plugin,
+            sandbox: Some(paths.sandbox(&self.record.container_id)),
+            ..self.lock.network()?
+        };
+        Ok(self.lock.write_network(&network)?)
+    }
+
     fn check_ports(&self) -> Result<(), Error> {
         let wanted = &self.record.spec.network.ports;
         if wanted.is_empty() {
@@ -169,7 +203,7 @@ impl Start<'_> {
         }
         self.engine.repair_dead(self.record.uid, self.report)?;
         for other in self.engine.vms.summary()?.vms {
-            if other.uid != self.record.uid && other.state.is_live() {
+            if other.uid != self.record.uid && self.engine.has_ports(&other)? {
                 ports::check_other(wanted, &other.name, &other.ports)
                     .map_err(network::Error::from)?;
             }
@@ -194,26 +228,12 @@ impl Start<'_> {
     }
 
     fn attach(&mut self) -> Result<(Namespace, Outcome), Error> {
-        if self.record.network_plugin != NetworkPlugin::Cni {
-            return Err(network::Error::NoPlugin {
-                plugin: self.record.network_plugin,
-            }
-            .into());
-        }
         let path = self.engine.config.paths.sandbox(&self.record.container_id);
-        let network = NetworkRecord {
-            plugin: self.record.network_plugin,
-            sandbox: Some(path.clone()),
-            ..self.lock.network()?
-        };
-        self.lock.write_network(&network)?;
         let namespace = sandbox::create(&path).map_err(network::Error::from)?;
         self.timings.end("sandbox");
-        let cni = Cni {
-            paths: &self.engine.config.paths,
-            runtime: &self.engine.config.cni,
-        };
-        let outcome = cni.attach(self.lock, &self.record, (&path, &namespace), self.report)?;
+        let cni = Cni::new(&self.engine.config, self.lock)?;
+        let sandbox = (path.as_path(), &namespace);
+        let outcome = cni.attach(self.lock, &self.record, sandbox, self.report, self.cancel)?;
         self.timings
             .end_with_plugins("attachment", &outcome.plugins);
         Ok((namespace, outcome))
@@ -306,7 +326,7 @@ impl Start<'_> {
                 Some(Event::Started { .. }) => self.timings.end("supervisor"),
                 Some(Event::Ready) => {
                     self.timings.end("boot");
-                    return Ok(());
+                    return Ok(self.cancel.check()?);
                 }
                 Some(Event::Failed {
                     message,

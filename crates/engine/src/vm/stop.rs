@@ -9,7 +9,7 @@ use ignite_wire::supervisor::End;
 
 use super::control::Control;
 use super::repair::is_alive;
-use crate::{Engine, Error};
+use crate::{Cancel, Engine, Error};
 
 /// Beyond the guest's grace period, for the VMM's end and the release.
 const SLACK: Duration = Duration::from_secs(15);
@@ -58,10 +58,8 @@ impl Engine {
         match self.lock_idle(uid) {
             Ok((lock, live)) => {
                 self.repair(&lock, &live)?;
-                if ran && record.auto_remove {
-                    drop(live);
-                    lock.remove()?;
-                }
+                drop(live);
+                self.remove_if_asked(lock)?;
             }
             Err(Error::Store(error)) if error.is_not_found() => {}
             Err(error) => return Err(error),
@@ -87,8 +85,9 @@ impl Engine {
             let status = self.vms.status(record.uid).unwrap_or_default();
             let vanished =
                 status.state.is_live() && !status.supervisor.as_ref().is_some_and(is_alive);
-            if vanished && status.supervisor.is_some() {
-                // The repair that follows ends what is left of it.
+            let ended = asked && status.state == State::Stopped;
+            if ended || vanished && status.supervisor.is_some() {
+                // Its last act is waited for by who takes its lock, which repairs what is left of it.
                 break;
             }
             if !asked {
@@ -120,9 +119,19 @@ impl Engine {
     }
 
     /// Waits a moment for a VM whose command ends at once; says so if it did.
-    pub fn ended_within(&self, uid: Uid, limit: Duration) -> Result<Option<String>, Error> {
+    /// Called off in that time, the VM is removed.
+    pub fn ended_within(
+        &self,
+        uid: Uid,
+        limit: Duration,
+        cancel: &Cancel,
+    ) -> Result<Option<String>, Error> {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline {
+            if let Err(cancelled) = cancel.check() {
+                self.remove(uid.as_str(), true)?;
+                return Err(cancelled.into());
+            }
             match self.vms.status(uid) {
                 Ok(status) if status.state == State::Stopped => {
                     return Ok(Some(early_end(&status, uid)));
@@ -141,7 +150,14 @@ fn early_end(status: &StatusRecord, uid: Uid) -> String {
     let how = match (status.exit_code, status.end) {
         (Some(code), _) => format!("its command ended with exit code {code}"),
         (None, Some(End::Panicked)) => "its kernel panicked".into(),
-        _ => "the guest powered itself off".into(),
+        (None, Some(End::PoweredOff)) => "the guest powered itself off".into(),
+        (None, Some(End::Rebooted)) => "the guest rebooted".into(),
+        (None, Some(End::Halted)) => "the guest halted".into(),
+        (None, Some(End::Killed)) => "it was killed".into(),
+        (None, _) => status
+            .message
+            .clone()
+            .unwrap_or_else(|| "its VMM ended".into()),
     };
     format!(
         "the VM ended within a second: {how}; see its console with: ignite logs {uid}, \
