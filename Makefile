@@ -65,7 +65,7 @@ quickstart-clean: ## Take everything back that quickstart made
 ## Tests
 
 .PHONY: test
-test: test-packages lint unit e2e ## Run every test, with real VMs
+test: test-packages lint unit fuzz-short e2e ## Run every test, with real VMs
 
 .PHONY: test-packages
 test-packages:
@@ -111,6 +111,10 @@ bench: programs e2e-fixtures ## Measure, and write bench/RESULTS.md and bench/re
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZ_SECONDS
 	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: fuzz-short
+fuzz-short:
+	@tools/fuzz.sh short
 
 .PHONY: clean
 clean: ## Remove build/ and target/

@@ -3,6 +3,8 @@
 #
 #   tools/fuzz.sh SECONDS             every target
 #   tools/fuzz.sh SECONDS TARGET...   these
+#   tools/fuzz.sh short               every target, the same few thousand inputs
+#                                     each time: what CI runs
 #
 # libFuzzer works on the stable compiler with the coverage passes asked for by
 # hand; the flags are those cargo-fuzz would pass. What is found on the way is
@@ -10,7 +12,10 @@
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
-seconds=${1:-20}
+case ${1:-20} in
+    short) limit=(-seed=1 -runs=3000) ;;
+    *) limit=("-max_total_time=${1:-20}") ;;
+esac
 shift || true
 cd "$top"
 
@@ -25,6 +30,7 @@ flags=(
     -Cllvm-args=-sanitizer-coverage-pc-table
     -Cllvm-args=-sanitizer-coverage-trace-compares
 )
+command -v c++ >/dev/null || fail "there is no C++ compiler, which libFuzzer needs" "install g++"
 say "Building the fuzz targets"
 # With --target the flags do not hit build scripts and macros.
 RUSTFLAGS="${flags[*]}" cargo build --quiet --release --manifest-path fuzz/Cargo.toml --target "$triple"
@@ -41,7 +47,7 @@ fuzz() {
     local target=$1 corpus=fuzz/corpus/$1 found=$build/fuzz/$1 log=$build/fuzz/$1.log input
     [ -d "$corpus" ] || fail "there is no $corpus" "give the target $target a few small inputs to begin with"
     mkdir -p "$found"
-    if IGNITE_FUZZ_TARGET=$target TMPDIR=$scratch "$program" -max_total_time="$seconds" -rss_limit_mb=512 \
+    if IGNITE_FUZZ_TARGET=$target TMPDIR=$scratch "$program" "${limit[@]}" -rss_limit_mb=512 \
         -timeout=10 -print_final_stats=1 -artifact_prefix="$found-" "$found" "$corpus" >"$log" 2>&1; then
         say "$(printf '%-18s %9s runs %7s/s %4s MB' "$target" "$(stat_of number_of_executed_units "$log")" \
             "$(stat_of average_exec_per_sec "$log")" "$(stat_of peak_rss_mb "$log")")"
