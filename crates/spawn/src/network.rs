@@ -227,6 +227,7 @@ mod tests {
             mac: "02:00:00:00:00:01".to_owned(),
             mtu: 1400,
             addresses: vec!["10.61.0.2/16".parse().expect("a network")],
+            allow: Vec::new(),
             dhcp: None,
         }
     }

@@ -110,6 +110,10 @@ pub struct Attachment {
     pub mtu: u32,
     /// The guest's addresses; empty on a network without address management, where any is allowed.
     pub addresses: Vec<IpNet>,
+    /// Further source addresses the guest may use, as whole prefixes: those it gives itself, or for
+    /// which it routes. Without `addresses` nothing is refused, whatever is here.
+    #[serde(default)]
+    pub allow: Vec<IpNet>,
     /// The lease the DHCP server answers with; none if there is no IPv4 address.
     pub dhcp: Option<Lease>,
 }

@@ -19,6 +19,8 @@ pub struct Attached {
     pub mtu: u32,
     /// Addresses with their prefix length.
     pub addresses: Vec<IpNet>,
+    /// Further source addresses the guest may use.
+    pub allow: Vec<IpNet>,
     /// Routes, next hops filled in.
     pub routes: Vec<Route>,
     /// What the network says about names.
@@ -45,6 +47,7 @@ impl Attached {
             mac: self.mac.clone(),
             mtu: self.mtu,
             addresses: self.addresses.clone(),
+            allow: self.allow.clone(),
             dhcp: self.lease(hostname, dns),
         }
     }
@@ -112,6 +115,7 @@ mod tests {
             mac: "02:00:00:00:00:01".into(),
             mtu: 1450,
             addresses: vec!["10.61.0.7/16".parse().expect("a network")],
+            allow: vec![],
             routes: routes
                 .iter()
                 .map(|(destination, gateway)| Route {

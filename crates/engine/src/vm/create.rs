@@ -201,6 +201,7 @@ fn interfaces(networks: &[String]) -> Vec<InterfaceRecord> {
         mac: Mac::random_local(),
         network,
         addresses: Vec::new(),
+        allow: Vec::new(),
     };
     chosen.into_iter().enumerate().map(interface).collect()
 }

@@ -87,4 +87,7 @@ pub struct InterfaceRecord {
     /// Addresses asked for.
     #[serde(default)]
     pub addresses: Vec<IpNet>,
+    /// Further source addresses the guest may use.
+    #[serde(default)]
+    pub allow: Vec<IpNet>,
 }

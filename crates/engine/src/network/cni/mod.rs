@@ -297,6 +297,7 @@ impl<'a> Cni<'a> {
             mac,
             mtu,
             addresses: translated.addresses,
+            allow: request.interface.allow.clone(),
             routes: translated.routes,
             dns: translated.dns,
         })
