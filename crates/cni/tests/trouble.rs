@@ -63,18 +63,38 @@ fn plugin_error(error: &Error) -> &ExecError {
 fn a_plugin_that_fails_is_told_and_undone() {
     on_own_host("a_plugin_that_fails_is_told_and_undone", || {
         let directory = doubles();
-        let fail = r#"[ $COMMAND = DEL ] || { echo '{"code":11,"msg":"full","details":"of it"}'; exit 1; }"#;
+        let fail = r#"[ $COMMAND = DEL ] || { echo '{"code":111,"msg":"full","details":"of it"}'; exit 1; }"#;
         double(&directory, "bad", fail);
         let error = failing(&directory, &runtime(&directory), "bad");
-        assert_eq!(error.code(), Some(11));
+        assert_eq!(error.code(), Some(111));
         assert!(!error.must_retry_del());
         assert!(
-            chain(&error).contains("full; of it (code 11)"),
+            chain(&error).contains("full; of it (code 111)"),
             "{}",
             chain(&error)
         );
         // The one behind it was not asked to ADD, but is asked to DEL.
         assert_eq!(calls(&directory), ["ADD", "DEL", "DEL"]);
+    });
+}
+
+#[test]
+fn what_passes_is_undone_and_tried_again() {
+    on_own_host("what_passes_is_undone_and_tried_again", || {
+        let directory = doubles();
+        // The second attempt finds no address of the first: it is given the same one.
+        let busy = r#"[ $COMMAND = DEL ] && exit 0
+[ -e /run/again ] || { touch /run/again; echo '{"code":11,"msg":"busy"}'; exit 1; }
+cat > /run/stdin; sed 's/.*"prevResult"://; s/}$//' /run/stdin"#;
+        double(&directory, "busy", busy);
+        let network = bridge("1.0.0", r#",{"type":"firewall"},{"type":"busy"}"#);
+        let (_namespace, path) = sandbox("s-busy");
+        let runtime = runtime(&directory);
+        let asked = attachment("c1", &path);
+        let added = runtime.add(&network, &asked).expect("the second time");
+        assert_eq!(calls(&directory), ["ADD", "DEL", "ADD"]);
+        assert_eq!(added.result.ips.len(), 1);
+        runtime.del(&network, &asked).expect("detached");
     });
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::again::again;
 use super::{AddResult, Run, Runtime, Step, extra};
 use crate::attachment::Attachment;
 use crate::cache::Entry;
@@ -24,7 +25,8 @@ impl Runtime {
     ///
     /// Before anything runs, all programs must be there, all names valid, and the
     /// attachment not made yet. After a failure a DEL of all plugins is run; the
-    /// error says if that failed too ([`Error::must_retry_del`]).
+    /// error says if that failed too ([`Error::must_retry_del`]). A failure that
+    /// passes by itself is undone and all of it tried again a few times.
     pub fn add(
         &self,
         network: &NetworkConfig,
@@ -36,9 +38,18 @@ impl Runtime {
             let (network, id) = (network.name.clone(), attachment.id());
             return Err(Error::AlreadyAttached { network, id });
         }
+        again(|| self.add_once(network, &programs, attachment))
+    }
+
+    fn add_once(
+        &self,
+        network: &NetworkConfig,
+        programs: &[PathBuf],
+        attachment: &Attachment,
+    ) -> Result<AddResult, Error> {
         let mut progress = Progress::default();
         let outcome = self
-            .add_all(network, &programs, attachment, &mut progress)
+            .add_all(network, programs, attachment, &mut progress)
             .and_then(|()| self.remember(network, attachment, &progress));
         match outcome {
             Ok((raw, result)) => Ok(AddResult {

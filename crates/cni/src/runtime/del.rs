@@ -1,5 +1,6 @@
 //! DEL: everything that can be undone is undone, whatever fails.
 
+use super::again::again;
 use super::{Run, Runtime, Step, completed, extra, version_of};
 use crate::attachment::{Attachment, AttachmentId};
 use crate::cache::{Cached, Entry};
@@ -52,7 +53,7 @@ impl Runtime {
         let mut runs = Vec::new();
         let mut errors = Vec::new();
         for step in Step::all(network, Command::Del).rev() {
-            match self.call(&step, Some(attachment), extra(previous, attachment)) {
+            match again(|| self.call(&step, Some(attachment), extra(previous, attachment))) {
                 Ok(answer) => runs.push(answer.run),
                 Err(error) => errors.push(error),
             }

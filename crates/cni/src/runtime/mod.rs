@@ -12,6 +12,7 @@
 //! must be the host's.
 
 mod add;
+mod again;
 mod ask;
 mod check;
 mod del;
