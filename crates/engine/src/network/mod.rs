@@ -58,6 +58,14 @@ pub enum Error {
     /// The runtime or a plugin.
     #[error(transparent)]
     Cni(ignite_cni::error::Error),
+    /// Asked before anything was made, a network said that it takes nobody now.
+    #[error("network {network} is not ready")]
+    NotReady {
+        /// The network.
+        network: String,
+        /// What it said.
+        source: ignite_cni::error::Error,
+    },
     /// Rules that outlived DEL.
     #[error(transparent)]
     Leak(ignite_cni::leak::LeakError),
@@ -116,6 +124,9 @@ impl Error {
             Self::Default(error) => error.hint(),
             Self::Cni(error) => Some(error.hint().unwrap_or_else(|| {
                 "see its configuration in /etc/cni/net.d, or choose another network with --network NAME".into()
+            })),
+            Self::NotReady { network, source } => Some(source.hint().unwrap_or_else(|| {
+                format!("ask it again with: ignite cni status {network}, or choose another with --network NAME")
             })),
             Self::Leak(error) => error.hint(),
             Self::Store(error) => error.hint(),

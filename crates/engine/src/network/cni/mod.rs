@@ -6,6 +6,7 @@
 //! ```
 //! A process may die between any two of these: what is recorded is always at least what there is.
 
+mod health;
 mod release;
 
 use std::net::IpAddr;
@@ -80,6 +81,7 @@ impl<'a> Cni<'a> {
     ) -> Result<Outcome, Error> {
         let networks = self.networks(record, report)?;
         check_publishes(record, networks.first())?;
+        health::ensure(&self.runtime, &networks)?;
         let mut outcome = Outcome::default();
         for (interface, network) in record.interfaces.iter().zip(&networks) {
             let remembered = lock
