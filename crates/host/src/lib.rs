@@ -21,6 +21,7 @@ pub mod nft;
 pub mod packet;
 pub mod process;
 pub mod signal;
+pub mod step;
 pub mod sysctl;
 pub mod tap;
 pub mod tc;

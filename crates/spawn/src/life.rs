@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ignite_host::fs::read_bounded;
 use ignite_host::signal::Signals;
+use ignite_host::step::{self, Step};
 use ignite_wire::supervisor::{End, Event, Plan};
 
 use crate::console::Log;
@@ -55,6 +56,7 @@ pub fn live(options: &Options) -> Result<(), String> {
     if let Err(error) = status.stopped(&end.outcome) {
         log::line(&log::chain(&error));
     }
+    step::reached(Step::SuperviseStopped);
     // Clients that wait for the end find it written down.
     drop(end.control);
     let failed = (!notify.is_over()).then(|| Event::Failed {
@@ -66,7 +68,9 @@ pub fn live(options: &Options) -> Result<(), String> {
         // An engine that hears of a start that failed undoes it, under the lock it holds.
         return Ok(());
     }
-    release::run(&plan.release, host_netns)
+    release::run(&plan.release, host_netns)?;
+    step::reached(Step::SuperviseReleased);
+    Ok(())
 }
 
 fn read_plan(path: &Path) -> Result<Plan, String> {
@@ -100,8 +104,10 @@ impl Ended {
 fn run(plan: &Plan, live: Option<OwnedFd>, notify: &mut Notify, status: &mut Status) -> Ended {
     let mut steps = Steps::new();
     let made = prepare(plan).and_then(|prepared| {
+        step::reached(Step::SuperviseBegun);
         let network = Network::build(&plan.attachments)?;
         steps.done("network");
+        step::reached(Step::SuperviseJoined);
         Ok((prepared, network))
     });
     let (prepared, (mut network, nics)) = match made {
@@ -112,9 +118,11 @@ fn run(plan: &Plan, live: Option<OwnedFd>, notify: &mut Notify, status: &mut Sta
         Ok(started) => attend(plan, started, prepared, &network, notify, status, steps),
         Err(error) => Ended::not_started(&error),
     };
+    step::reached(Step::SuperviseEnded);
     for error in network.remove() {
         log::line(&log::chain(&error));
     }
+    step::reached(Step::SuperviseParted);
     ended
 }
 
@@ -154,9 +162,11 @@ fn attend(
         link,
     } = started;
     let pid = driver.process().pid();
+    step::reached(Step::SuperviseStarted);
     if let Err(error) = status.vmm(plan.machine.vmm, pid) {
         log::line(&log::chain(&error));
     }
+    step::reached(Step::SuperviseRecorded);
     notify.send(&Event::Started {
         vmm_pid: pid.try_into().unwrap_or(i32::MAX),
         steps: steps.list,

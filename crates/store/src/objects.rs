@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use ignite_api::{Kind, Uid};
 use ignite_host::fs::{Lock, sync_directory};
+use ignite_host::step::{self, Step};
 
 use crate::{Error, json};
 
@@ -177,6 +178,7 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
         }
         let made = prepare(temporary)?;
         json::write_with_mode(&temporary.join(self.record), record, self.mode())?;
+        step::reached(Step::CreateStaged);
         Ok(made)
     }
 
@@ -202,7 +204,10 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
             Err(error) => return Err(Error::directory("remove", &path)(error)),
         }
         sync_directory(&self.directory)?;
-        remove_tree(&removing).map(|_| ())
+        step::reached(Step::RemoveRenamed);
+        remove_tree(&removing)?;
+        step::reached(Step::RemoveDone);
+        Ok(())
     }
 
     /// Sweeps what is left of objects half made or half removed; returns what was swept.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ignite_api::{Kind, Uid};
 use ignite_host::fs::Lock;
+use ignite_host::step::{self, Step};
 
 use crate::objects::{Listing, Objects, remove_tree, store_lock};
 use crate::record::network::NetworkRecord;
@@ -213,6 +214,7 @@ impl VmLock {
     pub fn remove(self) -> Result<(), Error> {
         // The runtime directory first: without the record nobody would look for it any more.
         remove_tree(&self.vms.paths.vm_run(self.uid))?;
+        step::reached(Step::RemoveRun);
         self.vms.objects.remove(self.uid)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ignite_host::step::{Step as Moment, reached};
 use serde_json::Value;
 
 use super::again::again;
@@ -86,6 +87,7 @@ impl Runtime {
                 .map_err(|source| step.bad_result(source))?;
             progress.result = Some(believed);
             progress.runs.push(answer.run);
+            reached(Moment::AddAnswered);
         }
         Ok(())
     }
@@ -105,6 +107,7 @@ impl Runtime {
             config: network.cache_bytes(),
             result: Some(raw.clone()),
         })?;
+        reached(Moment::AddCached);
         Ok((raw, result))
     }
 
@@ -117,11 +120,13 @@ impl Runtime {
         progress: &Progress,
         source: Error,
     ) -> Error {
+        reached(Moment::AddFailed);
         let previous = progress.result.as_ref().map(|(raw, _)| raw);
         let rollback = self
             .del_all(network, attachment, previous)
             .err()
             .map(Box::new);
+        reached(Moment::AddUndone);
         if let Some(error) = &rollback {
             tracing::warn!(%error, network = network.name, "roll-back of a failed ADD failed");
         }

@@ -1,5 +1,7 @@
 //! DEL: everything that can be undone is undone, whatever fails.
 
+use ignite_host::step::{Step as Moment, reached};
+
 use super::again::again;
 use super::{Run, Runtime, Step, completed, extra, version_of};
 use crate::attachment::{Attachment, AttachmentId};
@@ -25,6 +27,7 @@ impl Runtime {
             previous.and_then(|result| result::convert(result, &network.cni_version).ok());
         let runs = self.del_all(network, &attachment, previous.as_ref())?;
         self.forget(&network.name, &id);
+        reached(Moment::DelForgotten);
         Ok(runs)
     }
 
@@ -57,6 +60,7 @@ impl Runtime {
                 Ok(answer) => runs.push(answer.run),
                 Err(error) => errors.push(error),
             }
+            reached(Moment::DelAnswered);
         }
         // A version that is none would have been refused by every plugin.
         errors.extend(version_of(network).err());

@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use ignite_host::netns::{self, Namespace};
+use ignite_host::step::{self, Step};
 use ignite_host::{nft, sysctl};
 
 /// What the namespace's own stack must not do.
@@ -46,8 +47,12 @@ pub enum Error {
 pub fn create(path: &Path) -> Result<Namespace, Error> {
     netns::delete(path).map_err(Error::Namespace)?;
     let namespace = Namespace::create(path).map_err(Error::Namespace)?;
+    step::reached(Step::SandboxMade);
     match silence(&namespace) {
-        Ok(()) => Ok(namespace),
+        Ok(()) => {
+            step::reached(Step::SandboxSilent);
+            Ok(namespace)
+        }
         Err(error) => {
             if let Err(error) = netns::delete(path) {
                 tracing::warn!(path = %path.display(), %error, "namespace left behind");

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ignite_api::{Mac, Name, Uid, Vm, validate};
+use ignite_host::step::{self, Step};
 use ignite_store::{
     ImageChoice, ImageConfig, ImageRecord, InterfaceRecord, KernelChoice, KernelRecord, VmLock,
     VmRecord,
@@ -77,6 +78,7 @@ impl Engine {
             let record = self.record(request, name, &image, &kernel)?;
             (self.vms.create(&record)?, record)
         };
+        step::reached(Step::CreateRecorded);
         let backing = self.images.dir(image.uid).join(crate::image::FILE);
         let made = qcow2::create(
             &lock.dir().join(DISK),
@@ -84,7 +86,10 @@ impl Engine {
             record.spec.disk_size.bytes(),
         );
         match made.map_err(Error::from).and_then(|()| Ok(cancel.check()?)) {
-            Ok(()) => Ok((lock, record)),
+            Ok(()) => {
+                step::reached(Step::CreateDisk);
+                Ok((lock, record))
+            }
             Err(error) => {
                 self.undo_create(lock);
                 Err(error)

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ignite_api::Uid;
 use ignite_host::netns;
+use ignite_host::step::{self, Step};
 use ignite_store::{Liveness, ProcessRecord, State, StatusRecord, VmLock};
 use ignite_wire::supervisor::End;
 
@@ -70,6 +71,7 @@ impl Engine {
                 // No room to say so is no reason to keep what the VM holds.
                 tracing::warn!(uid = %lock.uid(), %error, "the VM's end is not recorded");
             }
+            step::reached(Step::RepairRecorded);
         }
         self.release_locked(lock).map_err(several)
     }
@@ -86,8 +88,11 @@ impl Engine {
         let mut network = lock.network().map_err(|e| one(e.into()))?;
         if let Some(sandbox) = network.sandbox.take() {
             netns::delete(&sandbox).map_err(|e| one(network::Error::Namespace(e).into()))?;
+            step::reached(Step::ReleaseUnnamed);
         }
-        lock.write_network(&network).map_err(|e| one(e.into()))
+        lock.write_network(&network).map_err(|e| one(e.into()))?;
+        step::reached(Step::ReleaseDone);
+        Ok(())
     }
 
     /// Repairs VMs that died without release, but for `own`: their rules would shadow ours.

@@ -15,6 +15,7 @@ use ignite_api::{Name, NetworkPlugin, Uid};
 use ignite_host::fs::Lock;
 use ignite_host::netns::Namespace;
 use ignite_host::process::{Child, Spec, Stdio};
+use ignite_host::step::{self, Step};
 use ignite_store::{Liveness, NetworkRecord, VmLock, VmRecord, VmSummary};
 use ignite_wire::supervisor::{Event, Plan};
 
@@ -97,6 +98,7 @@ impl Engine {
             lock.write_record(&record)?;
         }
         self.repair(lock, &live)?;
+        step::reached(Step::StartIdle);
         let mut start = Start {
             engine: self,
             lock,
@@ -111,6 +113,7 @@ impl Engine {
             if let Err(error) = self.record_failed_start(lock, &start.live, &error.to_string()) {
                 tracing::warn!(uid = %lock.uid(), %error, "the record of the failed start stays");
             }
+            step::reached(Step::StartFailed);
             // The failure is what the caller must hear of; what is left is recorded.
             for error in self.release_locked(lock).err().into_iter().flatten() {
                 tracing::warn!(uid = %lock.uid(), %error, "not everything was released");
@@ -152,6 +155,7 @@ impl Start<'_> {
     fn run(&mut self, options: &StartOptions) -> Result<Started, Error> {
         let parts = self.programs()?;
         self.reserve()?;
+        step::reached(Step::StartReserved);
         self.timings.end("preparation");
         self.cancel.check()?;
         let (namespace, outcome) = self.attach()?;
@@ -291,6 +295,7 @@ impl Start<'_> {
         let path = plan.run_dir.join("plan.json");
         let text = serde_json::to_vec(plan).expect("a plan is plain data");
         ignite_host::fs::write_atomic(&path, &text, 0o600).map_err(Error::File)?;
+        step::reached(Step::StartPlanned);
         let (read, write) = pipe()?;
         let host =
             std::fs::File::open("/proc/thread-self/ns/net").map_err(Error::spawn(program))?;
@@ -310,6 +315,7 @@ impl Start<'_> {
             .pass_fd(write, NOTIFY_FD)
             .pass_fd(host.into(), HOST_NETNS_FD);
         let child = ignite_host::process::spawn(spec)?;
+        step::reached(Step::StartSpawned);
         self.timings.end("spawn");
         Ok(Supervisor {
             child,
@@ -325,6 +331,7 @@ impl Start<'_> {
             match events.next()? {
                 Some(Event::Started { .. }) => self.timings.end("supervisor"),
                 Some(Event::Ready) => {
+                    step::reached(Step::StartReady);
                     self.timings.end("boot");
                     return Ok(self.cancel.check()?);
                 }

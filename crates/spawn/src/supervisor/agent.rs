@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use ignite_host::step;
 use ignite_wire::agent::{Frame, Message, PowerAction, VERSION};
 use ignite_wire::supervisor::Event;
 
@@ -134,6 +135,7 @@ impl Supervisor<'_> {
         if let Err(error) = self.parts.status.running() {
             log::line(&log::chain(&error));
         }
+        step::reached(step::Step::SuperviseReady);
         self.parts.notify.send(&Event::Ready);
     }
 

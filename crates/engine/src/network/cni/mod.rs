@@ -22,6 +22,7 @@ use ignite_cni::{Attachment, NetworkConfig, NetworkResult, Networks, args};
 use ignite_host::iptables::Family;
 use ignite_host::link::{self, Netlink};
 use ignite_host::netns::Namespace;
+use ignite_host::step::{self, Step};
 use ignite_store::{
     AttachmentRecord, AttachmentState, InterfaceRecord, NetworkLock, Paths, VmLock, VmRecord,
 };
@@ -127,6 +128,7 @@ impl<'a> Cni<'a> {
             outcome
                 .attached
                 .push(self.finish(&request, &result.result, sandbox.1, report)?);
+            step::reached(Step::AttachFinished);
         }
         Ok(outcome)
     }
@@ -216,12 +218,14 @@ impl<'a> Cni<'a> {
         let mut network = lock.network()?;
         network.attachments.push(request.intent(&attachment));
         lock.write_network(&network)?;
+        step::reached(Step::AttachIntended);
         let shared = NetworkLock::shared(self.paths, &request.network.name)?;
         let added = self.runtime.add(request.network, &attachment);
         drop(shared);
         match added {
             Ok(result) => {
                 self.record(lock, request, &result)?;
+                step::reached(Step::AttachRecorded);
                 Ok(result)
             }
             // Rolled back as a whole: nothing is left to be released.

@@ -6,6 +6,7 @@ use ignite_cni::leak::{self, Subject};
 use ignite_cni::{Attachment, NetworkConfig};
 use ignite_host::link::Netlink;
 use ignite_host::netns::Namespace;
+use ignite_host::step::{self, Step};
 use ignite_store::{AttachmentRecord, AttachmentState, NetworkLock, NetworkRecord, VmLock};
 use ipnet::IpNet;
 
@@ -26,6 +27,7 @@ impl Cni<'_> {
             if let Err(error) = lock.write_network(&network) {
                 failures.push(error.into());
             }
+            step::reached(Step::ReleaseCleared);
         }
         if failures.is_empty() {
             Ok(())
@@ -45,6 +47,7 @@ impl Cni<'_> {
             // DEL can be run again, whatever the record says.
             tracing::warn!(%error, "the release is not recorded before it begins");
         }
+        step::reached(Step::ReleaseIntended);
         let made = &network.attachments[index];
         let one = |error: Error| vec![error];
         let config = NetworkConfig::parse(made.config.as_bytes()).map_err(|source| {
@@ -73,6 +76,7 @@ impl Cni<'_> {
         };
         failures.extend(deleted.err().map(Error::Cni));
         failures.extend(remove_leaks(made, addresses));
+        step::reached(Step::ReleaseSwept);
         if failures.is_empty() {
             Ok(())
         } else {
