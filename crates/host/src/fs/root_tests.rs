@@ -292,23 +292,3 @@ fn a_file_in_the_way_is_told() {
     let error = root.create_file(p("file"), 0o644).expect_err("taken");
     assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
 }
-
-/// Run it with `--ignored --nocapture`.
-#[test]
-#[ignore = "measures, proves nothing"]
-fn cost_of_a_file() {
-    let fixture = fixture();
-    let Fixture { root, .. } = &fixture;
-    let start = std::time::Instant::now();
-    for directory in 0..100 {
-        root.create_dir_all(p(&format!("usr/share/d{directory}")), 0o755)
-            .expect("mkdir");
-        for file in 0..200 {
-            let path = format!("usr/share/d{directory}/f{file}");
-            let mut made = root.create_file(p(&path), 0o644).expect("create");
-            made.write_all(b"x").expect("write");
-            root.set_owner(p(&path), 1, 1).expect("owner");
-        }
-    }
-    eprintln!("{:?} a file", start.elapsed() / 20_000);
-}

@@ -239,48 +239,6 @@ fn many_threads_start_children_at_once() {
     });
 }
 
-/// What a start costs, beside the standard library's `posix_spawn`. Run it with `--ignored --nocapture`.
-#[test]
-#[ignore = "measures, proves nothing"]
-fn cost_of_a_start() {
-    type Case<'a> = (&'a str, &'a dyn Fn());
-    let ballast = vec![1u8; 100 << 20];
-    let cases: [Case<'_>; 4] = [
-        ("posix_spawn", &|| {
-            std::process::Command::new("/bin/true")
-                .status()
-                .expect("status");
-        }),
-        ("spawn", &|| {
-            spawn(Spec::new("/bin/true"))
-                .expect("spawn")
-                .wait()
-                .expect("wait");
-        }),
-        ("spawn with a user", &|| {
-            let spec = Spec::new("/bin/true").user(0, 0);
-            spawn(spec).expect("spawn").wait().expect("wait");
-        }),
-        ("run", &|| {
-            run(Spec::new("/bin/true"), b"", Limits::default()).expect("run");
-        }),
-    ];
-    let mut times = [const { Vec::new() }; 4];
-    for _ in 0..300 {
-        // In turns, so that all see the same weather.
-        for ((_, work), times) in cases.iter().zip(&mut times) {
-            let start = Instant::now();
-            work();
-            times.push(start.elapsed());
-        }
-    }
-    for ((name, _), times) in cases.iter().zip(&mut times) {
-        times.sort();
-        eprintln!("cost: {name} {:?}", times[times.len() / 2]);
-    }
-    assert_eq!(ballast[100], 1);
-}
-
 fn wait_gone(pid: &str) {
     let path = format!("/proc/{pid}/stat");
     let deadline = Instant::now() + Duration::from_secs(20);
