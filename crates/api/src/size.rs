@@ -69,12 +69,16 @@ impl Size {
     /// For tables: one decimal, in the largest unit of which there is more than one.
     ///
     /// 1 GiB is `1024.0 MB`, 2 GiB is `2.0 GB`, 512 is `512 B`.
-    pub fn human(self) -> String {
-        let power = (1..UNITS.len()).rev().find(|power| self.0 > unit(*power));
-        match power {
-            None => format!("{} B", self.0),
-            Some(power) => format!("{:.1} {}", self.0 as f64 / unit(power) as f64, UNITS[power]),
-        }
+    pub fn human(self) -> impl fmt::Display {
+        fmt::from_fn(move |f| {
+            let power = (1..UNITS.len()).rev().find(|power| self.0 > unit(*power));
+            let Some(power) = power else {
+                return write!(f, "{} B", self.0);
+            };
+            // `ps` prints thousands: a number of floating point takes a µs to write.
+            let tenths = (u128::from(self.0) * 10 + u128::from(unit(power) / 2)) >> (10 * power);
+            write!(f, "{}.{} {}", tenths / 10, tenths % 10, UNITS[power])
+        })
     }
 }
 
@@ -219,10 +223,11 @@ mod tests {
             (1 << 30, "1024.0 MB"),
             (2 << 30, "2.0 GB"),
             (3 << 29, "1.5 GB"),
+            ((1 << 30) - 1, "1024.0 MB"),
             (u64::MAX, "16.0 EB"),
         ];
         for (bytes, text) in cases {
-            assert_eq!(Size::from_bytes(bytes).human(), text);
+            assert_eq!(Size::from_bytes(bytes).human().to_string(), text);
         }
     }
 

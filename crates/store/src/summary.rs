@@ -5,7 +5,6 @@
 //! index, every other one is read anew. A change within [`RACY`] of being looked at could be
 //! followed by another one with the same time stamp; such a VM is not remembered.
 
-use std::collections::HashMap;
 use std::fs::{self, DirEntry};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -118,13 +117,20 @@ pub(crate) fn read(vms: &Vms, paths: &Paths) -> Result<Summary, Error> {
     let (mut known, directories) = thread::scope(|scope| {
         let known = scope.spawn(|| index::read(&path));
         let directories = directories(vms.root());
-        (known.join().unwrap_or_default(), directories)
+        let known = known.join().unwrap_or_default();
+        (known.into_iter().peekable(), directories)
     });
-    let remembered = known.len();
-    let (mut rows, mut summary, mut fresh) = (Vec::new(), Summary::default(), 0);
+    let directories = directories?;
+    let (mut rows, mut summary) = (Vec::with_capacity(directories.len()), Summary::default());
+    let (mut fresh, mut forgotten) = (0, 0);
     let now = SystemTime::now();
-    for (uid, stamp) in directories? {
-        if let Some(row) = known.remove(&uid).filter(|row| row.stamp == stamp) {
+    for (uid, stamp) in directories {
+        // Both are in the order of the uids.
+        while known.next_if(|row| row.vm.uid < uid).is_some() {
+            forgotten += 1;
+        }
+        let row = known.next_if(|row| row.vm.uid == uid);
+        if let Some(row) = row.filter(|row| row.stamp == stamp) {
             rows.push(row);
             continue;
         }
@@ -141,7 +147,7 @@ pub(crate) fn read(vms: &Vms, paths: &Paths) -> Result<Summary, Error> {
             }
         }
     }
-    let forgotten = remembered.saturating_sub(rows.len());
+    forgotten += known.count();
     if fresh > WORTH || forgotten > WORTH {
         index::write(&path, rows.iter().filter(|row| row.stamp.is_settled(now)));
     }
@@ -226,5 +232,3 @@ fn correct(vm: &mut VmSummary, paths: &Paths) -> Result<(), Error> {
     }
     Ok(())
 }
-
-pub(crate) type Known = HashMap<Uid, Remembered>;
