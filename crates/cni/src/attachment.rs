@@ -2,7 +2,7 @@
 //! must keep before a plugin sees them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,13 @@ fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(rest)
 }
 
+/// The container ID that CNI's own tool makes of the (absolute) path of a
+/// namespace, so that each of us can release what the other attached.
+pub fn container_id_of(netns: &Path) -> String {
+    let path = netns.to_string_lossy();
+    format!("cnitool-{}", crate::leak::digest(&[&path], 20))
+}
+
 /// Checks a network's name.
 pub fn validate_network_name(name: &str) -> Result<(), Invalid> {
     match name {
@@ -171,6 +178,14 @@ mod tests {
     fn verdict(container_id: &str, network: &str, ifname: &str) -> Option<u32> {
         let attachment = Attachment::new(container_id, "/run/netns/x", ifname);
         attachment.validate(network).err().map(|error| error.code())
+    }
+
+    #[test]
+    fn the_tools_container_id_comes_from_the_namespace() {
+        // printf /var/run/netns/test | sha512sum
+        let id = container_id_of(Path::new("/var/run/netns/test"));
+        assert_eq!(id, "cnitool-7b8a61d5d8e94d07cbe4");
+        assert!(is_identifier(&id));
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub mod error;
 pub mod exec;
 mod json;
 pub mod leak;
+pub mod lease;
 pub mod load;
 pub mod lock;
 pub mod result;

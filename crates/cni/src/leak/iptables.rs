@@ -3,7 +3,7 @@
 //! A rule is removed by its own text with `-A` turned into `-D`, so whatever it
 //! holds means the same to `iptables-restore`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use super::{Removed, Subject, names};
@@ -65,7 +65,12 @@ impl TablePlan {
 /// Finds everything of the container in the text of `iptables-save`. Lines that
 /// cannot be understood are not touched.
 pub fn plan(saved: &str, subject: &Subject) -> Plan {
-    let marks = Marks::of(subject);
+    plan_all(saved, std::slice::from_ref(subject))
+}
+
+/// The same of many containers, in one reading of the text.
+pub fn plan_all(saved: &str, subjects: &[Subject]) -> Plan {
+    let marks = Marks::of(subjects);
     let mut tables: Vec<TablePlan> = Vec::new();
     for line in saved.lines() {
         if let Some(name) = line.strip_prefix('*') {
@@ -81,30 +86,32 @@ pub fn plan(saved: &str, subject: &Subject) -> Plan {
     Plan { tables }
 }
 
-/// By what the container's chains and rules are known.
+/// By what the containers' chains and rules are known.
+#[derive(Default)]
 struct Marks {
-    chains: [String; 3],
-    comments: [String; 2],
-    firewall: Vec<Vec<String>>,
+    chains: HashSet<String>,
+    comments: HashSet<String>,
+    firewall: HashSet<Vec<String>>,
 }
 
 impl Marks {
-    fn of(subject: &Subject) -> Self {
-        let (network, id) = (&subject.network, &subject.container_id);
-        let comment = format!("name: \"{network}\" id: \"{id}\"");
-        Self {
-            chains: [
+    fn of(subjects: &[Subject]) -> Self {
+        let mut marks = Self::default();
+        for subject in subjects {
+            let (network, id) = (&subject.network, &subject.container_id);
+            let comment = format!("name: \"{network}\" id: \"{id}\"");
+            marks.chains.extend([
                 names::masquerade_chain(network, id),
                 names::port_chain(network, id),
                 names::old_port_chain(network, id),
-            ],
-            comments: [cut(format!("dnat {comment}")), comment],
-            firewall: subject
-                .addresses
-                .iter()
-                .flat_map(|ip| firewall_rules(*ip))
-                .collect(),
+            ]);
+            marks
+                .comments
+                .extend([cut(format!("dnat {comment}")), comment]);
+            let rules = subject.addresses.iter().flat_map(|ip| firewall_rules(*ip));
+            marks.firewall.extend(rules);
         }
+        marks
     }
 
     fn collect(&self, line: &str, table: &mut TablePlan) {
@@ -125,7 +132,7 @@ impl Marks {
     }
 
     fn owns(&self, chain: &str) -> bool {
-        self.chains.iter().any(|own| own == chain)
+        self.chains.contains(chain)
     }
 
     fn matches(&self, rule: &Rule, table: &str) -> bool {
@@ -165,15 +172,15 @@ fn firewall_rules(ip: IpAddr) -> [Vec<String>; 2] {
 }
 
 /// One rule, taken apart.
-struct Rule {
+pub(super) struct Rule {
     chain: String,
-    target: Option<String>,
-    comment: Option<String>,
+    pub(super) target: Option<String>,
+    pub(super) comment: Option<String>,
     tokens: Vec<String>,
 }
 
 impl Rule {
-    fn parse(line: &str) -> Option<Self> {
+    pub(super) fn parse(line: &str) -> Option<Self> {
         let tokens = tokens(line)?;
         let [append, chain, rest @ ..] = &tokens[..] else {
             return None;
@@ -197,6 +204,15 @@ impl Rule {
             comment,
             tokens,
         })
+    }
+
+    /// The single address it is for (`-s 10.0.0.2/32`).
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        let at = self.tokens.iter().position(|token| token == "-s")?;
+        let (address, prefix) = self.tokens.get(at + 1)?.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let whole = if address.is_ipv4() { "32" } else { "128" };
+        (prefix == whole).then_some(address)
     }
 }
 

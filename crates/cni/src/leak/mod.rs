@@ -18,15 +18,17 @@
 mod iptables;
 mod names;
 mod nft;
+mod owners;
 
 use std::net::IpAddr;
 
 use ignite_host as host;
 
-pub use iptables::{Plan, plan};
+pub use iptables::{Plan, plan, plan_all};
 pub(crate) use names::digest;
 pub use names::{masquerade_chain, port_chain};
 pub use nft::plan as plan_nft;
+pub use owners::{Owner, in_iptables, in_nft, owners};
 
 /// Whose rules are looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub enum LeakError {
     /// Of iptables.
     #[error("cannot remove what is left of {container_id} from the {family} tables of iptables")]
     Iptables {
-        /// The container.
+        /// The container; of many, the first and how many more.
         container_id: String,
         /// "IPv4" or "IPv6".
         family: &'static str,
@@ -68,7 +70,7 @@ pub enum LeakError {
     /// Of nftables.
     #[error("cannot remove what is left of {container_id} from the nftables table {table}")]
     Nft {
-        /// The container.
+        /// The container; of many, the first and how many more.
         container_id: String,
         /// Family and name of the table.
         table: String,
@@ -105,27 +107,31 @@ const TRIES: u32 = 4;
 /// Removes what is left, in the calling thread's network namespace. Goes on after
 /// an error and returns all.
 pub fn remove(subject: &Subject) -> (Removed, Vec<LeakError>) {
+    remove_all(std::slice::from_ref(subject))
+}
+
+/// The same for many containers, in as many transactions as for one.
+pub fn remove_all(subjects: &[Subject]) -> (Removed, Vec<LeakError>) {
     let mut removed = Removed::default();
     let mut errors = Vec::new();
-    for family in [host::iptables::Family::V4, host::iptables::Family::V6] {
-        match remove_iptables(subject, family) {
+    if subjects.is_empty() {
+        return (removed, errors);
+    }
+    for family in FAMILIES {
+        match remove_iptables(subjects, family) {
             Ok(more) => removed.add(more),
             Err(source) => errors.push(LeakError::Iptables {
-                container_id: subject.container_id.clone(),
-                family: if family == host::iptables::Family::V4 {
-                    "IPv4"
-                } else {
-                    "IPv6"
-                },
+                container_id: whose(subjects),
+                family: word(family),
                 source,
             }),
         }
     }
     for (family, table) in NFT_TABLES {
-        match remove_nft(subject, family, table) {
+        match remove_nft(subjects, family, table) {
             Ok(more) => removed.add(more),
             Err(source) => errors.push(LeakError::Nft {
-                container_id: subject.container_id.clone(),
+                container_id: whose(subjects),
                 table: format!("{family} {table}"),
                 source,
             }),
@@ -134,24 +140,51 @@ pub fn remove(subject: &Subject) -> (Removed, Vec<LeakError>) {
     (removed, errors)
 }
 
+const FAMILIES: [host::iptables::Family; 2] =
+    [host::iptables::Family::V4, host::iptables::Family::V6];
+
+fn word(family: host::iptables::Family) -> &'static str {
+    match family {
+        host::iptables::Family::V4 => "IPv4",
+        host::iptables::Family::V6 => "IPv6",
+    }
+}
+
+/// For messages.
+fn whose(subjects: &[Subject]) -> String {
+    match subjects {
+        [] => String::new(),
+        [one] => one.container_id.clone(),
+        [first, others @ ..] => format!("{} and {} others", first.container_id, others.len()),
+    }
+}
+
+/// The tables as `iptables-save` prints them; none where there is no such program:
+/// nobody wrote rules with it.
+fn saved(family: host::iptables::Family) -> Result<Option<String>, host::iptables::Error> {
+    let mut saved = String::new();
+    for table in TABLES {
+        match host::iptables::save(table, family) {
+            Ok(text) => saved.push_str(&text),
+            Err(host::iptables::Error::Run { source, .. }) if source.is_not_found() => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(saved))
+}
+
 fn remove_iptables(
-    subject: &Subject,
+    subjects: &[Subject],
     family: host::iptables::Family,
 ) -> Result<Removed, host::iptables::Error> {
     let mut tries = 0;
     loop {
-        let mut saved = String::new();
-        for table in TABLES {
-            match host::iptables::save(table, family) {
-                Ok(text) => saved.push_str(&text),
-                // Where there is no such program, nobody wrote rules with it.
-                Err(host::iptables::Error::Run { source, .. }) if source.is_not_found() => {
-                    return Ok(Removed::default());
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let plan = plan(&saved, subject);
+        let Some(saved) = saved(family)? else {
+            return Ok(Removed::default());
+        };
+        let plan = plan_all(&saved, subjects);
         if plan.is_empty() {
             return Ok(Removed::default());
         }
@@ -164,17 +197,31 @@ fn remove_iptables(
     }
 }
 
-fn remove_nft(subject: &Subject, family: &str, table: &str) -> Result<Removed, host::nft::Error> {
+/// The objects of a table; none where it or the program is not there.
+fn listed(family: &str, table: &str) -> Result<Vec<serde_json::Value>, host::nft::Error> {
+    match host::nft::list_json(family, table) {
+        Ok(objects) => Ok(objects.unwrap_or_default()),
+        Err(host::nft::Error::Run(error)) if error.is_not_found() => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn remove_nft(
+    subjects: &[Subject],
+    family: &str,
+    table: &str,
+) -> Result<Removed, host::nft::Error> {
     let mut tries = 0;
     loop {
-        let objects = match host::nft::list_json(family, table) {
-            Ok(objects) => objects.unwrap_or_default(),
-            Err(host::nft::Error::Run(error)) if error.is_not_found() => {
-                return Ok(Removed::default());
-            }
-            Err(error) => return Err(error),
-        };
-        let script = plan_nft(&objects, subject);
+        let objects = listed(family, table)?;
+        if objects.is_empty() {
+            return Ok(Removed::default());
+        }
+        // One subject's rules are no other's: no handle is named twice.
+        let script: Vec<String> = subjects
+            .iter()
+            .flat_map(|subject| plan_nft(&objects, subject))
+            .collect();
         if script.is_empty() {
             return Ok(Removed::default());
         }

@@ -36,6 +36,7 @@ use crate::json::Object;
 use crate::result::{self, NetworkResult};
 use crate::stdin::{self, Extra};
 
+pub use check::Checked;
 pub use gc::Collected;
 
 /// Where plugins and cached results are, and what plugins may take.
