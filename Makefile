@@ -96,12 +96,14 @@ e2e-fixtures: helper
 	@tools/kernel.sh >/dev/null
 	@tools/images.sh busy systemd
 
-# What the tests run inside their hosts and VMs.
+# What the tests run inside their hosts and VMs, and in place of a VMM where
+# hundreds of VMs live and die.
 .PHONY: helper
 helper:
-	@$(static) -p ignite-testkit --bin testkit-helper
-	@mkdir -p build/testkit
+	@$(static) -p ignite-testkit --bins
+	@mkdir -p build/testkit/stand-in
 	@install -C -m 755 target/$(triple)/small/testkit-helper build/testkit/
+	@install -C -m 755 target/$(triple)/small/stand-in-vmm build/testkit/stand-in/qemu-system-x86_64
 
 .PHONY: bench
 bench: programs e2e-fixtures ## Measure, and write bench/RESULTS.md and bench/results.json
