@@ -31,6 +31,12 @@ pub fn helper() -> Result<PathBuf> {
     built("testkit/testkit-helper")
 }
 
+/// The directory of the stand-in VMM, which has QEMU's name.
+pub fn stand_in() -> Result<PathBuf> {
+    let program = built("testkit/stand-in/qemu-system-x86_64")?;
+    Ok(program.parent().unwrap_or(&program).to_owned())
+}
+
 /// An image as an `oci:` source.
 pub fn image(name: &str) -> Result<String> {
     Ok(format!(

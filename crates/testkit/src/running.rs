@@ -104,6 +104,28 @@ impl Running {
         kill_process(self.inner()?, signal).with_context(|| format!("cannot signal {}", self.argv))
     }
 
+    /// Lets it go on after it was stopped by a signal; `nsenter`, its parent,
+    /// stops with it.
+    pub fn resume(&self) {
+        let parent = Pid::from_raw(self.child.id().cast_signed());
+        for pid in parent.into_iter().chain(self.inner()) {
+            // One that is gone needs no more.
+            let _ = kill_process(pid, Signal::CONT);
+        }
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub fn is_over(&mut self) -> Result<bool> {
+        Ok(self
+            .child
+            .try_wait()
+            .context("cannot wait for a child")?
+            .is_some())
+    }
+
     /// Waits for its end; kills it at the limit.
     ///
     /// # Errors

@@ -11,6 +11,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Pid;
 
+pub mod processes;
+mod reboot;
+pub mod traces;
+
 use crate::command::Invocation;
 use crate::running::Running;
 use crate::{place, template, wait_until};
@@ -46,6 +50,8 @@ pub struct Host {
     unshare: Child,
     /// The first process of the host, as the machine sees it.
     holder: Pid,
+    /// Programs found before the system's.
+    programs: Vec<PathBuf>,
 }
 
 impl Host {
@@ -63,6 +69,17 @@ impl Host {
     /// As [`Self::new`].
     pub fn bare(name: &str) -> Result<Self> {
         Self::start(name, Data::Absent)
+    }
+
+    /// A host whose VMM is the stand-in: a guest that does nothing is up in ten
+    /// milliseconds. Everything else is as on [`Self::new`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_stand_in(name: &str) -> Result<Self> {
+        let mut host = Self::new(name)?;
+        host.programs.insert(0, place::stand_in()?);
+        Ok(host)
     }
 
     /// A host whose data directory is `directory` of the machine.
@@ -85,6 +102,7 @@ impl Host {
             directory,
             unshare,
             holder,
+            programs: vec![place::build("bin")],
         })
     }
 
@@ -111,13 +129,12 @@ impl Host {
             ]
             .map(OsString::from),
         );
-        prefix.push(
-            format!(
-                "PATH={}:/usr/sbin:/usr/bin:/sbin:/bin",
-                place::build("bin").display()
-            )
-            .into(),
-        );
+        let programs: Vec<_> = self
+            .programs
+            .iter()
+            .map(|dir| dir.display().to_string())
+            .collect();
+        prefix.push(format!("PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", programs.join(":")).into());
         prefix.extend(ENVIRONMENT.iter().map(OsString::from));
         Invocation::new(&prefix, &argv)
     }

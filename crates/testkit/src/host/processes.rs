@@ -1,0 +1,73 @@
+//! The processes of a host, as the machine sees them.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::Host;
+
+/// A process of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its number on the machine.
+    pub pid: Pid,
+    /// Its words.
+    pub argv: Vec<String>,
+    /// Whether a signal has stopped it.
+    pub stopped: bool,
+}
+
+impl Process {
+    /// Sends it a signal; one that is gone needs none.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill_process(self.pid, signal);
+    }
+
+    /// The name of its program, or of the script it interprets.
+    pub fn name(&self) -> &str {
+        let name = |word: &'static str| word;
+        let program = self.argv.first().map_or("", String::as_str);
+        let word = match program.rsplit('/').next() {
+            Some("sh" | "dash" | "bash") => self.argv.get(1).map_or(name("sh"), String::as_str),
+            _ => program,
+        };
+        word.rsplit('/').next().unwrap_or(word)
+    }
+}
+
+impl Host {
+    /// Its processes but the first, in the order of their numbers.
+    ///
+    /// # Errors
+    /// If `/proc` cannot be read.
+    pub fn processes(&self) -> Result<Vec<Process>> {
+        let own =
+            fs::read_link(format!("/proc/{}/ns/pid", self.pid())).context("the host is gone")?;
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let directory = entry.path();
+            // What ends in this moment is no process any more.
+            if fs::read_link(directory.join("ns/pid")).ok().as_ref() == Some(&own) {
+                found.extend(read(&directory).filter(|process| process.pid != self.holder));
+            }
+        }
+        found.sort_by_key(|process| process.pid.as_raw_nonzero());
+        Ok(found)
+    }
+}
+
+/// A process that has not ended.
+fn read(directory: &Path) -> Option<Process> {
+    let number = directory.file_name()?.to_str()?.parse().ok()?;
+    let stat = fs::read_to_string(directory.join("stat")).ok()?;
+    let state = stat.rsplit_once(") ")?.1.chars().next()?;
+    let words = fs::read_to_string(directory.join("cmdline")).ok()?;
+    (state != 'Z' && state != 'X').then_some(())?;
+    Some(Process {
+        pid: Pid::from_raw(number)?,
+        argv: words.split_terminator('\0').map(str::to_owned).collect(),
+        stopped: state == 'T',
+    })
+}

@@ -1,0 +1,28 @@
+# shellcheck shell=sh
+# Whatever a VM can leave on a host, a line for each thing, so that two moments
+# can be compared. Counters and what a file holds are left out.
+set -eu
+files() {
+    label=$1
+    shift
+    for place; do
+        [ ! -d "$place" ] || find "$place" -mindepth 1 | sed "s|^|$label |"
+    done
+}
+files netns /run/netns
+files run /run/ignite
+files cni /var/lib/cni
+files vm /var/lib/ignite/vm | grep -v '/index$' || true
+files staging /var/lib/ignite/staging | grep -v '/lock$' || true
+find /var/lib/ignite -maxdepth 1 -name '.*' | sed 's/^/data /'
+find /etc/cni | sed 's/^/etc /'
+ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/link \1/'
+ip netns list 2>/dev/null | sed 's/^/ip-netns /' || true
+cut -d' ' -f2,3 /proc/mounts | sed 's/^/mount /'
+for save in iptables-save ip6tables-save; do
+    $save 2>/dev/null | grep -v '^#' | sed -E "s/\[[0-9]+:[0-9]+\]//; s/^/$save /"
+done
+nft list tables 2>/dev/null | sed 's/^/nft /'
+for family in inet:cni_plugins_masquerade ip:cni_hostport ip6:cni_hostport; do
+    nft list table "${family%%:*}" "${family##*:}" 2>/dev/null | sed "s/^/nft $family /" || true
+done
