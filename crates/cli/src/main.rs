@@ -13,6 +13,7 @@ mod context;
 mod duration;
 mod failure;
 mod globals;
+mod listing;
 mod output;
 mod progress;
 #[cfg(test)]

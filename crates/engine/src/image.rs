@@ -4,67 +4,17 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use ignite_api::{Image, Kind, Metadata, OciChoice, OciSource, Size, Uid};
-use ignite_host::fs::Lock;
+use ignite_api::{Image, Kind, OciChoice, OciSource, Size, Uid};
 use ignite_image::{Importer, Source, Staging};
-use ignite_store::{ImageConfig, ImageRecord};
+use ignite_store::{ImageConfig, ImageRecord, VmRecord};
 
+use crate::imports::{self, Import, Imported};
 use crate::{Cancel, Engine, Error, Report};
 
 /// The file system in an image's directory.
 pub(crate) const FILE: &str = "image.ext4";
 
-/// An image or kernel that was imported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Imported {
-    /// Its uid.
-    pub uid: Uid,
-    /// Its name.
-    pub name: String,
-    /// Its size.
-    pub size: Size,
-    /// Whether it was there before.
-    pub already: bool,
-}
-
-impl Imported {
-    /// One line for people; `kind` is `image` or `kernel`.
-    pub fn describe(&self, kind: &str) -> String {
-        let how = if self.already {
-            "already have"
-        } else {
-            "imported"
-        };
-        format!(
-            "{how} {kind} {} ({}, {})",
-            self.name,
-            self.uid,
-            self.size.human()
-        )
-    }
-}
-
-/// What is done with images and kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// A VM is made of them.
-    Use,
-    /// They are removed.
-    Remove,
-}
-
 impl Engine {
-    /// Keeps images and kernels from being removed between their look-up and the record of the VM
-    /// that uses them, and the other way round.
-    pub(crate) fn in_use(&self, access: Access) -> Result<Lock, Error> {
-        let path = self.config.paths.data.join("use.lock");
-        let lock = match access {
-            Access::Use => Lock::shared(&path),
-            Access::Remove => Lock::exclusive(&path),
-        };
-        lock.map_err(Error::File)
-    }
-
     /// Imports an image; one whose content is there already costs nothing.
     pub fn import_image(
         &self,
@@ -149,30 +99,17 @@ impl Engine {
 
     /// All images, and what could not be read, in words.
     pub fn images(&self) -> Result<(Vec<Image>, Vec<String>), Error> {
-        let listing = self.images.list()?;
-        let faults = listing.faults.iter().map(ToString::to_string).collect();
-        Ok((listing.records.into_iter().map(object).collect(), faults))
+        imports::list(&self.images)
     }
 
     /// The image that `text` means.
     pub fn image(&self, text: &str) -> Result<Image, Error> {
-        Ok(object(self.images.get(self.images.resolve(text)?)?))
+        imports::find(&self.images, text)
     }
 
     /// Removes an image; with the VMs that use it only if `force`.
     pub fn remove_image(&self, text: &str, force: bool) -> Result<Uid, Error> {
-        let uid = self.images.resolve(text)?;
-        let _alone = self.in_use(Access::Remove)?;
-        let users = self
-            .vms
-            .list()?
-            .records
-            .into_iter()
-            .filter(|vm| vm.image.uid == uid)
-            .collect();
-        self.remove_users(&format!("image {text}"), users, force)?;
-        self.images.remove(uid)?;
-        Ok(uid)
+        self.remove_import(&self.images, text, force)
     }
 }
 
@@ -226,20 +163,23 @@ fn record(built: ignite_image::Imported) -> ImageRecord {
     }
 }
 
-fn object(record: ImageRecord) -> Image {
-    let metadata = Metadata {
-        name: record.name().to_owned(),
-        uid: Some(record.uid),
-        created: Some(record.created),
-        ..Metadata::default()
-    };
-    let spec = OciChoice {
-        oci: record.name().parse().ok(),
-    };
-    let mut image = Image::new(Kind::Image, metadata, spec);
-    image.status.oci_source = OciSource {
-        id: Some(format!("oci://{}@{}", record.name(), record.digest)),
-        size: record.size,
-    };
-    image
+impl Import for ImageRecord {
+    type Object = Image;
+
+    fn object(self) -> Image {
+        let metadata = imports::metadata(&self, self.name(), self.created);
+        let spec = OciChoice {
+            oci: self.name().parse().ok(),
+        };
+        let mut image = Image::new(Kind::Image, metadata, spec);
+        image.status.oci_source = OciSource {
+            id: Some(format!("oci://{}@{}", self.name(), self.digest)),
+            size: self.size,
+        };
+        image
+    }
+
+    fn of(vm: &VmRecord) -> Uid {
+        vm.image.uid
+    }
 }

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use ignite_api::{Kernel, Kind, Metadata, OciChoice, OciSource, Size, Uid};
+use ignite_api::{Kernel, Kind, OciChoice, OciSource, Size, Uid};
 use ignite_image::kernel::{self, KernelSource};
 use ignite_image::{Staging, initramfs};
-use ignite_store::KernelRecord;
+use ignite_store::{KernelRecord, VmRecord};
 
 use crate::config::program;
-use crate::image::{Access, Imported};
+use crate::imports::{self, Import, Imported};
 use crate::{Cancel, Engine, Error, Report};
 
 /// The running host's own kernel.
@@ -114,30 +114,17 @@ impl Engine {
 
     /// All kernels, and what could not be read, in words.
     pub fn kernels(&self) -> Result<(Vec<Kernel>, Vec<String>), Error> {
-        let listing = self.kernels.list()?;
-        let faults = listing.faults.iter().map(ToString::to_string).collect();
-        Ok((listing.records.into_iter().map(object).collect(), faults))
+        imports::list(&self.kernels)
     }
 
     /// The kernel that `text` means.
     pub fn kernel(&self, text: &str) -> Result<Kernel, Error> {
-        Ok(object(self.kernels.get(self.kernels.resolve(text)?)?))
+        imports::find(&self.kernels, text)
     }
 
-    /// Removes a kernel; with the VMs that use it only if `force`.
+    /// Removes a kernel; with the VMs that boot it only if `force`.
     pub fn remove_kernel(&self, text: &str, force: bool) -> Result<Uid, Error> {
-        let uid = self.kernels.resolve(text)?;
-        let _alone = self.in_use(Access::Remove)?;
-        let users = self
-            .vms
-            .list()?
-            .records
-            .into_iter()
-            .filter(|vm| vm.kernel.uid == uid)
-            .collect();
-        self.remove_users(&format!("kernel {text}"), users, force)?;
-        self.kernels.remove(uid)?;
-        Ok(uid)
+        self.remove_import(&self.kernels, text, force)
     }
 }
 
@@ -163,21 +150,24 @@ fn kernel_error(error: kernel::Error, cancel: &Cancel) -> Error {
     }
 }
 
-fn object(record: KernelRecord) -> Kernel {
-    let metadata = Metadata {
-        name: record.name().to_owned(),
-        uid: Some(record.uid),
-        created: Some(record.created),
-        ..Metadata::default()
-    };
-    let spec = OciChoice {
-        oci: record.name().parse().ok(),
-    };
-    let mut kernel = Kernel::new(Kind::Kernel, metadata, spec);
-    kernel.status.version.clone_from(&record.version);
-    kernel.status.oci_source = OciSource {
-        id: Some(record.digest.clone()),
-        size: record.size,
-    };
-    kernel
+impl Import for KernelRecord {
+    type Object = Kernel;
+
+    fn object(self) -> Kernel {
+        let metadata = imports::metadata(&self, self.name(), self.created);
+        let spec = OciChoice {
+            oci: self.name().parse().ok(),
+        };
+        let mut kernel = Kernel::new(Kind::Kernel, metadata, spec);
+        kernel.status.version.clone_from(&self.version);
+        kernel.status.oci_source = OciSource {
+            id: Some(self.digest.clone()),
+            size: self.size,
+        };
+        kernel
+    }
+
+    fn of(vm: &VmRecord) -> Uid {
+        vm.kernel.uid
+    }
 }

@@ -1,14 +1,12 @@
 //! `ignite image`: the images VMs boot from.
 
 use clap::Args;
-use ignite_api::Object;
 use ignite_engine::Report;
-use jiff::Timestamp;
 
 use super::inspect::{FormArgs, Kind, show};
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
-use crate::duration::since;
+use crate::listing::{identity, list};
 use crate::output::OutputArgs;
 use crate::table::Table;
 use crate::verb::{Verb, group};
@@ -97,42 +95,17 @@ impl Verb for Ls {
     const ABOUT: &'static str = "List images";
 
     fn run(self, context: &Context) -> Outcome {
-        let (images, faults) = context.reader()?.images()?;
-        for fault in faults {
-            context.terminal.warn(&fault);
-        }
-        if let Some(format) = self.output.output {
-            return context.encode(format, &images);
-        }
-        let mut table = Table::new(["IMAGE ID", "NAME", "CREATED", "SIZE"]);
-        for image in &images {
-            let [uid, name, created] = identity(image);
-            let size = image.status.oci_source.size.human();
-            table.push([&uid, &name, &created, &size]);
-        }
-        let text = match context.terminal.is_quiet() {
-            true => images
-                .iter()
-                .map(|image| format!("{}\n", identity(image)[0]))
-                .collect(),
-            false => table.render(),
-        };
-        context.terminal.result(&text)?;
-        Ok(0)
+        let found = context.reader()?.images()?;
+        list(context, &self.output, found, |images| {
+            let mut table = Table::new(["IMAGE ID", "NAME", "CREATED", "SIZE"]);
+            for image in images {
+                let [uid, name, created] = identity(image);
+                let size = image.status.oci_source.size.human();
+                table.push([&uid, &name, &created, &size]);
+            }
+            table.render()
+        })
     }
-}
-
-/// Uid, name and age of an object.
-pub fn identity<Spec, Status>(object: &Object<Spec, Status>) -> [String; 3] {
-    let metadata = &object.metadata;
-    let age = metadata
-        .created
-        .and_then(|created| since(created, Timestamp::now()));
-    [
-        metadata.uid.map(|uid| uid.to_string()).unwrap_or_default(),
-        metadata.name.clone(),
-        age.unwrap_or_else(|| "<unknown>".into()),
-    ]
 }
 
 const RM_EXAMPLES: &str = "\

@@ -3,10 +3,10 @@
 use clap::Args;
 use ignite_engine::Report;
 
-use super::image::identity;
 use super::inspect::{FormArgs, Kind, show};
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
+use crate::listing::{identity, list};
 use crate::output::OutputArgs;
 use crate::table::Table;
 use crate::verb::{Verb, group};
@@ -94,28 +94,16 @@ impl Verb for Ls {
     const ABOUT: &'static str = "List kernels";
 
     fn run(self, context: &Context) -> Outcome {
-        let (kernels, faults) = context.reader()?.kernels()?;
-        for fault in faults {
-            context.terminal.warn(&fault);
-        }
-        if let Some(format) = self.output.output {
-            return context.encode(format, &kernels);
-        }
-        let mut table = Table::new(["KERNEL ID", "NAME", "CREATED", "SIZE", "VERSION"]);
-        for kernel in &kernels {
-            let [uid, name, created] = identity(kernel);
-            let size = kernel.status.oci_source.size.human();
-            table.push([&uid, &name, &created, &size, &kernel.status.version]);
-        }
-        let text = match context.terminal.is_quiet() {
-            true => kernels
-                .iter()
-                .map(|kernel| format!("{}\n", identity(kernel)[0]))
-                .collect(),
-            false => table.render(),
-        };
-        context.terminal.result(&text)?;
-        Ok(0)
+        let found = context.reader()?.kernels()?;
+        list(context, &self.output, found, |kernels| {
+            let mut table = Table::new(["KERNEL ID", "NAME", "CREATED", "SIZE", "VERSION"]);
+            for kernel in kernels {
+                let [uid, name, created] = identity(kernel);
+                let size = kernel.status.oci_source.size.human();
+                table.push([&uid, &name, &created, &size, &kernel.status.version]);
+            }
+            table.render()
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use ignite_vmm::qcow2;
 use ignite_wire::guest::Process;
 
 use super::DISK;
-use crate::image::Access;
+use crate::imports::Access;
 use crate::{Cancel, Engine, Error, Report};
 
 /// The kernel's command line where none is given: what makes it quick and quiet, and what makes a
