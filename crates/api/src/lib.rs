@@ -9,13 +9,16 @@
 //!
 //! Nothing here looks at the host: whether a port is free or an image exists is for others to find out.
 
+mod address;
 mod dns;
 mod env;
+mod interface;
 mod label;
 mod mac;
 mod manifest;
 mod metadata;
 mod name;
+mod network;
 mod object;
 mod plugin;
 mod port;
@@ -27,13 +30,16 @@ mod uid;
 mod validate;
 mod vm;
 
+pub use address::{Address, AddressError, Subnet, SubnetError};
 pub use dns::{Dns, DnsError};
 pub use env::{EnvError, EnvVar};
+pub use interface::{InterfaceError, InterfaceFault, InterfaceSpec, MAX_INTERFACES};
 pub use label::{Label, LabelError};
 pub use mac::{Mac, MacError};
 pub use manifest::{Manifest, ManifestError, decode, encode_json, encode_yaml};
 pub use metadata::{ApiVersion, Kind, Metadata, Object};
 pub use name::{Name, NameError};
+pub use network::{InterfaceName, InterfaceNameError, NetworkName, NetworkNameError};
 pub use object::{Image, ImageSpec, ImageStatus, Kernel, KernelSpec, KernelStatus, OciSource};
 pub use plugin::{NetworkPlugin, NetworkPluginError};
 pub use port::{PortError, PortMapping, Protocol};

@@ -6,7 +6,10 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::{CopyFile, Name, PortMapping, Size, StorageSpec, Vm, VmSpec};
+use crate::interface::MAX_ADDRESSES;
+use crate::{
+    CopyFile, InterfaceSpec, MAX_INTERFACES, Name, PortMapping, Size, StorageSpec, Vm, VmSpec,
+};
 
 /// Most virtual processors.
 pub const MAX_CPUS: u64 = 32;
@@ -44,10 +47,10 @@ pub fn validate(vm: &Vm) -> Result<(), Vec<Fault>> {
     check_name(vm, &mut faults);
     check_machine(&vm.spec, &mut faults);
     check_ports(&vm.spec.network.ports, &mut faults);
+    check_interfaces(&vm.spec.network.interfaces, &mut faults);
     check_storage(&vm.spec.storage, &mut faults);
     check_copies(&vm.spec.copy_files, &mut faults);
     check_process(&vm.spec, &mut faults);
-    check_networks(&vm.spec.networks, &mut faults);
     if faults.is_empty() {
         Ok(())
     } else {
@@ -211,14 +214,44 @@ fn check_process(spec: &VmSpec, faults: &mut Vec<Fault>) {
     }
 }
 
-fn check_networks(networks: &[String], faults: &mut Vec<Fault>) {
-    let mut seen = HashSet::new();
-    for (index, network) in networks.iter().enumerate() {
-        let path = format!("spec.networks[{index}]");
-        if network.is_empty() {
-            faults.push(Fault::new(path, "is empty"));
-        } else if !seen.insert(network) {
-            faults.push(Fault::new(path, format!("{network:?} is there twice")));
+fn check_interfaces(interfaces: &[InterfaceSpec], faults: &mut Vec<Fault>) {
+    let path = "spec.network.interfaces";
+    if interfaces.len() > MAX_INTERFACES {
+        faults.push(Fault::new(
+            path,
+            format!(
+                "{} are too many; a VM has at most {MAX_INTERFACES}",
+                interfaces.len()
+            ),
+        ));
+    }
+    let (mut names, mut macs, mut addresses) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for (index, interface) in interfaces.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let name = interface.name_at(index);
+        if names.contains(&name) {
+            let message = format!("another interface is called {name} already");
+            faults.push(Fault::new(format!("{path}.name"), message));
+        }
+        names.insert(name);
+        if let Some(mac) = interface.mac.filter(|mac| !macs.insert(*mac)) {
+            let message = format!("another interface has {mac} already");
+            faults.push(Fault::new(format!("{path}.mac"), message));
+        }
+        for (number, address) in interface.addresses.iter().enumerate() {
+            if !addresses.insert(address.ip()) {
+                let path = format!("{path}.addresses[{number}]");
+                faults.push(Fault::new(path, format!("{} is there twice", address.ip())));
+            }
+        }
+        for (what, count) in [
+            ("addresses", interface.addresses.len()),
+            ("allow", interface.allow.len()),
+        ] {
+            if count > MAX_ADDRESSES {
+                let message = format!("{count} are too many; at most {MAX_ADDRESSES}");
+                faults.push(Fault::new(format!("{path}.{what}"), message));
+            }
         }
     }
 }
@@ -269,7 +302,12 @@ mod tests {
         }];
         vm.spec.command = vec![String::new()];
         vm.spec.kernel.cmd_line = Some("a\nb".into());
-        vm.spec.networks = vec!["n".into(), "n".into()];
+        let same = "n:ip=10.0.0.2/24,ip=10.0.0.2,mac=02:00:00:00:00:01,ifname=eth1";
+        vm.spec.network.interfaces =
+            InterfaceSpec::parse_all([same, "n", same, "n", "n", "n", "n", "n", "n"])
+                .expect("each is valid");
+        vm.spec.network.interfaces[3].allow =
+            vec!["10.0.0.0/8".parse().expect("a range"); MAX_ADDRESSES + 1];
         let faults = validate(&vm).expect_err("many faults");
         let report: Vec<String> = faults.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(report.join("\n"));

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Dns, EnvVar, IdPrefix, Kind, Mac, Metadata, NetworkPlugin, Object, OciSource, PortMapping,
-    Reference, Size, Ssh,
+    Dns, EnvVar, IdPrefix, InterfaceSpec, Kind, Mac, Metadata, NetworkPlugin, Object, OciSource,
+    PortMapping, Reference, Size, Ssh,
 };
 
 /// A microVM.
@@ -61,9 +61,6 @@ pub struct VmSpec {
     /// DNS servers instead of those its network names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<Dns>,
-    /// CNI networks by name, in the order of the interfaces; empty for the default one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub networks: Vec<String>,
 }
 
 impl VmSpec {
@@ -105,7 +102,6 @@ impl Default for VmSpec {
             command: Vec::new(),
             env: Vec::new(),
             dns: Vec::new(),
-            networks: Vec::new(),
         }
     }
 }
@@ -144,6 +140,9 @@ pub struct NetworkSpec {
     /// Published ports.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortMapping>,
+    /// Interfaces, in their order; none for one on the default network.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<InterfaceSpec>,
 }
 
 /// A VM's further disks.

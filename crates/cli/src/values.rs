@@ -5,8 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ignite_api::{
-    Dns, DnsError, EnvError, EnvVar, IdPrefix, IdPrefixError, Label, LabelError, Name, NameError,
-    NetworkPlugin, NetworkPluginError, PortError, PortMapping, Size, SizeError,
+    Address, AddressError, Dns, DnsError, EnvError, EnvVar, IdPrefix, IdPrefixError, Label,
+    LabelError, Mac, MacError, Name, NameError, NetworkPlugin, NetworkPluginError, PortError,
+    PortMapping, Size, SizeError,
 };
 
 /// An error that knows what to do about it.
@@ -26,10 +27,12 @@ macro_rules! hinted {
 }
 
 hinted!(
+    AddressError,
     DnsError,
     EnvError,
     IdPrefixError,
     LabelError,
+    MacError,
     NameError,
     NetworkPluginError,
     PortError,
@@ -100,6 +103,10 @@ pub type Parser<T> = fn(&str) -> Result<T, String>;
 
 /// Parser of [`Size`].
 pub const SIZE: Parser<Size> = value;
+/// Parser of [`Address`].
+pub const ADDRESS: Parser<Address> = value;
+/// Parser of [`Mac`].
+pub const MAC: Parser<Mac> = value;
 /// Parser of [`Name`].
 pub const NAME: Parser<Name> = value;
 /// Parser of [`Label`].

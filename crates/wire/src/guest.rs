@@ -68,7 +68,31 @@ pub struct Route {
     /// Next hop; none for a destination on the link itself.
     pub gateway: Option<IpAddr>,
     /// Metric; the kernel's default where none.
+    #[serde(default)]
     pub metric: Option<u32>,
+    /// MTU of the path in bytes, where it is smaller than the link's.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+    /// Maximal segment size to advertise, in bytes.
+    #[serde(default)]
+    pub advmss: Option<u32>,
+    /// Routing table; none for the main one.
+    #[serde(default)]
+    pub table: Option<u32>,
+}
+
+impl Route {
+    /// A route of the main table, with nothing else said.
+    pub fn new(destination: IpNet, gateway: Option<IpAddr>) -> Self {
+        Self {
+            destination,
+            gateway,
+            metric: None,
+            mtu: None,
+            advmss: None,
+            table: None,
+        }
+    }
 }
 
 /// Content of the guest's `/etc/resolv.conf`.

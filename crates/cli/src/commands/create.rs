@@ -1,7 +1,10 @@
 //! `ignite create`: a VM that is not started yet.
 
 use clap::Args;
-use ignite_api::{Dns, EnvVar, Kind, Label, Metadata, Name, PortMapping, Size, Vm, VmSpec};
+use ignite_api::{
+    Address, Dns, EnvVar, InterfaceSpec, Kind, Label, Mac, Metadata, Name, PortMapping, Size, Vm,
+    VmSpec,
+};
 use ignite_engine::{CreateRequest, Report};
 
 use super::registry::RegistryArgs;
@@ -14,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   ignite create --name web -p 8080:80 nginx
   ignite create --memory 2GB --cpus 2 --size 8GB debian:12
+  ignite create --ip 10.61.0.50 --network lan --network storage:ip=10.9.0.5/24,ifname=data debian:12
   ignite create oci:./build/image -- /usr/bin/server --verbose
 
 IMAGE is a reference to an image in a registry, or a source as `ignite image import` takes it.";
@@ -76,9 +80,20 @@ pub struct VmArgs {
     #[arg(short, long, value_name = "MAPPING", value_parser = values::ports)]
     ports: Vec<Ports>,
 
-    /// Network to attach to [default: the first one in /etc/cni/net.d]
-    #[arg(long, value_name = "NAME")]
-    network: Option<String>,
+    /// Network to attach to, an interface each (repeatable) [default: the first one in /etc/cni/net.d]
+    ///
+    /// After a colon, between commas: ip=ADDRESS[/LENGTH] (repeatable), mac=MAC, ifname=NAME,
+    /// allow=RANGE (repeatable): source addresses the guest may use besides its own.
+    #[arg(long, value_name = "NAME[:KEY=VALUE,...]")]
+    network: Vec<String>,
+
+    /// Address of the first interface, with or without its prefix length (repeatable: IPv4 and IPv6)
+    #[arg(long, value_name = "ADDRESS", value_parser = values::ADDRESS)]
+    ip: Vec<Address>,
+
+    /// MAC of the first interface [default: a random one, kept for life]
+    #[arg(long, value_name = "MAC", value_parser = values::MAC)]
+    mac: Option<Mac>,
 
     /// DNS server (repeatable) [default: the network's, else the host's]
     #[arg(long, value_name = "IP", value_parser = values::DNS)]
@@ -116,6 +131,7 @@ impl VmArgs {
             let hint = error.hint();
             return Err(Failure::usage(error, hint));
         }
+        let interfaces = interfaces(&self.network, self.ip, self.mac)?;
         let metadata = Metadata {
             name: self.name.map(|name| name.to_string()).unwrap_or_default(),
             labels: self
@@ -132,10 +148,10 @@ impl VmArgs {
             command: self.command,
             env: self.env,
             dns: self.dns,
-            networks: self.network.into_iter().collect(),
             ..VmSpec::default()
         };
         spec.network.ports = ports;
+        spec.network.interfaces = interfaces;
         spec.kernel.cmd_line = self.kernel_args;
         let request = CreateRequest {
             vm: Vm::new(Kind::Vm, metadata, spec),
@@ -144,5 +160,92 @@ impl VmArgs {
             remove_when_ended: self.rm,
         };
         Ok((request, self.registry))
+    }
+}
+
+/// The interfaces of all `--network`; `--ip` and `--mac` are the first one's.
+fn interfaces(
+    networks: &[String],
+    ip: Vec<Address>,
+    mac: Option<Mac>,
+) -> Result<Vec<InterfaceSpec>, Failure> {
+    let mut interfaces = InterfaceSpec::parse_all(networks).map_err(|error| {
+        let hint = error.hint();
+        Failure::usage(error, hint)
+    })?;
+    if interfaces.is_empty() && (!ip.is_empty() || mac.is_some()) {
+        interfaces.push(InterfaceSpec::default());
+    }
+    let Some(first) = interfaces.first_mut() else {
+        return Ok(interfaces);
+    };
+    let twice = [
+        ("ip", !ip.is_empty() && !first.addresses.is_empty()),
+        ("mac", mac.is_some() && first.mac.is_some()),
+    ];
+    let twice: Vec<&str> = twice
+        .into_iter()
+        .filter_map(|(key, twice)| twice.then_some(key))
+        .collect();
+    if !twice.is_empty() {
+        let flags: Vec<String> = twice.iter().map(|key| format!("--{key}")).collect();
+        return Err(Failure::usage(
+            format!(
+                "{} and --network {first} both say what the first interface gets",
+                flags.join(" and ")
+            ),
+            Some(format!(
+                "leave out one: {} or the same after the network's name",
+                flags.join(", ")
+            )),
+        ));
+    }
+    if !ip.is_empty() {
+        first.addresses = ip;
+    }
+    first.mac = mac.or(first.mac);
+    Ok(interfaces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(networks: &[&str], ip: &[&str], mac: Option<&str>) -> Result<Vec<String>, u8> {
+        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+        let ip = ip
+            .iter()
+            .map(|ip| ip.parse().expect("an address"))
+            .collect();
+        let mac = mac.map(|mac| mac.parse().expect("a MAC"));
+        interfaces(&networks, ip, mac)
+            .map(|all| all.iter().map(ToString::to_string).collect())
+            .map_err(|failure| failure.code())
+    }
+
+    #[test]
+    fn the_first_interface_gets_ip_and_mac() {
+        assert_eq!(shown(&[], &[], None), Ok(vec![]));
+        assert_eq!(
+            shown(&[], &["10.0.0.7", "fd00::7/64"], None),
+            Ok(vec![":ip=10.0.0.7,ip=fd00::7/64".to_owned()])
+        );
+        assert_eq!(
+            shown(
+                &["a", "b:ip=10.1.0.7"],
+                &["10.0.0.7"],
+                Some("02:00:00:00:00:07")
+            ),
+            Ok(vec![
+                "a:ip=10.0.0.7,mac=02:00:00:00:00:07".to_owned(),
+                "b:ip=10.1.0.7".to_owned()
+            ])
+        );
+    }
+
+    #[test]
+    fn what_is_said_twice_is_a_usage_error() {
+        assert_eq!(shown(&["a:ip=10.0.0.8"], &["10.0.0.7"], None), Err(2));
+        assert_eq!(shown(&["a:ifname="], &[], None), Err(2));
     }
 }

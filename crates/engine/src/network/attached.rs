@@ -23,6 +23,8 @@ pub struct Attached {
     pub allow: Vec<IpNet>,
     /// Routes, next hops filled in.
     pub routes: Vec<Route>,
+    /// Destinations an earlier interface leads to, with a smaller metric.
+    pub yields: Vec<IpNet>,
     /// What the network says about names.
     pub dns: Dns,
 }
@@ -77,10 +79,12 @@ impl Attached {
         })
     }
 
-    /// Routes as option 121 has them: a route on the link itself has the next hop 0.0.0.0.
+    /// Routes as option 121 has them: a route on the link itself has the next hop 0.0.0.0. It knows
+    /// neither metrics nor tables.
     fn ipv4_routes(&self) -> Vec<(Ipv4Net, Ipv4Addr)> {
         self.routes
             .iter()
+            .filter(|route| route.table.is_none() && !self.yields.contains(&route.destination))
             .filter_map(|route| match (route.destination, route.gateway) {
                 (IpNet::V4(net), None) => Some((net, Ipv4Addr::UNSPECIFIED)),
                 (IpNet::V4(net), Some(IpAddr::V4(gateway))) => Some((net, gateway)),
@@ -118,12 +122,14 @@ mod tests {
             allow: vec![],
             routes: routes
                 .iter()
-                .map(|(destination, gateway)| Route {
-                    destination: destination.parse().expect("a network"),
-                    gateway: gateway.map(|g| g.parse().expect("an address")),
-                    metric: None,
+                .map(|(destination, gateway)| {
+                    Route::new(
+                        destination.parse().expect("a network"),
+                        gateway.map(|g| g.parse().expect("an address")),
+                    )
                 })
                 .collect(),
+            yields: vec![],
             dns: Dns::default(),
         }
     }
@@ -161,6 +167,14 @@ mod tests {
             (lease.server, lease.gateway),
             (Ipv4Addr::new(10, 61, 0, 1), None)
         );
+    }
+
+    #[test]
+    fn a_lease_names_only_the_routes_that_are_this_interfaces() {
+        let mut later = attached(&[("0.0.0.0/0", Some("10.61.0.1")), ("10.96.0.0/12", None)]);
+        later.yields = vec!["0.0.0.0/0".parse().expect("a network")];
+        let lease = later.lease("box", &Dns::default()).expect("a lease");
+        assert_eq!((lease.gateway, lease.routes.len()), (None, 1));
     }
 
     #[test]

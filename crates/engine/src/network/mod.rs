@@ -11,9 +11,11 @@ pub(crate) mod overlap;
 pub(crate) mod ports;
 pub(crate) mod result;
 pub(crate) mod sandbox;
+pub(crate) mod several;
 
 use std::path::PathBuf;
 
+use ignite_api::Address;
 use ignite_host::{link, netns};
 use ipnet::IpNet;
 
@@ -77,6 +79,47 @@ pub enum Error {
         /// Why.
         source: ignite_cni::config::ConfigError,
     },
+    /// A network does not give the address asked for.
+    #[error(
+        "cannot attach {interface} to network {network} with the address {}",
+        list(asked)
+    )]
+    AddressRefused {
+        /// The network.
+        network: String,
+        /// The interface.
+        interface: String,
+        /// The addresses asked for.
+        asked: Vec<Address>,
+        /// What the plugin says.
+        source: ignite_cni::error::Error,
+    },
+    /// A network gives another address than the one asked for.
+    #[error(
+        "{interface} was to have the address {}, but network {network} gave {}",
+        list(asked),
+        list(given)
+    )]
+    OtherAddress {
+        /// The network.
+        network: String,
+        /// The interface.
+        interface: String,
+        /// What was asked for and not given.
+        asked: Vec<Address>,
+        /// What was given.
+        given: Vec<IpNet>,
+    },
+    /// A result that contradicts itself.
+    #[error("the result of network {network} for {interface} cannot be used")]
+    Result {
+        /// The network.
+        network: String,
+        /// The interface.
+        interface: String,
+        /// What is wrong with it.
+        source: result::Lie,
+    },
     /// ADD succeeded but made nothing.
     #[error("network {network} made no interface {interface} in the VM's network namespace")]
     NoInterface {
@@ -134,6 +177,11 @@ impl Error {
                 "put a CNI configuration with another subnet into {}",
                 file.parent().unwrap_or(file).display()
             )),
+            Self::AddressRefused { asked, source, .. } => Some(address_hint(asked, source)),
+            Self::OtherAddress { asked, given, .. } => Some(other_address_hint(asked, given)),
+            Self::Result { .. } => {
+                Some("see which of its CNI plugins makes such a result, and correct its configuration".into())
+            }
             Self::NoInterface { .. } => {
                 Some("see whether its first plugin makes an interface".into())
             }
@@ -150,5 +198,41 @@ impl Error {
     /// Whether a plugin ran, refused, and everything was undone.
     pub(crate) fn is_plugins_refusal(&self) -> bool {
         matches!(self, Self::Cni(error) if error.code().is_some() && !error.must_retry_del())
+    }
+}
+
+fn address_hint(asked: &[Address], source: &ignite_cni::error::Error) -> String {
+    if let Some(hint) = source.hint() {
+        return hint;
+    }
+    let choose = "choose an address of the network's range that nobody has (see: ignite ps), or leave it to the network";
+    match asked.iter().find(|address| address.prefix().is_none()) {
+        Some(bare) => {
+            let length = if bare.ip().is_ipv4() { 24 } else { 64 };
+            format!("{choose}; some networks want the prefix length too, such as {bare}/{length}")
+        }
+        None => choose.into(),
+    }
+}
+
+fn other_address_hint(asked: &[Address], given: &[IpNet]) -> String {
+    let same = |address: &&Address| given.iter().any(|given| given.addr() == address.ip());
+    match asked.iter().find(same) {
+        Some(address) => format!(
+            "the network decides on the prefix length; ask for {} alone",
+            address.ip()
+        ),
+        None => "leave the address to the network, or let it be asked for: its address plugin must take one \
+                 (host-local and static do, dhcp does not), and the capability ips must be declared for more than one"
+            .into(),
+    }
+}
+
+/// Values for people: `10.61.0.50, fd00::50`.
+pub(crate) fn list<T: ToString>(values: &[T]) -> String {
+    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    match texts.as_slice() {
+        [] => "none".into(),
+        some => some.join(", "),
     }
 }

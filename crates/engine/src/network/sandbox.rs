@@ -12,13 +12,16 @@ use ignite_host::step::{self, Step};
 use ignite_host::{nft, sysctl};
 
 /// What the namespace's own stack must not do.
-const SYSCTLS: [(&str, &str); 5] = [
+const SYSCTLS: [(&str, &str); 6] = [
     ("net/ipv4/ip_forward", "0"),
     // 8: never reply to an ARP request.
     ("net/ipv4/conf/all/arp_ignore", "8"),
     ("net/ipv4/conf/default/arp_ignore", "8"),
     ("net/ipv6/conf/all/disable_ipv6", "1"),
     ("net/ipv6/conf/default/disable_ipv6", "1"),
+    // The reference plugins switch IPv6 on for the interface, and wait until its addresses are no
+    // longer tentative: for nothing, since whoever could object is not heard here.
+    ("net/ipv6/conf/default/accept_dad", "0"),
 ];
 
 const RULES: &str = "\

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ignite_api::{Mac, Name, Uid, Vm, validate};
+use ignite_api::{InterfaceSpec, Mac, Name, Uid, Vm, validate};
 use ignite_host::step::{self, Step};
 use ignite_store::{
     ImageChoice, ImageConfig, ImageRecord, InterfaceRecord, KernelChoice, KernelRecord, VmLock,
@@ -173,7 +173,7 @@ impl Engine {
                 name: kernel.name().to_owned(),
             },
             cmdline,
-            interfaces: interfaces(&spec.networks),
+            interfaces: interfaces(&spec.network.interfaces),
             process,
             network_plugin: self.config.network_plugin,
             auto_remove: request.remove_when_ended,
@@ -195,20 +195,18 @@ fn check(vm: &Vm) -> Result<(), Error> {
     validate(&named).map_err(Error::Invalid)
 }
 
-/// One interface for each network, or one for the default network. The MACs are made once.
-fn interfaces(networks: &[String]) -> Vec<InterfaceRecord> {
-    let chosen: Vec<Option<String>> = match networks {
-        [] => vec![None],
-        named => named.iter().cloned().map(Some).collect(),
+/// The interfaces asked for, or one on the default network. The MACs are made once.
+fn interfaces(wanted: &[InterfaceSpec]) -> Vec<InterfaceRecord> {
+    let default = [InterfaceSpec::default()];
+    let wanted = if wanted.is_empty() { &default } else { wanted };
+    let interface = |(index, spec): (usize, &InterfaceSpec)| InterfaceRecord {
+        name: spec.name_at(index).to_string(),
+        mac: spec.mac.unwrap_or_else(Mac::random_local),
+        network: spec.network.as_ref().map(ToString::to_string),
+        addresses: spec.addresses.clone(),
+        allow: spec.allow.iter().copied().map(Into::into).collect(),
     };
-    let interface = |(index, network)| InterfaceRecord {
-        name: format!("eth{index}"),
-        mac: Mac::random_local(),
-        network,
-        addresses: Vec::new(),
-        allow: Vec::new(),
-    };
-    chosen.into_iter().enumerate().map(interface).collect()
+    wanted.iter().enumerate().map(interface).collect()
 }
 
 /// What runs in the VM: the command given, else the image's init, else the image's command.
@@ -306,14 +304,23 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_are_numbered() {
-        let names = |networks: &[String]| -> Vec<String> {
-            interfaces(networks)
-                .into_iter()
-                .map(|interface| interface.name)
-                .collect()
-        };
-        assert_eq!(names(&[]), ["eth0"]);
-        assert_eq!(names(&["a".into(), "b".into()]), ["eth0", "eth1"]);
+    fn interfaces_are_numbered_and_keep_what_is_asked_for() {
+        let of = |texts: &[&str]| interfaces(&InterfaceSpec::parse_all(texts).expect("valid"));
+        let [only] = of(&[]).try_into().expect("one");
+        assert_eq!((only.name.as_str(), only.network), ("eth0", None));
+        let all = of(&[
+            "a",
+            "b:ifname=net0,mac=02:00:00:00:00:07,ip=10.0.0.7,allow=10.9.0.0/16",
+            "a",
+        ]);
+        let names: Vec<&str> = all
+            .iter()
+            .map(|interface| interface.name.as_str())
+            .collect();
+        assert_eq!(names, ["eth0", "net0", "eth2"]);
+        assert_ne!(all[0].mac, all[2].mac);
+        assert_eq!(all[1].mac.to_string(), "02:00:00:00:00:07");
+        assert_eq!(all[1].addresses[0].to_string(), "10.0.0.7");
+        assert_eq!(all[1].allow, ["10.9.0.0/16".parse().expect("a network")]);
     }
 }

@@ -23,7 +23,7 @@ use super::events::Events;
 use super::plan::{self, Parts};
 use crate::config::program;
 use crate::network::cni::{Cni, Outcome};
-use crate::network::{self, dns, ports, sandbox};
+use crate::network::{self, dns, ports, sandbox, several};
 use crate::timings::Timings;
 use crate::{Cancel, Engine, Error, Report, StartOptions};
 
@@ -249,11 +249,7 @@ impl Start<'_> {
         outcome: &Outcome,
         programs: Programs,
     ) -> Result<(Plan, PathBuf), Error> {
-        let said = outcome
-            .attached
-            .first()
-            .map(|a| a.dns.clone())
-            .unwrap_or_default();
+        let said = several::names(&outcome.attached);
         let (dns, origin) = dns::choose(
             &super::create::requested_dns(&self.record),
             &said,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use ignite_host::link::{self, Netlink, Route};
 use ignite_host::sysctl;
-use ignite_wire::guest::Interface;
+use ignite_wire::guest::{self, Interface};
 use ipnet::IpNet;
 use thiserror::Error;
 
@@ -48,11 +48,7 @@ enum Step {
     NoDetection,
     Up,
     Address(IpNet),
-    Route {
-        destination: IpNet,
-        gateway: Option<IpAddr>,
-        metric: Option<u32>,
-    },
+    Route(guest::Route),
 }
 
 /// Number of the loopback: the first interface of every network namespace.
@@ -153,11 +149,7 @@ fn plan(interface: &Interface) -> Vec<Step> {
         .partition(|route| route.gateway.is_some());
     let mut reachable = interface.addresses.clone();
     reachable.extend(on_link.iter().map(|route| route.destination));
-    let step = |route: &ignite_wire::guest::Route| Step::Route {
-        destination: route.destination,
-        gateway: route.gateway,
-        metric: route.metric,
-    };
+    let step = |route: &guest::Route| Step::Route(route.clone());
     steps.extend(on_link.into_iter().map(step));
     for route in through {
         if let Some(gateway) = route.gateway
@@ -165,11 +157,7 @@ fn plan(interface: &Interface) -> Vec<Step> {
             && !reachable.iter().any(|network| network.contains(&gateway))
         {
             reachable.push(gateway.into());
-            steps.push(Step::Route {
-                destination: gateway.into(),
-                gateway: None,
-                metric: None,
-            });
+            steps.push(Step::Route(guest::Route::new(gateway.into(), None)));
         }
         steps.push(step(route));
     }
@@ -191,14 +179,13 @@ fn apply(netlink: &Netlink, name: &str, index: u32, step: &Step) -> Result<(), l
         }
         Step::Up => netlink.set_up(index),
         Step::Address(address) => netlink.add_address(index, *address),
-        Step::Route {
-            destination,
-            gateway,
-            metric,
-        } => {
+        Step::Route(route) => {
             let route = Route {
-                metric: *metric,
-                ..Route::new(*destination, *gateway, index)
+                metric: route.metric,
+                mtu: route.mtu,
+                advmss: route.advmss,
+                table: route.table.unwrap_or(Route::MAIN),
+                ..Route::new(route.destination, route.gateway, index)
             };
             match netlink.add_route(&route) {
                 // The kernel makes the link's own routes along with the addresses.
@@ -225,10 +212,9 @@ mod tests {
             addresses: addresses.iter().map(|text| net(text)).collect(),
             routes: routes
                 .iter()
-                .map(|(destination, gateway)| ignite_wire::guest::Route {
-                    destination: net(destination),
-                    gateway: gateway.map(|text| text.parse().expect("an address")),
-                    metric: None,
+                .map(|(destination, gateway)| {
+                    let gateway = gateway.map(|text| text.parse().expect("an address"));
+                    guest::Route::new(net(destination), gateway)
                 })
                 .collect(),
         }
@@ -236,11 +222,7 @@ mod tests {
 
     fn route(destination: &str, gateway: Option<&str>) -> Step {
         let gateway = gateway.map(|text| text.parse().expect("an address"));
-        Step::Route {
-            destination: net(destination),
-            gateway,
-            metric: None,
-        }
+        Step::Route(guest::Route::new(net(destination), gateway))
     }
 
     #[test]

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use netlink_packet_core::Parseable;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
-    RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric,
+    RouteProtocol, RouteScope, RouteType,
 };
 
 use super::{Error, NEW, Netlink};
@@ -27,6 +27,10 @@ pub struct Route {
     pub table: u32,
     /// Its metric; the kernel's default where none.
     pub metric: Option<u32>,
+    /// MTU of the path in bytes; the link's where none.
+    pub mtu: Option<u32>,
+    /// Maximal segment size to advertise, in bytes.
+    pub advmss: Option<u32>,
 }
 
 impl Route {
@@ -41,6 +45,8 @@ impl Route {
             index: Some(index),
             table: Self::MAIN,
             metric: None,
+            mtu: None,
+            advmss: None,
         }
     }
 }
@@ -114,6 +120,12 @@ fn message(route: &Route) -> RouteMessage {
     );
     attributes.extend(route.index.map(RouteAttribute::Oif));
     attributes.extend(route.metric.map(RouteAttribute::Priority));
+    let metrics: Vec<RouteMetric> = (route.mtu.map(RouteMetric::Mtu).into_iter())
+        .chain(route.advmss.map(RouteMetric::Advmss))
+        .collect();
+    if !metrics.is_empty() {
+        attributes.push(RouteAttribute::Metrics(metrics));
+    }
     message
 }
 
@@ -138,6 +150,8 @@ pub(super) fn read(payload: &[u8]) -> io::Result<Vec<Route>> {
         index: None,
         table: header.table.into(),
         metric: None,
+        mtu: None,
+        advmss: None,
     };
     let mut hops = Vec::new();
     for attribute in message.attributes {
@@ -172,6 +186,15 @@ fn apply(route: &mut Route, attribute: RouteAttribute) {
         RouteAttribute::Oif(index) => route.index = Some(index),
         RouteAttribute::Table(table) => route.table = table,
         RouteAttribute::Priority(metric) => route.metric = Some(metric),
+        RouteAttribute::Metrics(metrics) => {
+            for metric in metrics {
+                match metric {
+                    RouteMetric::Mtu(mtu) => route.mtu = Some(mtu),
+                    RouteMetric::Advmss(size) => route.advmss = Some(size),
+                    _ => {}
+                }
+            }
+        }
         _ => {}
     }
 }

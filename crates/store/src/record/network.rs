@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use ignite_api::{Mac, NetworkPlugin};
@@ -25,14 +25,78 @@ pub struct NetworkRecord {
     pub sandbox: Option<PathBuf>,
     /// In the order they were made; released in reverse.
     pub attachments: Vec<AttachmentRecord>,
-    /// Addresses the VM last had, by the network's name: asked for again at the next start.
-    pub remembered: BTreeMap<String, Vec<IpNet>>,
+    /// Addresses the VM last had: asked for again at the next start.
+    #[serde(deserialize_with = "remembered")]
+    pub remembered: Vec<Remembered>,
+}
+
+/// The addresses an interface last had on a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Remembered {
+    /// The interface; none in older records, which knew the network only.
+    #[serde(default)]
+    pub interface: Option<String>,
+    /// The network's name.
+    pub network: String,
+    /// The addresses.
+    pub addresses: Vec<IpNet>,
+}
+
+/// Reads the list, or the map from networks to addresses of older records.
+fn remembered<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Remembered>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Shape {
+        List(Vec<Remembered>),
+        ByNetwork(BTreeMap<String, Vec<IpNet>>),
+    }
+    Ok(match Shape::deserialize(deserializer)? {
+        Shape::List(list) => list,
+        Shape::ByNetwork(map) => map
+            .into_iter()
+            .map(|(network, addresses)| Remembered {
+                interface: None,
+                network,
+                addresses,
+            })
+            .collect(),
+    })
 }
 
 impl NetworkRecord {
     /// Whether nothing on the host is left to be released.
     pub fn is_released(&self) -> bool {
         self.attachments.is_empty() && self.sandbox.is_none()
+    }
+
+    /// The addresses `interface` last had on `network`. Of an older record, the first interface on
+    /// the network has them.
+    pub fn remembered(&self, interface: &str, network: &str) -> &[IpNet] {
+        let of = |name: Option<&str>| {
+            self.remembered
+                .iter()
+                .find(|one| one.network == network && one.interface.as_deref() == name)
+        };
+        of(Some(interface))
+            .or_else(|| of(None))
+            .map_or(&[], |one| &one.addresses)
+    }
+
+    /// Remembers what `interface` has on `network`.
+    pub fn remember(&mut self, interface: &str, network: &str, addresses: Vec<IpNet>) {
+        self.remembered.retain(|one| {
+            let same = one
+                .interface
+                .as_deref()
+                .is_none_or(|name| name == interface);
+            one.network != network || !same
+        });
+        self.remembered.push(Remembered {
+            interface: Some(interface.to_owned()),
+            network: network.to_owned(),
+            addresses,
+        });
     }
 }
 
@@ -83,4 +147,44 @@ pub struct AttachmentRecord {
     /// Gateway, from the result.
     #[serde(default)]
     pub gateway: Option<IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nets(texts: &[&str]) -> Vec<IpNet> {
+        texts
+            .iter()
+            .map(|text| text.parse().expect("a network"))
+            .collect()
+    }
+
+    #[test]
+    fn interfaces_on_one_network_do_not_share() {
+        let mut record = NetworkRecord::default();
+        record.remember("eth0", "lan", nets(&["10.0.0.2/24"]));
+        record.remember("eth1", "lan", nets(&["10.0.0.3/24"]));
+        record.remember("eth0", "other", nets(&["10.9.0.2/24"]));
+        record.remember("eth0", "lan", nets(&["10.0.0.4/24"]));
+        assert_eq!(record.remembered("eth0", "lan"), nets(&["10.0.0.4/24"]));
+        assert_eq!(record.remembered("eth1", "lan"), nets(&["10.0.0.3/24"]));
+        assert_eq!(record.remembered("eth2", "lan"), nets(&[]));
+        assert_eq!(record.remembered.len(), 3);
+        let text = serde_json::to_string(&record).expect("plain data");
+        assert_eq!(
+            serde_json::from_str::<NetworkRecord>(&text).expect("our own"),
+            record
+        );
+    }
+
+    #[test]
+    fn older_records_are_read() {
+        let text = r#"{"remembered": {"lan": ["10.0.0.2/24"], "other": ["10.9.0.2/24"]}}"#;
+        let mut record: NetworkRecord = serde_json::from_str(text).expect("an older record");
+        assert_eq!(record.remembered("eth0", "lan"), nets(&["10.0.0.2/24"]));
+        record.remember("eth0", "lan", nets(&["10.0.0.2/24"]));
+        assert_eq!(record.remembered("eth1", "lan"), nets(&[]));
+        assert_eq!(record.remembered("eth1", "other"), nets(&["10.9.0.2/24"]));
+    }
 }

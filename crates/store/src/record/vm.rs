@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use ignite_api::{IdPrefix, Mac, Name, NetworkPlugin, Uid, VmSpec};
+use ignite_api::{Address, IdPrefix, Mac, Name, NetworkPlugin, Uid, VmSpec};
 use ignite_wire::guest::Process;
 
 /// A VM: what was asked for, and what was found for it.
@@ -86,7 +86,7 @@ pub struct InterfaceRecord {
     pub network: Option<String>,
     /// Addresses asked for.
     #[serde(default)]
-    pub addresses: Vec<IpNet>,
+    pub addresses: Vec<Address>,
     /// Further source addresses the guest may use.
     #[serde(default)]
     pub allow: Vec<IpNet>,

@@ -8,12 +8,14 @@
 
 mod health;
 mod release;
+mod wish;
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ignite_api::Address;
 use ignite_cni::capability::{self, Capabilities};
 use ignite_cni::default::{self, Ensured};
 use ignite_cni::load::NoNetwork;
@@ -28,10 +30,11 @@ use ignite_store::{
 };
 use ipnet::IpNet;
 
+use self::wish::Wish;
 use super::attached::Attached;
 use super::overlap::{self, Overlap};
 use super::result::translate;
-use super::{Error, forwarding, ports};
+use super::{Error, forwarding, list, ports, several};
 use crate::{Cancel, Config, Report};
 
 /// Attaches VMs by CNI.
@@ -54,7 +57,7 @@ struct Request<'a> {
     record: &'a VmRecord,
     sandbox: &'a Path,
     /// Addresses to ask for.
-    addresses: Vec<IpNet>,
+    addresses: Vec<Address>,
 }
 
 impl<'a> Cni<'a> {
@@ -85,40 +88,16 @@ impl<'a> Cni<'a> {
         health::ensure(&self.runtime, &networks)?;
         let mut outcome = Outcome::default();
         for (interface, network) in record.interfaces.iter().zip(&networks) {
-            let remembered = lock
-                .network()?
-                .remembered
-                .remove(&network.name)
-                .unwrap_or_default();
-            let asked = !interface.addresses.is_empty();
+            let wish = Wish::of(interface, &network.name, &lock.network()?);
             let mut request = Request {
                 network,
                 interface,
                 record,
                 sandbox: sandbox.0,
-                addresses: if asked {
-                    interface.addresses.clone()
-                } else {
-                    remembered
-                },
+                addresses: wish.addresses(),
             };
             cancel.check()?;
-            let result = match self.add(lock, &request) {
-                // An address of old that somebody else has by now is no reason to fail.
-                Err(error)
-                    if !asked && !request.addresses.is_empty() && error.is_plugins_refusal() =>
-                {
-                    cancel.check()?;
-                    tracing::info!(%error, network = network.name, "cannot have the former address");
-                    report.warn(&format!(
-                        "network {} no longer gives the address the VM had; asking for any",
-                        network.name
-                    ));
-                    request.addresses.clear();
-                    self.add(lock, &request)?
-                }
-                other => other?,
-            };
+            let result = self.add_wishing(lock, &mut request, &wish, report, cancel)?;
             outcome.plugins.extend(
                 result
                     .runs
@@ -130,7 +109,56 @@ impl<'a> Cni<'a> {
                 .push(self.finish(&request, &result.result, sandbox.1, report)?);
             step::reached(Step::AttachFinished);
         }
+        several::settle(&mut outcome.attached);
         Ok(outcome)
+    }
+
+    /// ADD that gives what is wished for; without a former address where somebody else has it by now.
+    fn add_wishing(
+        &self,
+        lock: &VmLock,
+        request: &mut Request<'_>,
+        wish: &Wish,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<AddResult, Error> {
+        let (network, interface) = (&request.network.name, &request.interface.name);
+        let added = match (self.add(lock, request), wish) {
+            (Err(error), Wish::Former(_)) if error.is_plugins_refusal() => {
+                cancel.check()?;
+                tracing::info!(%error, network, "cannot have the former address");
+                request.addresses.clear();
+                self.add(lock, request)?
+            }
+            (Err(Error::Cni(source)), Wish::Fixed(asked)) if source.code().is_some() => {
+                return Err(Error::AddressRefused {
+                    network: network.clone(),
+                    interface: interface.clone(),
+                    asked: asked.clone(),
+                    source,
+                });
+            }
+            (added, _) => added?,
+        };
+        let given = addresses(&added.result, interface);
+        let missed = wish.missed(&given);
+        match wish {
+            _ if missed.is_empty() => Ok(added),
+            Wish::Fixed(_) => Err(Error::OtherAddress {
+                network: network.clone(),
+                interface: interface.clone(),
+                asked: missed,
+                given,
+            }),
+            Wish::Former(_) | Wish::Any => {
+                report.warn(&format!(
+                    "network {network} no longer gives {interface} the address {}; it has {} now",
+                    list(&missed),
+                    list(&given),
+                ));
+                Ok(added)
+            }
+        }
     }
 
     /// The networks of the VM's interfaces, in their order.
@@ -265,9 +293,7 @@ impl<'a> Cni<'a> {
             last.gateway = ips.iter().find_map(|ip| ip.gateway);
             last.addresses.clone_from(&addresses);
         }
-        network
-            .remembered
-            .insert(request.network.name.clone(), addresses);
+        network.remember(&request.interface.name, &request.network.name, addresses);
         Ok(lock.write_network(&network)?)
     }
 
@@ -279,7 +305,12 @@ impl<'a> Cni<'a> {
         namespace: &Namespace,
         report: &dyn Report,
     ) -> Result<Attached, Error> {
-        let translated = translate(result, &request.interface.name);
+        let translated =
+            translate(result, &request.interface.name).map_err(|source| Error::Result {
+                network: request.network.name.clone(),
+                interface: request.interface.name.clone(),
+                source,
+            })?;
         let published = &request.record.spec.network.ports;
         let addresses: Vec<IpAddr> = translated.addresses.iter().map(IpNet::addr).collect();
         if request.is_first() {
@@ -305,9 +336,16 @@ impl<'a> Cni<'a> {
             addresses: translated.addresses,
             allow: request.interface.allow.clone(),
             routes: translated.routes,
+            yields: Vec::new(),
             dns: translated.dns,
         })
     }
+}
+
+/// The addresses a result gives an interface.
+fn addresses(result: &NetworkResult, interface: &str) -> Vec<IpNet> {
+    let ips = result.addresses_of(interface);
+    ips.iter().map(|ip| ip.address).collect()
 }
 
 /// A network that cannot publish would drop the ports without a word.
@@ -440,10 +478,8 @@ impl Request<'_> {
             false => Vec::new(),
         };
         let mac = self.interface.mac;
-        let ip = self
-            .addresses
-            .first()
-            .map(|ip| ip as &dyn std::fmt::Display);
+        let ip = wish::argument(&self.addresses, self.network);
+        let ip = ip.as_ref().map(|ip| ip as &dyn std::fmt::Display);
         Attachment {
             container_id: self.record.container_id.clone(),
             netns: self.sandbox.to_owned(),
