@@ -10,6 +10,7 @@
 //! The guest program uses [`link`], [`sysctl`], [`signal`] and the plain functions of [`fs`] as PID 1
 //! of an initramfs: nothing in those needs another program, and nothing but [`sysctl`] needs `/proc`.
 
+pub mod bpf;
 pub mod cpu;
 pub mod error;
 pub mod fs;

@@ -1,18 +1,19 @@
-//! A packet socket that sees a guest's DHCP requests, and nothing else.
+//! Packet sockets: raw ethernet frames of one interface, those a program in the kernel chooses.
 //!
-//! It listens on the tap to every protocol: frames that tc redirects are seen by such a socket only,
-//! before the redirect. A filter in the kernel keeps everything but DHCP requests from being copied,
-//! and checksums are nobody's business here (a guest may leave them to the device).
+//! On a tap such a socket listens to every protocol: frames that tc redirects are seen by such a
+//! socket only, before the redirect. What its program refuses is not copied, and checksums are
+//! nobody's business here (a guest may leave them to the device).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use crate::bpf::Program;
 use crate::error::Context;
 pub use crate::error::SystemError as Error;
 
-/// Raw ethernet frames of one interface, filtered in the kernel to IPv4 UDP to port 67.
+/// Frames of one interface that come in.
 #[derive(Debug)]
 pub struct PacketSocket {
     fd: OwnedFd,
@@ -20,10 +21,16 @@ pub struct PacketSocket {
 
 impl PacketSocket {
     /// Listens on the interface `index` of the calling thread's network namespace; does not block.
-    pub fn open(index: u32) -> Result<Self, Error> {
-        listen(index)
+    /// The program answers how many bytes of a frame it gives, 0 for none of it.
+    pub fn open(index: u32, program: &Program) -> Result<Self, Error> {
+        listen(index, program)
             .map(|fd| Self { fd })
             .context(|| format!("listen on interface {index}"))
+    }
+
+    /// Chooses by another program from now on.
+    pub fn choose(&self, program: &Program) -> Result<(), Error> {
+        attach(&self.fd, program).context(|| "change the filter of a packet socket".to_owned())
     }
 
     /// The next frame's length in `buffer` (cut to it), none if there is none now.
@@ -35,11 +42,18 @@ impl PacketSocket {
         }
     }
 
-    /// Sends an ethernet frame out of the interface, to the guest.
+    /// Sends an ethernet frame out of the interface: from a tap to the guest.
     pub fn send(&self, frame: &[u8]) -> Result<(), Error> {
         rustix::net::send(&self.fd, frame, SendFlags::empty())
             .map(drop)
             .context(|| "send a frame".to_owned())
+    }
+
+    /// How many frames were chosen since the last call but found no room to wait in.
+    pub fn missed(&self) -> Result<u32, Error> {
+        statistics(&self.fd)
+            .map(|statistics| statistics.tp_drops)
+            .context(|| "count the frames of a packet socket".to_owned())
     }
 }
 
@@ -49,11 +63,11 @@ impl AsFd for PacketSocket {
     }
 }
 
-fn listen(index: u32) -> io::Result<OwnedFd> {
+fn listen(index: u32, program: &Program) -> io::Result<OwnedFd> {
     // Protocol 0: it hears nothing until it is bound, when the filter is in place.
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
-    attach(&fd, &DHCP_REQUESTS)?;
+    attach(&fd, program)?;
     ignore_outgoing(&fd)?;
     bind(&fd, index)?;
     Ok(fd)
@@ -81,13 +95,40 @@ fn ignore_outgoing(fd: &OwnedFd) -> io::Result<()> {
     }
 }
 
-fn attach(fd: &OwnedFd, program: &[libc::sock_filter]) -> io::Result<()> {
+fn attach(fd: &OwnedFd, program: &Program) -> io::Result<()> {
+    let mut filter: Vec<libc::sock_filter> = program
+        .instructions()
+        .iter()
+        .map(|instruction| libc::sock_filter {
+            code: instruction.code,
+            jt: instruction.then,
+            jf: instruction.otherwise,
+            k: instruction.value,
+        })
+        .collect();
     let program = libc::sock_fprog {
-        len: u16::try_from(program.len()).expect("a dozen instructions"),
-        // The kernel only reads it; the type is C's.
-        filter: program.as_ptr().cast_mut(),
+        len: u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
+        filter: filter.as_mut_ptr(),
     };
     set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}
+
+/// Reading them makes them start anew.
+fn statistics(fd: &OwnedFd) -> io::Result<libc::tpacket_stats> {
+    // SAFETY: all zeros is a valid value of this plain structure.
+    let mut statistics: libc::tpacket_stats = unsafe { std::mem::zeroed() };
+    let mut length = size_of::<libc::tpacket_stats>() as libc::socklen_t;
+    // SAFETY: the descriptor is open; the kernel writes at most `length` bytes to `statistics`.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut statistics).cast(),
+            &raw mut length,
+        )
+    };
+    answer(result).map(|()| statistics)
 }
 
 fn set_option<T>(fd: &OwnedFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
@@ -113,56 +154,6 @@ fn answer(result: libc::c_int) -> io::Result<()> {
     Ok(())
 }
 
-/// Ethernet, IPv4, UDP, not a fragment, to port 67; all of such a frame, nothing of any other.
-const DHCP_REQUESTS: [libc::sock_filter; 11] = [
-    // Protocol of the ethernet header: IPv4.
-    load(HALF | ABSOLUTE, 12),
-    unless_equal(0x0800, 8),
-    // Protocol of the IPv4 header: UDP.
-    load(BYTE | ABSOLUTE, 23),
-    unless_equal(17, 6),
-    // Fragment offset and "more fragments": none.
-    load(HALF | ABSOLUTE, 20),
-    jump(libc::BPF_JSET, 0x3fff, 4, 0),
-    // The IPv4 header's length, then the UDP header's destination port.
-    statement(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, 14),
-    load(HALF | libc::BPF_IND, 16),
-    unless_equal(67, 1),
-    statement(libc::BPF_RET | libc::BPF_K, 0xffff),
-    statement(libc::BPF_RET | libc::BPF_K, 0),
-];
-
-const HALF: u32 = libc::BPF_H;
-const BYTE: u32 = libc::BPF_B;
-const ABSOLUTE: u32 = libc::BPF_ABS;
-
-const fn load(size_and_mode: u32, offset: u32) -> libc::sock_filter {
-    statement(libc::BPF_LD | size_and_mode, offset)
-}
-
-/// Goes on if the loaded value is `value`, else skips `skip` instructions.
-const fn unless_equal(value: u32, skip: u8) -> libc::sock_filter {
-    jump(libc::BPF_JEQ, value, 0, skip)
-}
-
-const fn jump(condition: u32, value: u32, then: u8, otherwise: u8) -> libc::sock_filter {
-    libc::sock_filter {
-        code: (libc::BPF_JMP | libc::BPF_K | condition) as u16,
-        jt: then,
-        jf: otherwise,
-        k: value,
-    }
-}
-
-const fn statement(code: u32, value: u32) -> libc::sock_filter {
-    libc::sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k: value,
-    }
-}
-
 /// A socket without the filter, for other modules' tests.
 #[cfg(test)]
 pub(crate) fn everything(index: u32) -> OwnedFd {
@@ -177,69 +168,91 @@ pub(crate) fn everything(index: u32) -> OwnedFd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bpf::{Assembler, Is, Width};
     use crate::link::Netlink;
     use crate::netns::Namespace;
     use crate::signal::{PollFd, PollFlags, poll};
     use std::time::Duration;
 
-    const UDP: u8 = 17;
+    /// IPv6 frames, up to their 20th byte.
+    fn ipv6() -> Program {
+        let mut assembler = Assembler::default();
+        let other = assembler.label();
+        assembler.load(Width::Half, 12);
+        assembler.goto_unless(Is::Equal(0x86dd), other);
+        assembler.answer(20);
+        assembler.place(other);
+        assembler.answer(0);
+        assembler.finish()
+    }
 
-    /// An IPv4 frame with `options` words of options.
-    fn frame(protocol: u8, fragment: u16, options: u8, port: u16) -> Vec<u8> {
+    fn frame(protocol: [u8; 2], last: u8) -> Vec<u8> {
         let mut frame = vec![0xff; 12];
-        frame.extend([0x08, 0x00, 0x45 + options, 0, 0, 0, 0, 0]);
-        frame.extend(fragment.to_be_bytes());
-        frame.extend([64, protocol, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]);
-        frame.extend(vec![1; 4 * usize::from(options)]);
-        frame.extend([0, 68]);
-        frame.extend(port.to_be_bytes());
-        frame.extend([0; 40]);
+        frame.extend(protocol);
+        frame.extend([last; 30]);
         frame
     }
 
     #[test]
-    fn sees_dhcp_requests_only() {
+    fn sees_what_its_program_chooses() {
         let namespace = Namespace::anonymous().expect("namespace");
         namespace
             .run(|| {
                 let netlink = Netlink::open().expect("netlink");
                 let near = netlink.create_veth("near", "far", None).expect("veth");
                 let far = netlink.link("far").expect("look").expect("there").index;
-                netlink.set_up(near).expect("up");
-                netlink.set_up(far).expect("up");
-                let server = PacketSocket::open(near).expect("open");
-                let guest = PacketSocket::open(far).expect("open");
-
-                let request = frame(UDP, 0, 0, 67);
-                let with_options = frame(UDP, 0x4000, 3, 67);
-                let mut short = frame(UDP, 0, 0, 67);
-                short.truncate(30);
-                for other in [
-                    frame(UDP, 0, 0, 68),
-                    frame(6, 0, 0, 67),
-                    frame(UDP, 0x2000, 0, 67),
-                    frame(UDP, 0x0001, 0, 67),
-                    short,
-                    vec![0xff; 60],
-                ] {
-                    guest.send(&other).expect("send");
+                for index in [near, far] {
+                    netlink.disable_ipv6_address(index).expect("quiet");
+                    netlink.set_up(index).expect("up");
                 }
-                guest.send(&request).expect("send");
-                guest.send(&with_options).expect("send");
-
-                let mut fds = [PollFd::new(&server, PollFlags::IN)];
-                assert_eq!(
-                    poll(&mut fds, Some(Duration::from_secs(10))).expect("poll"),
-                    1
-                );
+                let one = PacketSocket::open(near, &ipv6()).expect("open");
+                let other = PacketSocket::open(far, &Program::always(0xffff)).expect("open");
+                other.send(&frame([8, 0], 1)).expect("send");
+                other.send(&frame([0x86, 0xdd], 2)).expect("send");
+                let mut fds = [PollFd::new(&one, PollFlags::IN)];
+                let ready = poll(&mut fds, Some(Duration::from_secs(10))).expect("poll");
+                assert_eq!(ready, 1);
                 let mut buffer = [0; 2048];
-                for expected in [request, with_options] {
-                    let length = server.recv(&mut buffer).expect("receive").expect("a frame");
-                    assert_eq!(buffer[..length], expected);
-                }
-                assert_eq!(server.recv(&mut buffer).expect("receive"), None);
+                let length = one.recv(&mut buffer).expect("receive").expect("a frame");
+                assert_eq!(buffer[..length], frame([0x86, 0xdd], 2)[..20]);
+                assert_eq!(one.recv(&mut buffer).expect("receive"), None);
                 // Its own frames do not come back.
-                assert_eq!(guest.recv(&mut buffer).expect("receive"), None);
+                assert_eq!(other.recv(&mut buffer).expect("receive"), None);
+                one.choose(&Program::always(0)).expect("choose");
+                other.send(&frame([0x86, 0xdd], 2)).expect("send");
+                assert_eq!(one.recv(&mut buffer).expect("receive"), None);
+            })
+            .expect("enter");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let namespace = Namespace::anonymous().expect("namespace");
+        namespace
+            .run(|| {
+                let netlink = Netlink::open().expect("netlink");
+                let near = netlink.create_veth("near", "far", None).expect("veth");
+                let far = netlink.link("far").expect("look").expect("there").index;
+                for index in [near, far] {
+                    netlink.disable_ipv6_address(index).expect("quiet");
+                    netlink.set_up(index).expect("up");
+                }
+                let all = Program::always(0xffff);
+                let one = PacketSocket::open(near, &all).expect("open");
+                let other = PacketSocket::open(far, &all).expect("open");
+                const SENT: usize = 5000;
+                for _ in 0..SENT {
+                    other.send(&frame([8, 0], 1)).expect("send");
+                }
+                let mut buffer = [0; 2048];
+                let mut read = 0;
+                while one.recv(&mut buffer).expect("receive").is_some() {
+                    read += 1;
+                }
+                let missed = one.missed().expect("count");
+                assert!(missed > 0, "{read} frames fit");
+                assert_eq!(read + missed as usize, SENT);
+                assert_eq!(one.missed().expect("count"), 0);
             })
             .expect("enter");
     }

@@ -11,10 +11,11 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use ignite_host::bpf::Program;
 use ignite_host::link::Netlink;
 use ignite_host::packet::PacketSocket;
 use ignite_host::tap::Tap;
-use ignite_host::tc::{Filter, Match, allow};
+use ignite_host::tc::allow::{self, Guest};
 use ignite_vmm::Nic;
 use ignite_wire::dhcp::Responder;
 use ignite_wire::supervisor::Attachment;
@@ -40,6 +41,14 @@ pub enum Error {
         /// What it has.
         mac: String,
     },
+    /// The guest may use too many addresses.
+    #[error("cannot join the guest to {interface}")]
+    Addresses {
+        /// The interface in the sandbox.
+        interface: String,
+        /// How many they are.
+        source: allow::TooMany,
+    },
     /// The kernel refused something about a link.
     #[error("cannot join the guest to {interface}")]
     Link {
@@ -64,6 +73,7 @@ impl Error {
         match self {
             Self::Link { source, .. } => source.hint(),
             Self::System { source, .. } => source.hint(),
+            Self::Addresses { source, .. } => source.hint(),
             Self::NoInterface { .. } | Self::BadMac { .. } => None,
         }
     }
@@ -129,18 +139,24 @@ impl Network {
             .set_mtu(tap.index(), attachment.mtu)
             .map_err(link_error)?;
         self.joined.push(link.index);
-        join(
-            netlink,
-            link.index,
-            tap.index(),
-            &allow::guest_filters(mac, &attachment.addresses),
-        )
-        .map_err(link_error)?;
+        let guest = Guest {
+            mac,
+            addresses: attachment.addresses.clone(),
+            allow: attachment.allow.clone(),
+            ..Guest::default()
+        };
+        let addresses_error = |source| Error::Addresses {
+            interface: interface(),
+            source,
+        };
+        let passing = guest.passing().map_err(addresses_error)?;
+        join(netlink, link.index, tap.index(), &passing).map_err(link_error)?;
         // Before the socket, which would hear of an interface that is down.
         netlink.set_up(tap.index()).map_err(link_error)?;
         if let Some(lease) = &attachment.dhcp {
             self.servers.push(Server {
-                socket: PacketSocket::open(tap.index()).map_err(system_error)?,
+                socket: PacketSocket::open(tap.index(), &guest.refused().map_err(addresses_error)?)
+                    .map_err(system_error)?,
                 responder: Responder::new(mac, lease.clone()),
             });
         }
@@ -189,14 +205,12 @@ fn join(
     netlink: &Netlink,
     interface: u32,
     tap: u32,
-    from_guest: &[Filter],
+    from_guest: &Program,
 ) -> Result<(), ignite_host::link::Error> {
     netlink.ingress(interface)?;
-    netlink.redirect(interface, 1, &Match::all(), tap)?;
+    netlink.redirect(interface, &Program::always(u32::MAX), tap)?;
     netlink.ingress(tap)?;
-    from_guest
-        .iter()
-        .try_for_each(|filter| netlink.redirect(tap, filter.priority, &filter.matching, interface))
+    netlink.redirect(tap, from_guest, interface)
 }
 
 fn parse_mac(text: &str) -> Result<[u8; 6], Error> {

@@ -1,15 +1,25 @@
 //! The netlink messages of queues and filters.
 
+use netlink_packet_core::{DefaultNla, Emitable};
 use netlink_packet_route::tc::{
     TcAction, TcActionAttribute, TcActionGeneric, TcActionMirror, TcActionMirrorOption,
-    TcActionOption, TcActionType, TcAttribute, TcFilterU32, TcFilterU32Option, TcHandle, TcHeader,
-    TcMessage, TcMirror, TcMirrorActionType, TcOption, TcU32Key, TcU32Selector, TcU32SelectorFlags,
+    TcActionOption, TcActionType, TcAttribute, TcFilterBpf, TcFilterBpfOption, TcHandle, TcHeader,
+    TcMessage, TcMirror, TcMirrorActionType, TcOption,
 };
 
-use super::{Key, Match};
+use crate::bpf::Program;
 
 /// Every ethernet protocol.
 const ETH_P_ALL: u16 = 3;
+
+/// The only filter of an interface.
+const PRIORITY: u32 = 1;
+const HANDLE: u16 = 1;
+
+/// Attributes of a `bpf` filter (`linux/pkt_cls.h`).
+const TCA_BPF_ACT: u16 = 1;
+const TCA_BPF_OPS_LEN: u16 = 4;
+const TCA_BPF_OPS: u16 = 5;
 
 /// The ingress queue of an interface: `ffff:`, below the pseudo parent `ffff:fff1`.
 pub(super) fn ingress(index: u32) -> TcMessage {
@@ -22,25 +32,34 @@ pub(super) fn ingress(index: u32) -> TcMessage {
     TcMessage::from_parts(header, vec![TcAttribute::Kind("ingress".to_owned())])
 }
 
-/// A `u32` filter on the ingress queue of `index` that redirects to the egress of `to`.
-pub(super) fn redirect(index: u32, priority: u16, matching: &Match, to: u32) -> TcMessage {
+/// A `bpf` filter on the ingress queue of `index` that redirects to the egress of `to`.
+pub(super) fn redirect(index: u32, matching: &Program, to: u32) -> TcMessage {
     let mut header = header(index);
     header.parent = TcHandle {
         major: 0xffff,
         minor: 0,
     };
-    let protocol = matching.protocol.unwrap_or(ETH_P_ALL);
+    header.handle = TcHandle {
+        major: 0,
+        minor: HANDLE,
+    };
     // `tcm_info`: the priority above, the protocol in network byte order below.
-    header.info = u32::from(priority) << 16 | u32::from(protocol.to_be());
-    let options = vec![
-        TcOption::U32(TcFilterU32Option::Selector(selector(&matching.keys))),
-        TcOption::U32(TcFilterU32Option::Action(vec![mirred(to)])),
+    header.info = PRIORITY << 16 | u32::from(ETH_P_ALL.to_be());
+    let length = u16::try_from(matching.instructions().len()).expect("4096 at most");
+    let mut action = vec![0; [mirred(to)].as_slice().buffer_len()];
+    [mirred(to)].as_slice().emit(&mut action);
+    let options = [
+        (TCA_BPF_OPS_LEN, length.to_ne_bytes().to_vec()),
+        (TCA_BPF_OPS, matching.bytes()),
+        (TCA_BPF_ACT, action),
     ];
+    let options = options
+        .map(|(kind, value)| TcOption::Bpf(TcFilterBpfOption::Other(DefaultNla::new(kind, value))));
     TcMessage::from_parts(
         header,
         vec![
-            TcAttribute::Kind(TcFilterU32::KIND.to_owned()),
-            TcAttribute::Options(options),
+            TcAttribute::Kind(TcFilterBpf::KIND.to_owned()),
+            TcAttribute::Options(options.to_vec()),
         ],
     )
 }
@@ -50,27 +69,6 @@ fn header(index: u32) -> TcHeader {
         index: i32::try_from(index).expect("interface numbers are positive ints"),
         ..TcHeader::default()
     }
-}
-
-fn selector(keys: &[Key]) -> TcU32Selector {
-    let mut selector = TcU32Selector::default();
-    selector.flags = TcU32SelectorFlags::Terminal;
-    selector.keys = if keys.is_empty() {
-        // A word of which no bit counts: every frame.
-        vec![TcU32Key::default()]
-    } else {
-        keys.iter().copied().map(key).collect()
-    };
-    selector.nkeys = u8::try_from(selector.keys.len()).expect("a filter has a dozen keys at most");
-    selector
-}
-
-fn key(key: Key) -> TcU32Key {
-    let mut message = TcU32Key::default();
-    message.off = key.offset;
-    message.val = key.value;
-    message.mask = key.mask;
-    message
 }
 
 fn mirred(to: u32) -> TcAction {

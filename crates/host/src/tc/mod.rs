@@ -5,50 +5,15 @@
 //!  tap0 (from the guest)   --ingress, only what is the guest's--> eth0 --> network
 //! ```
 //!
-//! Every filter is a `u32` classifier (the kernel need have no other) with one `mirred` redirect. What
-//! matches no filter goes on into the namespace's own stack, which is silent.
+//! Every filter is a `bpf` classifier with one `mirred` redirect. What matches none goes on into the
+//! namespace's own stack, which is silent. Packet sockets that listen to every protocol see a frame
+//! before its filter does.
 
 pub mod allow;
 mod message;
 
+use crate::bpf::Program;
 use crate::link::{Error, Netlink};
-
-/// A filter and its place among the others of an interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filter {
-    /// Lower comes first. Filters of one priority have one protocol.
-    pub priority: u16,
-    /// What it lets through.
-    pub matching: Match,
-}
-
-/// Which frames a filter takes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Match {
-    /// The ethernet protocol; none for every one.
-    pub protocol: Option<u16>,
-    /// All of these must hold.
-    pub keys: Vec<Key>,
-}
-
-/// A 32-bit word of a frame: it matches if `word & mask == value`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
-    /// Where the word is, in bytes from the network header: the ethernet header is before it, its
-    /// source address at -8 to -3.
-    pub offset: i32,
-    /// What it must be, as the number its four bytes make, the first one highest.
-    pub value: u32,
-    /// Which of its bits count.
-    pub mask: u32,
-}
-
-impl Match {
-    /// Every frame.
-    pub fn all() -> Self {
-        Self::default()
-    }
-}
 
 impl Netlink {
     /// Adds the ingress queue that filters hang on; one that is there is fine.
@@ -68,18 +33,13 @@ impl Netlink {
         }
     }
 
-    /// Redirects what comes in on `index` and matches to leave by `to`. Needs [`Self::ingress`] first.
-    pub fn redirect(
-        &self,
-        index: u32,
-        priority: u16,
-        matching: &Match,
-        to: u32,
-    ) -> Result<(), Error> {
-        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
-        let message = message::redirect(index, priority, matching, to);
+    /// Redirects what comes in on `index` and matches (the program's answer is not 0) to leave by
+    /// `to`. There is one such filter for an interface: the next one takes its place, and no frame
+    /// slips through meanwhile. Needs [`Self::ingress`] first.
+    pub fn redirect(&self, index: u32, matching: &Program, to: u32) -> Result<(), Error> {
+        let message = message::redirect(index, matching, to);
         self.socket
-            .change(libc::RTM_NEWTFILTER, flags, &message)
+            .change(libc::RTM_NEWTFILTER, libc::NLM_F_CREATE, &message)
             .map_err(|refusal| {
                 Error::new(
                     format!(
