@@ -57,6 +57,10 @@ pub struct Interface {
     pub addresses: Vec<IpNet>,
     /// Routes through this interface.
     pub routes: Vec<Route>,
+    /// Whether routers on the link may configure it further (RFC 4861): not where the guest may use
+    /// none of the addresses it would give itself.
+    #[serde(default)]
+    pub accept_ra: bool,
 }
 
 /// One route.

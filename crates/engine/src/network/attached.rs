@@ -38,6 +38,8 @@ impl Attached {
             mtu: self.mtu,
             addresses: self.addresses.clone(),
             routes: self.routes.clone(),
+            accept_ra: self.addresses.is_empty()
+                || self.allow.iter().any(|range| range.addr().is_ipv6()),
         }
     }
 

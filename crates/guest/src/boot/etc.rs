@@ -131,6 +131,7 @@ mod tests {
                 .map(|text| text.parse().expect("a network"))
                 .collect(),
             routes: Vec::new(),
+            accept_ra: false,
         };
         Config {
             version: CONFIG_VERSION,

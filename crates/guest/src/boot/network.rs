@@ -44,8 +44,8 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     Mtu(u32),
-    /// No duplicate address detection: addresses are assigned, and usable at once.
-    NoDetection,
+    /// A setting of IPv6, off: `accept_dad` or `accept_ra`.
+    Off(&'static str),
     Up,
     Address(IpNet),
     Route(guest::Route),
@@ -134,12 +134,13 @@ fn rename_all(
 /// the link before routes lead through them.
 fn plan(interface: &Interface) -> Vec<Step> {
     let mut steps = vec![Step::Mtu(interface.mtu)];
-    if interface
-        .addresses
-        .iter()
-        .any(|address| matches!(address, IpNet::V6(_)))
-    {
-        steps.push(Step::NoDetection);
+    let is_ipv6 = |address: &IpNet| matches!(address, IpNet::V6(_));
+    if interface.addresses.iter().any(is_ipv6) {
+        // Duplicates are not looked for: addresses are assigned, and usable at once.
+        steps.push(Step::Off("accept_dad"));
+    }
+    if !interface.accept_ra {
+        steps.push(Step::Off("accept_ra"));
     }
     steps.push(Step::Up);
     steps.extend(interface.addresses.iter().copied().map(Step::Address));
@@ -172,9 +173,10 @@ fn is_link_local(address: IpAddr) -> bool {
 fn apply(netlink: &Netlink, name: &str, index: u32, step: &Step) -> Result<(), link::Error> {
     match step {
         Step::Mtu(mtu) => netlink.set_mtu(index, *mtu),
-        Step::NoDetection => {
-            // Where it is refused, the link's own address comes a second later.
-            let _ = sysctl::set_if_known(&format!("net/ipv6/conf/{name}/accept_dad"), "0");
+        Step::Off(setting) => {
+            // Where it is refused, the link's own address comes a second later, or one more than is
+            // of use.
+            let _ = sysctl::set_if_known(&format!("net/ipv6/conf/{name}/{setting}"), "0");
             Ok(())
         }
         Step::Up => netlink.set_up(index),
@@ -217,6 +219,7 @@ mod tests {
                     guest::Route::new(net(destination), gateway)
                 })
                 .collect(),
+            accept_ra: false,
         }
     }
 
@@ -233,6 +236,7 @@ mod tests {
         ));
         let expected = [
             Step::Mtu(1450),
+            Step::Off("accept_ra"),
             Step::Up,
             Step::Address(net("10.61.0.7/16")),
             route("0.0.0.0/0", Some("10.61.0.1")),
@@ -252,7 +256,7 @@ mod tests {
             route("0.0.0.0/0", Some("169.254.1.1")),
             route("10.0.0.0/8", Some("169.254.1.1")),
         ];
-        assert_eq!(steps[3..], expected);
+        assert_eq!(steps[4..], expected);
     }
 
     #[test]
@@ -263,7 +267,16 @@ mod tests {
             route("10.9.0.1/32", None),
             route("0.0.0.0/0", Some("10.9.0.1")),
         ];
-        assert_eq!(steps[3..], expected);
+        assert_eq!(steps[4..], expected);
+    }
+
+    #[test]
+    fn routers_are_heard_where_addresses_are_the_guests_own_affair() {
+        let open = Interface {
+            accept_ra: true,
+            ..interface(&[], &[])
+        };
+        assert_eq!(plan(&open), [Step::Mtu(1450), Step::Up]);
     }
 
     #[test]
@@ -271,7 +284,8 @@ mod tests {
         let steps = plan(&interface(&["fd00::7/64"], &[("::/0", Some("fe80::1"))]));
         let expected = [
             Step::Mtu(1450),
-            Step::NoDetection,
+            Step::Off("accept_dad"),
+            Step::Off("accept_ra"),
             Step::Up,
             Step::Address(net("fd00::7/64")),
             route("::/0", Some("fe80::1")),
