@@ -55,6 +55,7 @@ fn everything_of_the_tree_is_in_it() {
         label: "root".into(),
         spare: 10 << 20,
         uuid: Some([0x42; 16]),
+        read_only: false,
     };
     let size = ext4::make(&tree, &out, &options).expect("a file system");
     assert_eq!(fs::metadata(&out).expect("stat").len(), size);
@@ -138,6 +139,24 @@ fn an_empty_tree_is_a_file_system_too() {
     fs::create_dir(&tree).expect("mkdir");
     ext4::make(&tree, &out, &Options::default()).expect("a file system");
     tool("e2fsck", &["-fn", out.to_str().expect("text")]);
+}
+
+#[test]
+fn what_nobody_writes_to_has_no_journal() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let (tree, out) = (directory.path().join("tree"), directory.path().join("out"));
+    fs::create_dir(&tree).expect("mkdir");
+    fs::write(tree.join("file"), "text").expect("write");
+    let options = Options {
+        read_only: true,
+        ..Options::default()
+    };
+    ext4::make(&tree, &out, &options).expect("a file system");
+    let path = out.to_str().expect("text");
+    tool("e2fsck", &["-fn", path]);
+    let features = tool("dumpe2fs", &["-h", path]);
+    assert!(!features.contains("has_journal"), "{features}");
+    assert_eq!(tool("debugfs", &["-R", "cat file", path]), "text");
 }
 
 #[test]

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use rustix::fs::SeekFrom;
 
+use super::Options;
+
 const BLOCK: u64 = 4096;
 /// Blocks one bitmap block describes.
 const GROUP: u64 = 8 * BLOCK;
@@ -75,15 +77,15 @@ impl Usage {
 }
 
 impl Layout {
-    /// Room for `usage` and `spare` bytes; each further attempt is more generous.
-    pub(super) fn new(usage: Usage, spare: u64, attempt: u32) -> Self {
+    /// Room for `usage` and the spare bytes; each further attempt is more generous.
+    pub(super) fn new(usage: Usage, options: &Options, attempt: u32) -> Self {
         // Extent trees, blocks of extended attributes, and what was estimated too low.
         let slack = usage.blocks / 50 + usage.inodes / 16 + 256;
-        let content = usage.blocks + (slack << (2 * attempt)) + spare.div_ceil(BLOCK);
-        let journal_mib = if content < SMALL {
-            SMALL_JOURNAL_MIB
-        } else {
-            JOURNAL_MIB
+        let content = usage.blocks + (slack << (2 * attempt)) + options.spare.div_ceil(BLOCK);
+        let journal_mib = match options.read_only {
+            true => 0,
+            false if content < SMALL => SMALL_JOURNAL_MIB,
+            false => JOURNAL_MIB,
         };
         let journal = (journal_mib << 20) / BLOCK;
         // mkfs.ext4 refuses a journal that takes more than half of the free blocks.
@@ -199,11 +201,15 @@ mod tests {
             blocks: 100,
             inodes: 50_000,
         };
-        let small = Layout::new(usage, 0, 0);
-        let large = Layout::new(usage, 1 << 30, 0);
+        let none = Options::default();
+        let spare = Options {
+            spare: 1 << 30,
+            ..Options::default()
+        };
+        let (small, large) = (Layout::new(usage, &none, 0), Layout::new(usage, &spare, 0));
         assert!(large.bytes() - small.bytes() >= 1 << 30);
         assert!(small.inodes > 60_000);
-        assert!(Layout::new(usage, 0, 1).blocks > small.blocks);
+        assert!(Layout::new(usage, &none, 1).blocks > small.blocks);
     }
 
     #[test]

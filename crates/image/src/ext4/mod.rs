@@ -18,8 +18,10 @@ use ignite_host::process::{self, Limits, Spec};
 use measure::{Layout, Usage};
 
 /// Features that Linux 4.9 and later mount without restrictions; `none` clears the host's defaults.
-const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,\
-    sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
+const FEATURES: &str = "none,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,\
+    huge_file,dir_nlink,extra_isize,metadata_csum";
+/// What a file system that is written to has besides.
+const WRITABLE: &str = ",has_journal,resize_inode";
 /// Blocks of the largest disk it can grow to while mounted: 1 TiB.
 const LARGEST_BLOCKS: u64 = 1 << 28;
 /// Times the file system is made again, larger, when the tree did not fit.
@@ -32,6 +34,9 @@ pub struct Options {
     pub label: String,
     /// Bytes left free in it.
     pub spare: u64,
+    /// Nobody will ever write to it: it has no journal, which a guest would load at every mount, and
+    /// cannot grow.
+    pub read_only: bool,
     /// UUID, and seed of the directory hashes; random if none.
     pub uuid: Option<[u8; 16]>,
 }
@@ -127,7 +132,7 @@ pub(crate) fn make_measured(tree: &Path, out: &Path, options: &Options) -> Resul
         content: 0,
     });
     for attempt in 0..ATTEMPTS {
-        let layout = Layout::new(usage, options.spare, attempt);
+        let layout = Layout::new(usage, options, attempt);
         check_space(directory, usage.bytes())?;
         let arguments = arguments(tree, out, options, &layout, (root.uid(), root.gid()));
         let made = Made {
@@ -158,17 +163,21 @@ fn arguments(
     root_owner: (u32, u32),
 ) -> Vec<std::ffi::OsString> {
     let (uid, gid) = root_owner;
-    let mut extended = format!(
-        "root_owner={uid}:{gid},resize={LARGEST_BLOCKS},lazy_itable_init=0,lazy_journal_init=0"
-    );
+    let mut features = FEATURES.to_owned();
+    let mut extended = format!("root_owner={uid}:{gid},lazy_itable_init=0");
     let inodes = layout.inodes.to_string();
-    let journal = format!("size={}", layout.journal_mib);
     let mut arguments: Vec<std::ffi::OsString> = [
-        "-q", "-F", "-b", "4096", "-I", "256", "-m", "0", "-O", FEATURES, "-N", &inodes, "-J",
-        &journal,
+        "-q", "-F", "-b", "4096", "-I", "256", "-m", "0", "-N", &inodes,
     ]
     .map(Into::into)
     .into();
+    if !options.read_only {
+        features.push_str(WRITABLE);
+        extended.push_str(&format!(",resize={LARGEST_BLOCKS},lazy_journal_init=0"));
+        let journal = format!("size={}", layout.journal_mib);
+        arguments.extend(["-J".into(), journal.into()]);
+    }
+    arguments.extend(["-O".into(), features.into()]);
     if let Some(uuid) = options.uuid {
         let uuid = dashed(uuid);
         extended.push_str(&format!(",hash_seed={uuid}"));
@@ -285,15 +294,15 @@ mod tests {
 
     #[test]
     fn says_who_owns_the_root_and_how_large_it_may_grow() {
-        let layout = Layout::new(Usage::default(), 0, 0);
         let options = Options {
             label: "rootfs".into(),
             ..Options::default()
         };
+        let layout = Layout::new(Usage::default(), &options, 0);
         let line = arguments(Path::new("/t"), Path::new("/o"), &options, &layout, (5, 6));
         let text = line.join(" ".as_ref()).into_string().expect("text");
         assert!(
-            text.contains("-E root_owner=5:6,resize=268435456,"),
+            text.contains("-E root_owner=5:6,lazy_itable_init=0,resize=268435456,"),
             "{text}"
         );
         assert!(text.contains(" -L rootfs "), "{text}");

@@ -197,6 +197,7 @@ impl Importer<'_> {
         let options = ext4::Options {
             label: LABEL.into(),
             spare: self.spare,
+            read_only: false,
             uuid: Some(uuid(&resolved.digest)),
         };
         self.progress

@@ -199,6 +199,7 @@ impl Import<'_> {
     fn modules_disk(&self, tree: &Path, version: &str) -> Result<u64, Error> {
         let options = ext4::Options {
             label: "modules".to_owned(),
+            read_only: true,
             ..ext4::Options::default()
         };
         ext4::make(tree, &self.path(MODULES), &options).map_err(|source| Error::Disk {
