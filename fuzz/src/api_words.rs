@@ -4,7 +4,8 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use ignite_api::{
-    Dns, EnvVar, IdPrefix, Label, Mac, Name, NetworkPlugin, PortMapping, Reference, Size, Uid,
+    Address, Dns, EnvVar, IdPrefix, InterfaceName, Label, Mac, Name, NetworkName, NetworkPlugin,
+    PortMapping, Reference, Size, Subnet, Uid,
 };
 use ignite_image::kernel::KernelSource;
 use ignite_image::{Digest, Source};
@@ -14,15 +15,19 @@ pub fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
+    round::<Address>(text);
     round::<Dns>(text);
     round::<EnvVar>(text);
     round::<IdPrefix>(text);
+    round::<InterfaceName>(text);
     round::<Label>(text);
     round::<Mac>(text);
     round::<Name>(text);
+    round::<NetworkName>(text);
     round::<NetworkPlugin>(text);
     round::<Reference>(text);
     round::<Size>(text);
+    round::<Subnet>(text);
     round::<Uid>(text);
     round::<Digest>(text);
     round::<Source>(text);

@@ -5,6 +5,7 @@
 //! target asserts (what is read, written and read again is the same; nothing comes from nowhere).
 #![no_main]
 
+mod api_interface;
 mod api_manifest;
 mod api_words;
 mod cni_cache;
@@ -42,7 +43,8 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 22] = [
+const TARGETS: [(&str, Target); 23] = [
+    ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
     ("api_words", api_words::run),
     ("cni_cache", cni_cache::run),

@@ -24,6 +24,14 @@ pub enum Error {
     /// Faults of a manifest, all of them.
     #[error("the VM cannot be as asked for:{}", faults(.0))]
     Invalid(Vec<Fault>),
+    /// Another VM has the MAC asked for.
+    #[error("the MAC {mac} is VM {name}'s")]
+    MacTaken {
+        /// The MAC.
+        mac: ignite_api::Mac,
+        /// The VM that has it.
+        name: String,
+    },
     /// The disk cannot hold the image.
     #[error("a disk of {} is too small for image {image}, which needs {}", .size.human(), .needed.human())]
     DiskTooSmall {
@@ -176,6 +184,9 @@ impl Error {
             Self::NotRoot => Some("run it with sudo".into()),
             Self::Name(error) => error.hint(),
             Self::DiskTooSmall { needed, .. } => Some(format!("give at least --size {needed}")),
+            Self::MacTaken { name, .. } => Some(format!(
+                "choose another, leave it out for a random one, or remove that VM: ignite rm {name}"
+            )),
             Self::NoCommand { image } => Some(format!("say what to run: ignite run {image} -- CMD")),
             Self::Store(error) => error.hint(),
             Self::File(error) | Self::Staging(error) => error.hint(),
@@ -216,6 +227,15 @@ impl Error {
             self,
             Self::Name(_) | Self::Invalid(_) | Self::ImageSource(_) | Self::KernelSource(_)
         )
+    }
+
+    /// One error for many; none for none.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
     }
 
     pub(crate) fn prepare(path: &Path) -> impl Fn(io::Error) -> Self {

@@ -40,11 +40,13 @@ impl Verb for Ps {
     const ABOUT: &'static str = "List VMs";
 
     fn run(self, context: &Context) -> Outcome {
-        let (vms, faults) = context.reader()?.list(self.all)?;
+        let engine = context.reader()?;
+        let (mut vms, faults) = engine.list(self.all)?;
         for fault in faults {
             context.terminal.warn(&fault);
         }
         if let Some(format) = self.output.output {
+            engine.add_interfaces(&mut vms)?;
             return context.encode(format, &vms);
         }
         let text = match context.terminal.is_quiet() {
@@ -128,6 +130,7 @@ mod tests {
                 "fd00::2".parse().expect("an address"),
             ],
             ports: PortMapping::parse_all(["8080:80", "[::1]:53:53/udp"]).expect("mappings"),
+            interfaces: vec![],
         }
     }
 

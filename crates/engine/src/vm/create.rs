@@ -68,6 +68,7 @@ impl Engine {
     ) -> Result<(VmLock, VmRecord), Error> {
         let name = self.free_name(&request.vm)?;
         check(&request.vm)?;
+        self.check_macs(&request.vm.spec.network.interfaces)?;
         let image = self.find_or_import_image(&request.image, report, cancel)?;
         let kernel = self.find_or_import_kernel(request.kernel.as_deref(), report, cancel)?;
         cancel.check()?;
@@ -130,6 +131,26 @@ impl Engine {
             }
             .into()),
         }
+    }
+
+    /// A MAC that is asked for must be no other VM's: on one network, each would get the other's frames.
+    fn check_macs(&self, interfaces: &[InterfaceSpec]) -> Result<(), Error> {
+        let wanted: Vec<Mac> = interfaces.iter().filter_map(|wanted| wanted.mac).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for vm in self.vms.summary()?.vms {
+            let record = match self.vms.get(vm.uid) {
+                Err(error) if error.is_not_found() => continue,
+                record => record?,
+            };
+            let mut macs = record.interfaces.iter().map(|interface| interface.mac);
+            if let Some(mac) = macs.find(|mac| wanted.contains(mac)) {
+                let name = vm.name;
+                return Err(Error::MacTaken { mac, name });
+            }
+        }
+        Ok(())
     }
 
     fn record(

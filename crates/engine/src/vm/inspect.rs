@@ -3,7 +3,7 @@
 use ignite_api::{
     InterfaceStatus, Kind, Metadata, NetworkStatus, OciSource, RuntimeStatus, Size, Vm, VmStatus,
 };
-use ignite_store::{Liveness, NetworkRecord, State, StatusRecord, VmRecord};
+use ignite_store::{InterfaceRecord, Liveness, NetworkRecord, State, StatusRecord, VmRecord};
 
 use ignite_wire::supervisor::End;
 
@@ -86,37 +86,43 @@ fn word<T: serde::Serialize>(value: T) -> Option<String> {
 
 fn network_status(
     plugin: ignite_api::NetworkPlugin,
-    interfaces: &[ignite_store::InterfaceRecord],
+    records: &[InterfaceRecord],
     network: &NetworkRecord,
     live: bool,
 ) -> NetworkStatus {
-    let attached = network.attachments.iter().filter(|_| live);
-    let addresses: Vec<_> = attached
-        .clone()
-        .flat_map(|attachment| attachment.addresses.iter().map(ipnet::IpNet::addr))
-        .collect();
-    // A stopped VM still has its MACs.
-    let interfaces = interfaces
+    let interfaces = interfaces(records, network, live);
+    let addresses: Vec<_> = interfaces
         .iter()
-        .map(|interface| {
-            let made = attached
-                .clone()
-                .find(|made| made.interface == interface.name);
-            InterfaceStatus {
-                name: interface.name.clone(),
-                network: made
-                    .map(|made| made.network.clone())
-                    .or_else(|| interface.network.clone())
-                    .unwrap_or_default(),
-                mac: interface.mac,
-                addresses: made.map(|made| made.addresses.clone()).unwrap_or_default(),
-                gateway: made.and_then(|made| made.gateway),
-            }
-        })
+        .flat_map(|interface| interface.addresses.iter().map(ipnet::IpNet::addr))
         .collect();
     NetworkStatus {
         plugin: Some(plugin),
         ip_addresses: (!addresses.is_empty()).then_some(addresses),
         interfaces,
     }
+}
+
+/// Each interface, with what its network gave while the VM runs. A stopped VM still has its MACs.
+pub(super) fn interfaces(
+    records: &[InterfaceRecord],
+    network: &NetworkRecord,
+    live: bool,
+) -> Vec<InterfaceStatus> {
+    let status = |interface: &InterfaceRecord| {
+        let made = network
+            .attachments
+            .iter()
+            .find(|made| live && made.interface == interface.name);
+        InterfaceStatus {
+            name: interface.name.clone(),
+            network: made
+                .map(|made| made.network.clone())
+                .or_else(|| interface.network.clone())
+                .unwrap_or_default(),
+            mac: interface.mac,
+            addresses: made.map(|made| made.addresses.clone()).unwrap_or_default(),
+            gateway: made.and_then(|made| made.gateway),
+        }
+    };
+    records.iter().map(status).collect()
 }

@@ -1,12 +1,13 @@
 //! `ps`: all VMs, a line each.
 
-use ignite_api::{PortMapping, Size, Uid};
+use ignite_api::{InterfaceStatus, PortMapping, Size, Uid};
 use ignite_store::{State, VmSummary};
 use ignite_wire::supervisor::End;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::net::IpAddr;
 
+use super::inspect::interfaces;
 use crate::{Engine, Error};
 
 /// One VM, as `ps` shows it.
@@ -47,6 +48,9 @@ pub struct VmLine {
     pub addresses: Vec<IpAddr>,
     /// Published ports.
     pub ports: Vec<PortMapping>,
+    /// Each interface; only where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<InterfaceStatus>,
 }
 
 impl VmLine {
@@ -107,6 +111,7 @@ impl From<VmSummary> for VmLine {
                 .map(ipnet::IpNet::addr)
                 .collect(),
             ports: vm.ports,
+            interfaces: Vec::new(),
         }
     }
 }
@@ -125,5 +130,20 @@ impl Engine {
             lines,
             summary.faults.iter().map(ToString::to_string).collect(),
         ))
+    }
+
+    /// Adds each VM's interfaces to its line, from its records: the summary does not have them. A VM
+    /// that was removed in the meantime has none.
+    pub fn add_interfaces(&self, lines: &mut [VmLine]) -> Result<(), Error> {
+        for line in lines {
+            let record = match self.vms.get(line.uid) {
+                Ok(record) => record,
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let live = matches!(line.state, "starting" | "running");
+            line.interfaces = interfaces(&record.interfaces, &self.vms.network(line.uid)?, live);
+        }
+        Ok(())
     }
 }
