@@ -243,6 +243,7 @@ mod tests {
             addresses: vec!["10.61.0.2/16".parse().expect("a network")],
             allow: Vec::new(),
             dhcp: None,
+            ipv6: None,
         }
     }
 

@@ -1,5 +1,5 @@
-//! Protocols between Ignite's own processes, DHCP, and the archives a guest boots from: bytes in,
-//! bytes out.
+//! Protocols between Ignite's own processes, DHCP and router advertisements, what a guest was refused,
+//! and the archives it boots from: bytes in, bytes out.
 //!
 //! ```text
 //!  ignite (CLI) --control socket--> ignite-spawn --virtio-serial or vsock--> ignite-guest
@@ -11,5 +11,10 @@
 pub mod agent;
 pub mod cpio;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod guest;
+pub mod ipv6;
+pub mod neighbour;
+pub mod ra;
+pub mod refused;
 pub mod supervisor;

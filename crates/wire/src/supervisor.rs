@@ -5,10 +5,10 @@
 //!
 //! The control socket speaks the agent's frames (`agent` module), see there.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::guest;
@@ -116,6 +116,9 @@ pub struct Attachment {
     pub allow: Vec<IpNet>,
     /// The lease the DHCP server answers with; none if there is no IPv4 address.
     pub dhcp: Option<Lease>,
+    /// What router advertisements and DHCPv6 tell; none if there is no IPv6 address.
+    #[serde(default)]
+    pub ipv6: Option<Lease6>,
 }
 
 /// What the DHCP server on a tap hands out: always the same, to one MAC.
@@ -142,6 +145,22 @@ pub struct Lease {
     pub mtu: u16,
     /// Lease time in seconds (option 51); `u32::MAX` for ever.
     pub lease_time: u32,
+}
+
+/// What the router and the DHCPv6 server on a tap tell: always the same, to one MAC.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lease6 {
+    /// The addresses, with the prefix lengths of their networks.
+    pub addresses: Vec<Ipv6Net>,
+    /// Routes with their next hops, the default route among them; none for what is on the link.
+    pub routes: Vec<(Ipv6Net, Option<Ipv6Addr>)>,
+    /// DNS servers.
+    pub dns: Vec<Ipv6Addr>,
+    /// Search list.
+    pub search: Vec<String>,
+    /// MTU in bytes.
+    pub mtu: u32,
 }
 
 /// What the supervisor tells the engine while a VM starts, in this order.

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ignite_wire::guest::{Dns, Interface, Route};
-use ignite_wire::supervisor::{Attachment, Lease};
-use ipnet::{IpNet, Ipv4Net};
+use ignite_wire::supervisor::{Attachment, Lease, Lease6};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// One interface of the VM, attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,7 @@ impl Attached {
             addresses: self.addresses.clone(),
             allow: self.allow.clone(),
             dhcp: self.lease(hostname, dns),
+            ipv6: self.lease6(dns),
         }
     }
 
@@ -81,6 +82,29 @@ impl Attached {
         })
     }
 
+    /// What router advertisements and DHCPv6 tell a guest that asks: what it has already.
+    fn lease6(&self, dns: &Dns) -> Option<Lease6> {
+        let ipv6 = |address: &IpAddr| match address {
+            IpAddr::V6(address) => Some(*address),
+            IpAddr::V4(_) => None,
+        };
+        let addresses: Vec<_> = self.addresses.iter().filter_map(ipv6_net).collect();
+        let routes = self.routes.iter().filter_map(|route| {
+            let gateway = route.gateway.as_ref().and_then(ipv6);
+            Some((ipv6_net(&route.destination)?, gateway))
+        });
+        if addresses.is_empty() {
+            return None;
+        }
+        Some(Lease6 {
+            addresses,
+            routes: routes.collect(),
+            dns: dns.servers.iter().filter_map(ipv6).collect(),
+            search: dns.search.clone(),
+            mtu: self.mtu,
+        })
+    }
+
     /// Routes as option 121 has them: a route on the link itself has the next hop 0.0.0.0. It knows
     /// neither metrics nor tables.
     fn ipv4_routes(&self) -> Vec<(Ipv4Net, Ipv4Addr)> {
@@ -93,6 +117,13 @@ impl Attached {
                 _ => None,
             })
             .collect()
+    }
+}
+
+fn ipv6_net(net: &IpNet) -> Option<Ipv6Net> {
+    match net {
+        IpNet::V6(net) => Some(*net),
+        IpNet::V4(_) => None,
     }
 }
 
@@ -177,6 +208,29 @@ mod tests {
         later.yields = vec!["0.0.0.0/0".parse().expect("a network")];
         let lease = later.lease("box", &Dns::default()).expect("a lease");
         assert_eq!((lease.gateway, lease.routes.len()), (None, 1));
+    }
+
+    #[test]
+    fn ipv6_is_told_by_itself() {
+        let routes = [
+            ("0.0.0.0/0", Some("10.61.0.1")),
+            ("::/0", Some("fd00::1")),
+            ("2001:db8::/32", None),
+        ];
+        let mut both = attached(&routes);
+        assert_eq!(both.lease6(&Dns::default()), None);
+        both.addresses
+            .push("fd00::7/64".parse().expect("a network"));
+        let lease = both.lease6(&Dns::default()).expect("a lease");
+        assert_eq!(lease.addresses.len(), 1);
+        let expected = [
+            (
+                "::/0".parse().expect("a network"),
+                Some("fd00::1".parse().expect("v6")),
+            ),
+            ("2001:db8::/32".parse().expect("a network"), None),
+        ];
+        assert_eq!((lease.routes, lease.mtu), (expected.to_vec(), 1450));
     }
 
     #[test]

@@ -14,8 +14,9 @@
 //! end (authentication, mobility), does not pass, nor does neighbour discovery in fragments (RFC 6980).
 //!
 //! What a guest asks of its host (DHCP of either kind, router solicitations) does not pass either: it
-//! never reaches the network, and is answered on the tap. A guest on a network without addresses of
-//! its own passes everything with its MAC.
+//! never reaches the network, and is answered on the tap; but a guest that may make addresses of a
+//! whole IPv6 prefix asks the network's routers. A guest on a network without addresses of its own
+//! passes everything with its MAC.
 //!
 //! The allow-list is one program, which `tc` runs to redirect what passes, and a packet socket with its
 //! answers exchanged to see the rest: so the two agree on every frame.
@@ -136,11 +137,11 @@ impl Guest {
         ipv6.chain(link_local.map(Ipv6Net::from)).collect()
     }
 
-    /// Whether it is to find routers of the network by itself: it may use addresses of their making,
-    /// and there is nothing we could advertise.
+    /// Whether it is to find the network's routers: it may make addresses of their prefixes, which
+    /// are 64 bits long or shorter.
     fn solicits_routers(&self) -> bool {
-        let is_v6 = |net: &&IpNet| net.addr().is_ipv6();
-        !self.addresses.iter().any(|net| is_v6(&net)) && self.allow.iter().any(|net| is_v6(&net))
+        let is_prefix = |net: &IpNet| net.addr().is_ipv6() && net.prefix_len() <= 64;
+        self.allow.iter().any(is_prefix)
     }
 }
 

@@ -480,7 +480,7 @@ fn allowed_prefixes_open_both_families() {
             ("DHCP", false, udp4(MAC, [10, 61, 9, 5], 67, 68, 0)),
             (
                 "router solicitation",
-                false,
+                true,
                 icmp6(133, &[]).frame(LINK_LOCAL, ALL_ROUTERS),
             ),
         ]);
