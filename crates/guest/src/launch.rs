@@ -1,5 +1,6 @@
 //! A program of the image, made ready to start: environment, user, directory, root.
 
+use std::fmt::Display;
 use std::io;
 use std::process::Command;
 
@@ -7,6 +8,7 @@ use ignite_wire::agent::ExitStatus;
 use rustix::process::{chroot, fchdir, ioctl_tiocsctty, setsid};
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 
+use crate::execute::{self, Execution};
 use crate::root::Root;
 use crate::sys;
 use crate::user::{self, User};
@@ -33,9 +35,9 @@ impl Launch<'_> {
     /// The command, for the caller to say where its streams go. Standard input, output and error
     /// apart, all is settled. The process's working directory must be the root's top directory.
     pub fn command(&self, root: &Root) -> Result<Command, ExitStatus> {
-        let (program, arguments) = self
+        let program = self
             .argv
-            .split_first()
+            .first()
             .ok_or_else(|| not_found("no program was named"))?;
         let user = find_user(self.user, root).map_err(|error| not_found(error.to_string()))?;
         let cwd = root.directory(self.cwd).map_err(|error| {
@@ -44,11 +46,9 @@ impl Launch<'_> {
                 self.cwd
             ))
         })?;
+        let execution = Execution::new(self.argv, &environment(self.env, &user.home))
+            .map_err(|error| start_failure(program, &error))?;
         let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(environment(self.env, &user.home));
         let terminal = self.terminal;
         let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
         let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
@@ -62,7 +62,9 @@ impl Launch<'_> {
             fchdir(&cwd)?;
             set_thread_groups(&groups)?;
             set_thread_gid(gid)?;
-            Ok(set_thread_uid(uid)?)
+            set_thread_uid(uid)?;
+            // In the standard library's stead, which would ask a shell to run what is no program.
+            Err(execution.execute())
         });
         Ok(command)
     }
@@ -81,10 +83,16 @@ pub fn start_failure(program: &str, error: &io::Error) -> ExitStatus {
         not_found(format!(
             "cannot run {program}: there is no such program, or its interpreter is missing"
         ))
+    } else if error.raw_os_error() == Some(libc::ENOEXEC) {
+        not_executable(program, execute::UNKNOWN)
     } else {
-        ExitStatus::NotExecutable {
-            message: format!("cannot run {program}: {error}"),
-        }
+        not_executable(program, error)
+    }
+}
+
+fn not_executable(program: &str, why: impl Display) -> ExitStatus {
+    ExitStatus::NotExecutable {
+        message: format!("cannot run {program}: {why}"),
     }
 }
 
@@ -94,11 +102,18 @@ fn not_found(message: impl Into<String>) -> ExitStatus {
     }
 }
 
-/// The pairs of an environment, with what every program may expect.
+/// The pairs of an environment, with what every program may expect; each key once.
 fn environment<'a>(entries: &'a [String], home: &'a str) -> Vec<(&'a str, &'a str)> {
-    let mut pairs = vec![("PATH", DEFAULT_PATH), ("HOME", home), ("TERM", "linux")];
-    pairs.extend(entries.iter().filter_map(|entry| entry.split_once('=')));
-    pairs.retain(|(key, _)| !key.is_empty());
+    let given = entries.iter().filter_map(|entry| entry.split_once('='));
+    let expected = [("PATH", DEFAULT_PATH), ("HOME", home), ("TERM", "linux")];
+    let mut pairs: Vec<(&str, &str)> = Vec::new();
+    for (key, value) in expected.into_iter().chain(given) {
+        match pairs.iter_mut().find(|(known, _)| *known == key) {
+            Some(known) => known.1 = value,
+            None if key.is_empty() => {}
+            None => pairs.push((key, value)),
+        }
+    }
     pairs
 }
 
@@ -111,14 +126,22 @@ mod tests {
         let entries = ["A=1", "PATH=/bin", "=x", "B", "C=d=e"].map(String::from);
         let pairs = environment(&entries, "/root");
         let expected = [
-            ("PATH", DEFAULT_PATH),
+            ("PATH", "/bin"),
             ("HOME", "/root"),
             ("TERM", "linux"),
             ("A", "1"),
-            ("PATH", "/bin"),
             ("C", "d=e"),
         ];
         assert_eq!(pairs, expected);
+    }
+
+    #[test]
+    fn a_text_file_is_named_as_other_engines_name_it() {
+        let text = io::Error::from_raw_os_error(libc::ENOEXEC);
+        let ExitStatus::NotExecutable { message } = start_failure("/entry", &text) else {
+            panic!("not executable");
+        };
+        assert!(message.contains("exec format error"), "{message}");
     }
 
     #[test]

@@ -19,6 +19,7 @@
 mod agent;
 mod boot;
 mod console;
+mod execute;
 mod init;
 mod launch;
 mod link;

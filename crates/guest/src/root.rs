@@ -84,6 +84,14 @@ impl Root {
         Ok(regular && stat.st_mode & 0o111 != 0)
     }
 
+    /// The first bytes of a regular file, `length` at most.
+    pub fn read_head(&self, path: &str, length: u64) -> io::Result<Vec<u8>> {
+        let file = File::from(self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)?);
+        let mut bytes = Vec::new();
+        file.take(length).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// The text of a regular file, links followed inside the root; empty if there is none, what is
     /// no UTF-8 replaced.
     pub fn read_text(&self, path: &str) -> io::Result<String> {

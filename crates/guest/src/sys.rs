@@ -1,9 +1,11 @@
 //! System calls for which no safe wrapper exists: all `unsafe` of this program is here.
 
+use std::ffi::{CStr, CString, NulError, c_char};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::ptr;
 
 /// Target of [`kill`]: all processes but this one and PID 1.
 pub const EVERYONE: i32 = -1;
@@ -41,13 +43,47 @@ pub fn before_exec(
     unsafe { command.pre_exec(run) };
 }
 
+/// Strings as [`execve`] wants them: an array of pointers with a null at its end.
+#[derive(Debug)]
+pub struct Strings {
+    pointers: Vec<*const c_char>,
+    _strings: Vec<CString>,
+}
+
+// SAFETY: the pointers lead to the strings held beside them, on the heap; neither ever changes.
+unsafe impl Send for Strings {}
+// SAFETY: as above; they are only read.
+unsafe impl Sync for Strings {}
+
+impl Strings {
+    /// An error if one of them holds a zero byte.
+    pub fn new(strings: impl Iterator<Item = impl Into<Vec<u8>>>) -> Result<Self, NulError> {
+        let strings: Vec<CString> = strings.map(CString::new).collect::<Result<_, _>>()?;
+        let pointers = strings.iter().map(|string| string.as_ptr());
+        Ok(Self {
+            pointers: pointers.chain([ptr::null()]).collect(),
+            _strings: strings,
+        })
+    }
+}
+
+/// Replaces this process by the program at `path`; returns if the kernel refused. A system call and
+/// no more, for [`before_exec`].
+pub fn execve(path: &CStr, argv: &Strings, env: &Strings) -> io::Error {
+    // SAFETY: all three are null-terminated, and the arrays end with a null pointer.
+    unsafe {
+        libc::execve(path.as_ptr(), argv.pointers.as_ptr(), env.pointers.as_ptr());
+    }
+    io::Error::last_os_error()
+}
+
 /// Signals blocked for a [`ignite_host::signal::Signals`] would stay so over an exec.
 fn unblock_signals() -> io::Result<()> {
     let mut none = std::mem::MaybeUninit::uninit();
     // SAFETY: sigemptyset initialises the set before it is used; no old mask is asked for.
     check(unsafe {
         libc::sigemptyset(none.as_mut_ptr());
-        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut())
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut())
     })
 }
 

@@ -23,6 +23,7 @@ use rustix::process::{chdir, chroot};
 use thiserror::Error;
 
 use super::ROOT;
+use crate::execute::{self, Execution};
 use crate::launch::{DEFAULT_PATH, Launch, find_user};
 use crate::root::{Mount, Root};
 use crate::{agent, console, init, link, root};
@@ -161,9 +162,15 @@ fn mount_for_command(root: &Root) {
     }
 }
 
+/// An init the kernel would refuse is found while there still is somebody to tell.
 fn check_init(path: &str, root: &Root) -> Result<(), Error> {
+    const HEAD: u64 = 4;
     let problem = match root.is_executable(path) {
-        Ok(true) => return Ok(()),
+        Ok(true) => match root.read_head(path, HEAD) {
+            Ok(head) if execute::is_known(&head) => return Ok(()),
+            Ok(_) => format!("no program ({})", execute::UNKNOWN),
+            Err(error) => format!("not readable ({error})"),
+        },
         Ok(false) => "no executable file".to_owned(),
         Err(error) => format!("not there ({error})"),
     };
@@ -233,15 +240,11 @@ pub fn empty_initramfs() {
 
 /// Replaces this process by the image's init, with the environment the kernel would give it.
 fn exec_init(path: &str) -> Error {
-    let source = Command::new(path)
-        .env_clear()
-        .env("HOME", "/")
-        .env("TERM", "linux")
-        .env("PATH", DEFAULT_PATH)
-        .exec();
+    let env = [("HOME", "/"), ("TERM", "linux"), ("PATH", DEFAULT_PATH)];
+    let execution = Execution::new(&[path.to_owned()], &env);
     Error::Exec {
         path: path.to_owned(),
-        source,
+        source: execution.map_or_else(|error| error, |execution| execution.execute()),
     }
 }
 
