@@ -84,6 +84,11 @@ fn last_words(line: &str) -> Option<LastWords> {
         .map(|&(_, words)| words)
 }
 
+/// What a guest says, as a line that can be shown: bounded, without control characters.
+pub fn one_line(text: &str) -> String {
+    printable(&text.as_bytes()[..text.len().min(LINE_LENGTH)])
+}
+
 fn printable(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let text: String = text
@@ -175,6 +180,12 @@ mod tests {
             tail.lines(),
             ["[0mhello", "[    1.204] reboot: System halted"]
         );
+    }
+
+    #[test]
+    fn a_line_of_a_guest_is_bounded_and_plain() {
+        assert_eq!(one_line("cannot\x1b[2J mount\n/x\n"), "cannot[2J mount/x");
+        assert_eq!(one_line(&"x".repeat(9000)).len(), LINE_LENGTH);
     }
 
     #[test]

@@ -57,8 +57,19 @@ pub struct Evidence {
     pub printed: bool,
     /// The agent spoke.
     pub greeted: bool,
+    /// What kept the guest from starting, in its own words.
+    pub complaint: Option<Complaint>,
     /// The VMM's own last lines.
     pub vmm_output: Vec<String>,
+}
+
+/// What a guest that does not start says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// What failed and why.
+    pub message: String,
+    /// What to do; may be empty.
+    pub hint: String,
 }
 
 /// How a VM ended.
@@ -77,6 +88,9 @@ pub struct Outcome {
 /// Weighs the evidence. `name` is the VM's, for hints.
 pub fn outcome(evidence: &Evidence, name: &str) -> Outcome {
     let (end, message) = end(evidence);
+    if let Some(complaint) = evidence.complaint.as_ref().filter(|_| !evidence.ready) {
+        return not_started(end, complaint, name);
+    }
     let logs = format!("see the console: ignite logs {name}");
     let (exit_code, sudden) = match evidence.command {
         Some((code, after)) => (Some(code), after < SUDDEN && !evidence.stopping),
@@ -101,6 +115,20 @@ pub fn outcome(evidence: &Evidence, name: &str) -> Outcome {
         exit_code,
         message,
         hint,
+    }
+}
+
+/// A guest that said why it does not start powers itself off; however it ended, that is the reason.
+fn not_started(end: End, complaint: &Complaint, name: &str) -> Outcome {
+    let hint = match complaint.hint.as_str() {
+        "" => format!("see the console: ignite logs {name}"),
+        hint => hint.to_owned(),
+    };
+    Outcome {
+        end,
+        exit_code: None,
+        message: Some(format!("the guest cannot start: {}", complaint.message)),
+        hint: Some(hint),
     }
 }
 
@@ -294,6 +322,32 @@ mod tests {
         let message = outcome.message.expect("a message");
         assert_eq!(message, "the guest powered off before it was ready");
         assert!(outcome.hint.is_some());
+    }
+
+    #[test]
+    fn a_guest_that_says_why_it_does_not_start_is_quoted() {
+        let complaint = |hint: &str| Complaint {
+            message: "the disk is no ext4".into(),
+            hint: hint.into(),
+        };
+        let mut evidence = Evidence {
+            shutdown: Some(Reason::GuestPowerOff),
+            complaint: Some(complaint("try another")),
+            ..Evidence::default()
+        };
+        let quoted = outcome(&evidence, "web");
+        assert_eq!(quoted.end, End::PoweredOff);
+        assert_eq!(
+            quoted.message.as_deref(),
+            Some("the guest cannot start: the disk is no ext4")
+        );
+        assert_eq!(quoted.hint.as_deref(), Some("try another"));
+        evidence.complaint = Some(complaint(""));
+        let hint = outcome(&evidence, "web").hint.expect("a hint");
+        assert!(hint.contains("ignite logs web"));
+        // Once it was up, how it ended is what counts.
+        evidence.ready = true;
+        assert_eq!(outcome(&evidence, "web").message, None);
     }
 
     #[test]

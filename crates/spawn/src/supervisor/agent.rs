@@ -8,7 +8,8 @@ use ignite_wire::agent::{Frame, Message, PowerAction, VERSION};
 use ignite_wire::supervisor::Event;
 
 use super::{Source, Supervisor};
-use crate::end::Verdict;
+use crate::console::one_line;
+use crate::end::{Complaint, Verdict};
 use crate::log;
 use crate::relay::Step;
 use crate::stream::Received;
@@ -109,7 +110,7 @@ impl Supervisor<'_> {
                 self.tell_agent(&Frame::link(Message::Pong(number)));
             }
             Message::Pong(_) => {}
-            Message::Error { message, .. } => log::line(&format!("the agent says: {message}")),
+            Message::Error { message, hint } => self.complained(&message, hint.as_deref()),
             _ => self.drop_link("a message that is not an agent's"),
         }
     }
@@ -137,6 +138,17 @@ impl Supervisor<'_> {
         }
         step::reached(step::Step::SuperviseReady);
         self.parts.notify.send(&Event::Ready);
+    }
+
+    /// Before it is ready this is why the guest will never be.
+    fn complained(&mut self, message: &str, hint: Option<&str>) {
+        let [message, hint] = [message, hint.unwrap_or_default()].map(one_line);
+        log::line(&format!("the agent says: {message}"));
+        if !self.evidence.ready {
+            self.evidence
+                .complaint
+                .get_or_insert(Complaint { message, hint });
+        }
     }
 
     fn command_ended(&mut self, code: i32) {
