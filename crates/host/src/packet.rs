@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use crate::bpf::Program;
+use crate::bpf::{Assembler, Is, Program, Width};
 use crate::error::Context;
 pub use crate::error::SystemError as Error;
 
@@ -61,6 +61,26 @@ impl AsFd for PacketSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Chooses neighbour solicitations and advertisements, without extension headers before them.
+pub fn neighbour_discovery() -> Program {
+    const NEXT_HEADER: u32 = 20;
+    const KIND: u32 = 54;
+    let mut assembler = Assembler::default();
+    let (it, other) = (assembler.label(), assembler.label());
+    assembler.load(Width::Half, 12);
+    assembler.goto_unless(Is::Equal(0x86dd), other);
+    assembler.load(Width::Byte, NEXT_HEADER);
+    assembler.goto_unless(Is::Equal(58), other);
+    assembler.load(Width::Byte, KIND);
+    assembler.goto_if(Is::Equal(135), it);
+    assembler.goto_unless(Is::Equal(136), other);
+    assembler.place(it);
+    assembler.answer(0xffff);
+    assembler.place(other);
+    assembler.answer(0);
+    assembler.finish()
 }
 
 fn listen(index: u32, program: &Program) -> io::Result<OwnedFd> {
@@ -168,7 +188,6 @@ pub(crate) fn everything(index: u32) -> OwnedFd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bpf::{Assembler, Is, Width};
     use crate::link::Netlink;
     use crate::netns::Namespace;
     use crate::signal::{PollFd, PollFlags, poll};

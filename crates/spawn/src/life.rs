@@ -115,7 +115,7 @@ fn run(plan: &Plan, live: Option<OwnedFd>, notify: &mut Notify, status: &mut Sta
         Err(error) => return Ended::not_started(&error),
     };
     let ended = match start(plan, nics, live, &mut steps) {
-        Ok(started) => attend(plan, started, prepared, &network, notify, status, steps),
+        Ok(started) => attend(plan, started, prepared, &mut network, notify, status, steps),
         Err(error) => Ended::not_started(&error),
     };
     step::reached(Step::SuperviseEnded);
@@ -151,7 +151,7 @@ fn attend(
     plan: &Plan,
     started: Started,
     prepared: Prepared,
-    network: &Network,
+    network: &mut Network,
     notify: &mut Notify,
     status: &mut Status,
     steps: Steps,

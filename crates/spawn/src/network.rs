@@ -3,28 +3,29 @@
 //! ```text
 //!  eth0 --- everything ---------------------> tap0 --> guest
 //!  eth0 <-- what is the guest's own --------- tap0 <-- guest
-//!                                DHCP server <-'
+//!                          the rest: Port <----'
 //! ```
 //!
 //! The supervisor was started inside the sandbox: all of this happens in its own namespace, and the
 //! taps go with the last descriptor.
 
-use std::os::fd::{AsFd, BorrowedFd};
+mod inquiry;
+mod port;
+mod tally;
+
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
 use ignite_host::bpf::Program;
+use ignite_host::error::SystemError;
 use ignite_host::link::Netlink;
-use ignite_host::packet::PacketSocket;
 use ignite_host::tap::Tap;
-use ignite_host::tc::allow::{self, Guest};
+use ignite_host::tc::allow;
 use ignite_vmm::Nic;
-use ignite_wire::dhcp::Responder;
+use ignite_wire::agent::Refusals;
 use ignite_wire::supervisor::Attachment;
 
-/// Longest frame of a DHCP client; longer ones are cut and then refused.
-const FRAME_SIZE: usize = 2048;
-
-/// DHCP requests answered at one look, so that a flood of them keeps nobody waiting.
-const MAX_REQUESTS: usize = 16;
+use port::{OpenError, Port};
 
 /// Why the network cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -84,14 +85,16 @@ impl Error {
 pub struct Network {
     netlink: Option<Netlink>,
     joined: Vec<u32>,
-    servers: Vec<Server>,
+    ports: Vec<Port>,
 }
 
-/// The DHCP server on one tap.
-#[derive(Debug)]
-struct Server {
-    socket: PacketSocket,
-    responder: Responder,
+/// A descriptor of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The guest's.
+    Guest,
+    /// The network's.
+    Network,
 }
 
 impl Network {
@@ -101,7 +104,7 @@ impl Network {
         let mut network = Self {
             netlink: None,
             joined: Vec::new(),
-            servers: Vec::new(),
+            ports: Vec::new(),
         };
         let nics = attachments
             .iter()
@@ -139,27 +142,21 @@ impl Network {
             .set_mtu(tap.index(), attachment.mtu)
             .map_err(link_error)?;
         self.joined.push(link.index);
-        let guest = Guest {
-            mac,
-            addresses: attachment.addresses.clone(),
-            allow: attachment.allow.clone(),
-            ..Guest::default()
-        };
         let addresses_error = |source| Error::Addresses {
             interface: interface(),
             source,
         };
+        let (guest, advertiser) = port::guest(mac, attachment);
         let passing = guest.passing().map_err(addresses_error)?;
         join(netlink, link.index, tap.index(), &passing).map_err(link_error)?;
         // Before the socket, which would hear of an interface that is down.
         netlink.set_up(tap.index()).map_err(link_error)?;
-        if let Some(lease) = &attachment.dhcp {
-            self.servers.push(Server {
-                socket: PacketSocket::open(tap.index(), &guest.refused().map_err(addresses_error)?)
-                    .map_err(system_error)?,
-                responder: Responder::new(mac, lease.clone()),
-            });
-        }
+        let links = (link.index, tap.index());
+        let port = Port::open(attachment, (guest, advertiser), links);
+        self.ports.push(port.map_err(|error| match error {
+            OpenError::Addresses(source) => addresses_error(source),
+            OpenError::System(source) => system_error(source),
+        })?);
         Ok(Nic {
             tap: tap.into_fd(),
             mac: attachment.mac.clone(),
@@ -167,30 +164,54 @@ impl Network {
         })
     }
 
-    /// The sockets DHCP requests arrive on, to be polled.
-    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.servers.iter().map(|server| server.socket.as_fd())
+    /// The sockets of the ports, to be polled, each with its port's number.
+    pub fn sockets(&self) -> impl Iterator<Item = (usize, Side, BorrowedFd<'_>)> {
+        self.ports.iter().enumerate().flat_map(|(number, port)| {
+            let guest = port.socket().map(|socket| (number, Side::Guest, socket));
+            let network = port.watch().map(|socket| (number, Side::Network, socket));
+            guest.into_iter().chain(network)
+        })
     }
 
-    /// Answers what arrived on one of [`Network::sockets`].
-    pub fn answer(&self, number: usize) -> Result<(), ignite_host::error::SystemError> {
-        let server = &self.servers[number];
-        let mut buffer = [0; FRAME_SIZE];
-        for _ in 0..MAX_REQUESTS {
-            let Some(length) = server.socket.recv(&mut buffer)? else {
-                break;
-            };
-            if let Some(reply) = server.responder.answer(&buffer[..length]) {
-                server.socket.send(&reply)?;
-            }
+    /// Takes what arrived on one of [`Network::sockets`].
+    pub fn hear(&mut self, number: usize, side: Side, now: Instant) -> Result<(), SystemError> {
+        match side {
+            Side::Guest => self.ports[number].hear(now),
+            Side::Network => self.ports[number].overhear(),
         }
-        Ok(())
+    }
+
+    /// When [`Network::wake`] has something to do.
+    pub fn next(&self) -> Option<Instant> {
+        self.ports.iter().filter_map(Port::next).min()
+    }
+
+    /// Does what is due; every failure.
+    pub fn wake(&mut self, now: Instant) -> Vec<SystemError> {
+        let Some(netlink) = &self.netlink else {
+            return Vec::new();
+        };
+        let due = self.ports.iter_mut();
+        let due = due.filter(|port| port.next().is_some_and(|at| at <= now));
+        due.filter_map(|port| port.wake(netlink, now).err())
+            .collect()
+    }
+
+    /// What the guest tried to send and may not.
+    pub fn refusals(&self) -> Vec<Refusals> {
+        self.ports.iter().map(Port::refusals).collect()
+    }
+
+    /// Whether the addresses in [`Network::refusals`] changed since the last time.
+    pub fn take_news(&mut self) -> bool {
+        let news = self.ports.iter_mut().map(Port::take_news);
+        news.fold(false, |some, news| some | news)
     }
 
     /// Takes the joints away from the sandbox's interfaces, going on after failures, which are
     /// returned. The taps end with the VMM.
     pub fn remove(&mut self) -> Vec<ignite_host::link::Error> {
-        self.servers.clear();
+        self.ports.clear();
         let Some(netlink) = self.netlink.take() else {
             return Vec::new();
         };

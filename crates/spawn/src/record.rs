@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ignite_store::{ProcessRecord, State, StatusRecord, VmmRecord, write_status};
+use ignite_store::{ProcessRecord, RefusedRecord, State, StatusRecord, VmmRecord, write_status};
+use ignite_wire::agent::Refusals;
 use ignite_wire::supervisor::Vmm;
 use jiff::Timestamp;
 
@@ -42,6 +43,20 @@ impl Status {
     /// The agent is ready.
     pub fn running(&mut self) -> Result<(), ignite_store::Error> {
         self.record.state = State::Running;
+        self.write()
+    }
+
+    /// The guest uses addresses it may not.
+    pub fn refused(&mut self, refusals: Vec<Refusals>) -> Result<(), ignite_store::Error> {
+        let record = |refusals: Refusals| RefusedRecord {
+            interface: refusals.interface,
+            addresses: refusals.addresses,
+        };
+        self.record.refused = refusals
+            .into_iter()
+            .filter(|refusals| !refusals.addresses.is_empty())
+            .map(record)
+            .collect();
         self.write()
     }
 

@@ -44,7 +44,7 @@ pub use paths::Paths;
 pub use record::image::{ImageConfig, ImageRecord};
 pub use record::kernel::KernelRecord;
 pub use record::network::{AttachmentRecord, AttachmentState, NetworkRecord};
-pub use record::status::{ProcessRecord, State, StatusRecord, VmmRecord};
+pub use record::status::{ProcessRecord, RefusedRecord, State, StatusRecord, VmmRecord};
 pub use record::vm::{ImageChoice, InterfaceRecord, KernelChoice, VmRecord};
 pub use summary::{Summary, VmSummary};
 pub use vms::{VmLock, Vms, write_status};

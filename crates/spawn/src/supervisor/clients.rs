@@ -108,6 +108,7 @@ impl Supervisor<'_> {
                 .as_millis()
                 .try_into()
                 .unwrap_or(u64::MAX),
+            refusals: self.parts.network.refusals(),
         };
         self.tell_client(id, &Frame::link(Message::StatusReply(status)));
     }

@@ -27,7 +27,7 @@ use crate::control::Control;
 use crate::deadlines::{Deadlines, Due};
 use crate::end::{Evidence, Verdict};
 use crate::log;
-use crate::network::Network;
+use crate::network::{Network, Side};
 use crate::notify::Notify;
 use crate::record::Status;
 use crate::relay::Relay;
@@ -65,7 +65,7 @@ pub struct Parts<'a> {
     /// What the VMM prints.
     pub vmm_output: io::PipeReader,
     /// The guest's network.
-    pub network: &'a Network,
+    pub network: &'a mut Network,
     /// The console's file.
     pub console: Option<Log>,
     /// The control socket.
@@ -132,9 +132,12 @@ impl<'a> Supervisor<'a> {
             while let Some(due) = self.deadlines.due(now) {
                 self.due(due);
             }
-            let limit = self
-                .deadlines
-                .next()
+            self.wake_network(now);
+            let next = [self.deadlines.next(), self.parts.network.next()];
+            let limit = next
+                .into_iter()
+                .flatten()
+                .min()
                 .map(|at| at.saturating_duration_since(now));
             for source in self.wait(limit)? {
                 self.handle(source);
@@ -169,7 +172,7 @@ impl<'a> Supervisor<'a> {
             Source::VmmOutput => self.vmm_output(),
             Source::Vmm => self.vmm_reports(),
             Source::Agent => self.agent(),
-            Source::Dhcp(number) => self.dhcp(number),
+            Source::Port(number, side) => self.port(number, side),
             Source::Listener => {
                 if let Err(error) = self.parts.control.accept() {
                     log::line(&format!("cannot take a connection: {error}"));
@@ -343,13 +346,36 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn dhcp(&mut self, number: usize) {
-        match self.parts.network.answer(number) {
-            Ok(()) => {}
-            // The tap went with the VMM, whose end is heard of in a moment.
-            Err(error) if error.errno() == Some(ENETDOWN) => {}
-            Err(error) => log::line(&log::chain(&error)),
+    fn port(&mut self, number: usize, side: Side) {
+        if let Err(error) = self.parts.network.hear(number, side, Instant::now()) {
+            network_failed(&error);
         }
+        self.note_refusals();
+    }
+
+    fn wake_network(&mut self, now: Instant) {
+        for error in self.parts.network.wake(now) {
+            network_failed(&error);
+        }
+        self.note_refusals();
+    }
+
+    /// The first addresses a guest may not use are written down, for `ps`: a handful in its life.
+    fn note_refusals(&mut self) {
+        if !self.parts.network.take_news() {
+            return;
+        }
+        let refusals = self.parts.network.refusals();
+        if let Err(error) = self.parts.status.refused(refusals) {
+            log::line(&log::chain(&error));
+        }
+    }
+}
+
+fn network_failed(error: &ignite_host::error::SystemError) {
+    // The tap went with the VMM, whose end is heard of in a moment.
+    if error.errno() != Some(ENETDOWN) {
+        log::line(&log::chain(error));
     }
 }
 

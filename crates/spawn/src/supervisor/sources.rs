@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use ignite_host::signal::{PollFd, PollFlags};
 
 use super::Supervisor;
+use crate::network::Side;
 use crate::relay::ClientId;
 
 /// With more than that waiting for the agent, clients with programs are not read.
@@ -25,8 +26,8 @@ pub(super) enum Source {
     Vmm,
     /// The agent's stream.
     Agent,
-    /// A DHCP server, by number.
-    Dhcp(usize),
+    /// A port of the guest's network, by number.
+    Port(usize, Side),
     /// The control socket.
     Listener,
     /// A client of the control socket.
@@ -48,8 +49,8 @@ impl Supervisor<'_> {
             parts.driver.wants_write(),
         );
         list.both(Source::Agent, parts.link.as_fd(), parts.link.waiting() > 0);
-        for (number, socket) in parts.network.sockets().enumerate() {
-            list.read(Source::Dhcp(number), socket);
+        for (number, side, socket) in parts.network.sockets() {
+            list.read(Source::Port(number, side), socket);
         }
         list.read(Source::Listener, parts.control.listener());
         let agent_busy = parts.link.waiting() > AGENT_BUSY;

@@ -1,6 +1,7 @@
 //! `status.json`: how a VM is doing, written by whoever holds its liveness lock.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -59,9 +60,22 @@ pub struct StatusRecord {
     pub supervisor: Option<ProcessRecord>,
     /// The VMM's process.
     pub vmm: Option<VmmRecord>,
+    /// Addresses the guest used that are not its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedRecord>,
     /// What else a later version wrote: kept when the record is written again.
     #[serde(flatten)]
     pub other: BTreeMap<String, serde_json::Value>,
+}
+
+/// Addresses that a guest used on an interface and may not: what it sent never reached the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedRecord {
+    /// The interface.
+    pub interface: String,
+    /// The first of the addresses, a handful at most.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A process of this boot, told apart from a later one with the same id by its start time.

@@ -1,6 +1,10 @@
 //! What the frames say.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
+
+use crate::refused::Counts;
 
 /// One message, either direction; who may say what is in the comments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,4 +164,18 @@ pub struct SupervisorStatus {
     pub stopping: bool,
     /// Milliseconds since the VMM was started.
     pub uptime_ms: u64,
+    /// What the guest tried to send and may not, for each interface.
+    pub refusals: Vec<Refusals>,
+}
+
+/// Frames of a guest that did not reach the network of one interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Refusals {
+    /// The interface.
+    pub interface: String,
+    /// How many, by kind.
+    pub counts: Counts,
+    /// The first foreign addresses that were used, a handful at most.
+    pub addresses: Vec<IpAddr>,
 }
