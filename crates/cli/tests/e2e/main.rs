@@ -4,12 +4,16 @@
 //! That a VM answers is proved through its agent or the service in it, whose
 //! answers name their machine.
 
+mod addresses;
+mod cni_tool;
 mod commands;
 mod default_network;
 mod endings;
 mod images;
+mod interfaces;
 mod kernels;
 mod names;
+mod networks;
 mod ports;
 mod sources;
 mod support;
