@@ -59,6 +59,16 @@ impl Failure {
         self.code
     }
 
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The whole text but for what to do.
+    pub fn without_hint(&self) -> String {
+        render(&*self.error, None)
+    }
+
     /// Whether the reader of our output went away, which needs no word.
     pub fn is_silent(&self) -> bool {
         self.error

@@ -15,6 +15,26 @@ pub fn container(directory: &Path, container_id: &str) -> Result<Lock, Error> {
     Lock::exclusive(&path(directory, "container", container_id))
 }
 
+/// What came of trying for a container's lock.
+#[derive(Debug)]
+pub enum Tried {
+    /// It is ours now.
+    Taken(Lock),
+    /// Somebody has it.
+    Held,
+    /// Nobody ever took it, and it is not made.
+    Never,
+}
+
+/// The right to do anything to a container, if nobody has it, without waiting.
+pub fn try_container(directory: &Path, container_id: &str) -> Result<Tried, Error> {
+    let path = path(directory, "container", container_id);
+    if !path.exists() {
+        return Ok(Tried::Never);
+    }
+    Ok(Lock::try_exclusive(&path)?.map_or(Tried::Held, Tried::Taken))
+}
+
 /// Waits for the right to attach to, detach from or check a network.
 pub fn network_shared(directory: &Path, network: &str) -> Result<Lock, Error> {
     Lock::shared(&path(directory, "network", network))
@@ -58,6 +78,17 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_container_is_tried_for_without_waiting() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let tried = || try_container(dir.path(), "c").expect("asked");
+        assert!(matches!(tried(), Tried::Never));
+        let held = container(dir.path(), "c").expect("locked");
+        assert!(matches!(tried(), Tried::Held));
+        drop(held);
+        assert!(matches!(tried(), Tried::Taken(_)));
     }
 
     #[test]

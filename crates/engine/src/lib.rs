@@ -18,9 +18,15 @@ mod vm;
 pub use cancel::{Cancel, Cancelled};
 pub use config::{Config, DEFAULT_GRACE, StartOptions};
 pub use error::Error;
+pub use ignite_cni::AttachmentId;
 pub use ignite_image::Progress;
 pub use ignite_wire::agent::{ExecRequest, ExitStatus};
 pub use imports::Imported;
+pub use network::manage::{
+    AttachmentLine, Checkup, Finding, Garbage, GarbageKind, GarbageMode, NetworkDetail,
+    NetworkLine, Owner, PluginDetail, Readiness, Released, Verdict, VmRef,
+};
+pub use network::tool::{EnvironmentError, PluginVersions, Tool, ToolEnvironment, ToolStatus};
 pub use report::{Report, Silent};
 pub use termination::on_termination;
 pub use timings::{Phase, PhaseReport, Timings, TimingsReport};

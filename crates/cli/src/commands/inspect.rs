@@ -50,6 +50,13 @@ pub struct FormArgs {
     output: Format,
 }
 
+impl FormArgs {
+    /// The form asked for.
+    pub fn output(self) -> Format {
+        self.output
+    }
+}
+
 impl Verb for Inspect {
     const ABOUT: &'static str = "Show all that is known of a VM, an image or a kernel";
 

@@ -1,5 +1,6 @@
 //! The commands, a file each: its flags, the call of the engine, what is printed.
 
+mod cni;
 mod completion;
 mod create;
 mod exec;
@@ -9,6 +10,7 @@ mod internal;
 mod kernel;
 mod kill;
 mod logs;
+mod network;
 mod ps;
 mod registry;
 mod rm;
@@ -35,9 +37,11 @@ group! {
         "inspect" => inspect::Inspect,
         "image" | "images" => image::Image,
         "kernel" | "kernels" => kernel::Kernel,
+        "network" | "networks" => network::Network,
         "vm" | "vms" => vm::Vm,
         "rmi" => image::Rm,
         "rmk" => kernel::Rm,
+        "cni" => cni::Cni,
         "version" => version::Version,
         "completion" => completion::Completion,
         "internal" => internal::Internal,

@@ -7,11 +7,13 @@ pub(crate) mod attached;
 pub(crate) mod cni;
 pub(crate) mod dns;
 pub(crate) mod forwarding;
+pub(crate) mod manage;
 pub(crate) mod overlap;
 pub(crate) mod ports;
 pub(crate) mod result;
 pub(crate) mod sandbox;
 pub(crate) mod several;
+pub(crate) mod tool;
 
 use std::path::PathBuf;
 
@@ -66,7 +68,7 @@ pub enum Error {
         /// The network.
         network: String,
         /// What it said.
-        source: ignite_cni::error::Error,
+        source: Box<ignite_cni::error::Error>,
     },
     /// Rules that outlived DEL.
     #[error(transparent)]
@@ -92,7 +94,7 @@ pub enum Error {
         /// The addresses asked for.
         asked: Vec<Address>,
         /// What the plugin says.
-        source: ignite_cni::error::Error,
+        source: Box<ignite_cni::error::Error>,
     },
     /// A network gives another address than the one asked for.
     #[error(
@@ -134,6 +136,9 @@ pub enum Error {
         /// The network.
         network: String,
     },
+    /// Looking after networks.
+    #[error(transparent)]
+    Manage(Box<manage::Error>),
     /// The VM's lock could not be passed on.
     #[error("cannot pass on the VM's lock")]
     Lock(#[source] std::io::Error),
@@ -172,6 +177,7 @@ impl Error {
                 format!("ask it again with: ignite cni status {network}, or choose another with --network NAME")
             })),
             Self::Leak(error) => error.hint(),
+            Self::Manage(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Overlap { file, .. } => Some(format!(
                 "put a CNI configuration with another subnet into {}",

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ignite_api::Uid;
 use ignite_host::netns;
 use ignite_host::step::{self, Step};
-use ignite_store::{Liveness, ProcessRecord, State, StatusRecord, VmLock};
+use ignite_store::{Liveness, ProcessRecord, State, StatusRecord, VmLock, VmSummary};
 use ignite_wire::supervisor::End;
 
 use crate::network::{self, cni::Cni};
@@ -97,9 +97,22 @@ impl Engine {
 
     /// Repairs VMs that died without release, but for `own`: their rules would shadow ours.
     pub(super) fn repair_dead(&self, own: Uid, report: &dyn Report) -> Result<(), Error> {
-        let paths = &self.config.paths;
+        for vm in self.dead_vms(Some(own))? {
+            if let Err(error) = self.repair_one(vm.uid) {
+                report.warn(&format!(
+                    "VM {} died and cannot be repaired: {error}",
+                    vm.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// VMs that died without release, but for `own`.
+    pub(crate) fn dead_vms(&self, own: Option<Uid>) -> Result<Vec<VmSummary>, Error> {
+        let mut dead = Vec::new();
         for vm in self.vms.summary()?.vms {
-            if vm.uid == own || Liveness::is_held(paths, vm.uid)? {
+            if Some(vm.uid) == own || Liveness::is_held(&self.config.paths, vm.uid)? {
                 continue;
             }
             let recorded = self
@@ -110,20 +123,15 @@ impl Engine {
                 .vms
                 .network(vm.uid)
                 .is_ok_and(|network| !network.is_released());
-            if (recorded || unreleased)
-                && let Err(error) = self.repair_one(vm.uid)
-            {
-                report.warn(&format!(
-                    "VM {} died and cannot be repaired: {error}",
-                    vm.name
-                ));
+            if recorded || unreleased {
+                dead.push(vm);
             }
         }
-        Ok(())
+        Ok(dead)
     }
 
-    fn repair_one(&self, uid: Uid) -> Result<(), Error> {
-        // Somebody at work on it repairs it himself.
+    /// Repairs a VM that died, unless somebody is at work on it, who repairs it then.
+    pub(crate) fn repair_one(&self, uid: Uid) -> Result<(), Error> {
         let Some(lock) = self.vms.try_lock(uid)? else {
             return Ok(());
         };

@@ -16,7 +16,7 @@ pub(super) fn ensure(runtime: &Runtime, networks: &[NetworkConfig]) -> Result<()
         if !asked {
             runtime.status(network).map_err(|source| Error::NotReady {
                 network: network.name.clone(),
-                source,
+                source: Box::new(source),
             })?;
         }
     }

@@ -135,7 +135,7 @@ impl<'a> Cni<'a> {
                     network: network.clone(),
                     interface: interface.clone(),
                     asked: asked.clone(),
-                    source,
+                    source: Box::new(source),
                 });
             }
             (added, _) => added?,

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use ignite_cni::NetworkConfig;
 use ignite_cni::leak::{self, Subject};
-use ignite_cni::{Attachment, NetworkConfig};
 use ignite_host::link::Netlink;
 use ignite_host::netns::Namespace;
 use ignite_host::step::{self, Step};
@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::Cni;
 use crate::network::Error;
+use crate::network::manage::ours;
 
 impl Cni<'_> {
     /// Releases every attachment in reverse order. What cannot be released stays recorded; all
@@ -64,7 +65,7 @@ impl Cni<'_> {
             failures.extend(remove_leaks(made, unrecorded));
         }
         let shared = NetworkLock::shared(self.paths, &made.network).map_err(|e| one(e.into()))?;
-        let deleted = self.runtime.del(&config, &as_attachment(made));
+        let deleted = self.runtime.del(&config, &ours::attachment(made));
         drop(shared);
         if whole && deleted.is_ok() {
             return Ok(());
@@ -129,14 +130,4 @@ fn remove_leaks(made: &AttachmentRecord, addresses: Vec<IpAddr>) -> Vec<Error> {
         );
     }
     errors.into_iter().map(Error::Leak).collect()
-}
-
-fn as_attachment(made: &AttachmentRecord) -> Attachment {
-    Attachment {
-        container_id: made.container_id.clone(),
-        netns: made.netns.clone(),
-        ifname: made.interface.clone(),
-        args: made.args.clone(),
-        capabilities: made.capabilities.clone(),
-    }
 }

@@ -1,0 +1,130 @@
+//! Attachments that CNI's cache knows and no record does.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ignite_cni::cache::Entry;
+use ignite_cni::leak::Subject;
+use ignite_cni::{AttachmentId, NetworkConfig, NetworkResult};
+
+use super::claim::Holding;
+use super::left::Suspects;
+use super::{Gc, Kind, ManageError};
+
+/// What DEL went over.
+#[derive(Default)]
+pub(super) struct Gone {
+    /// Attachments that were, or would be, released.
+    pub ids: BTreeSet<AttachmentId>,
+    /// Rules that may have outlived it.
+    pub subjects: Vec<Subject>,
+}
+
+impl Gone {
+    pub fn has(&self, container_id: &str) -> bool {
+        self.ids.iter().any(|id| id.container_id == container_id)
+    }
+}
+
+impl Gc<'_> {
+    /// Releases the attachments nobody has a claim to.
+    pub(super) fn attachments(
+        &mut self,
+        network: &str,
+        suspects: &Suspects,
+        current: Option<&NetworkConfig>,
+    ) -> Gone {
+        let mut gone = Gone::default();
+        for entry in &suspects.entries {
+            let id = entry.attachment.id();
+            let Some(_vacant) = self.vacant(Holding {
+                network,
+                container_id: &id.container_id,
+                ifname: Some(&id.ifname),
+            }) else {
+                continue;
+            };
+            let addresses = addresses_of(entry);
+            let deleted = match self.is_dry() {
+                true => Ok(()),
+                false => self.delete(entry, current),
+            };
+            let subject = |addresses| Subject {
+                network: network.to_owned(),
+                container_id: id.container_id.clone(),
+                ifname: id.ifname.clone(),
+                addresses,
+            };
+            match deleted {
+                Ok(()) => {
+                    self.release(
+                        Kind::Attachment,
+                        Some(network),
+                        &id.container_id,
+                        described(&id.ifname, &addresses),
+                    );
+                    // They are anybody's by now.
+                    gone.subjects.push(subject(Vec::new()));
+                    gone.ids.insert(id);
+                }
+                Err(source) => {
+                    self.kept.insert(id.container_id.clone());
+                    gone.subjects.push(subject(addresses.clone()));
+                    self.fail(ManageError::Remains {
+                        network: network.to_owned(),
+                        id,
+                        addresses,
+                        source: Box::new(source),
+                    });
+                }
+            }
+        }
+        gone
+    }
+
+    /// DEL with the configuration of the ADD; where that cannot be read, with today's.
+    fn delete(
+        &mut self,
+        entry: &Entry,
+        current: Option<&NetworkConfig>,
+    ) -> Result<(), ignite_cni::Error> {
+        let made_with = NetworkConfig::parse(&entry.config);
+        let config = match (&made_with, current) {
+            (Ok(config), _) | (Err(_), Some(config)) => config,
+            (Err(_), None) => {
+                let id = entry.attachment.id();
+                return self
+                    .engine
+                    .config
+                    .cni
+                    .del_cached(&entry.network, &id)
+                    .map(drop);
+            }
+        };
+        let runs = self.engine.config.cni.del(config, &entry.attachment)?;
+        for run in runs {
+            self.garbage.plugins += run.elapsed;
+        }
+        Ok(())
+    }
+}
+
+/// The addresses of an attachment, from its result.
+pub(super) fn addresses_of(entry: &Entry) -> Vec<IpAddr> {
+    let decoded = entry
+        .result
+        .as_ref()
+        .and_then(|result| NetworkResult::decode(result).ok());
+    decoded.map_or_else(Vec::new, |result| {
+        let ips = result.addresses_of(&entry.attachment.ifname);
+        ips.iter().map(|ip| ip.address.addr()).collect()
+    })
+}
+
+fn described(ifname: &str, addresses: &[IpAddr]) -> String {
+    let mut text = ifname.to_owned();
+    for address in addresses {
+        text.push_str(&format!(" {address}"));
+    }
+    text
+}

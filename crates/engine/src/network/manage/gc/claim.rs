@@ -1,0 +1,83 @@
+//! Whether anybody has a claim to what a container has on a network.
+
+use ignite_host::fs::Lock;
+use ignite_store::{Liveness, NetworkRecord, VmLock};
+
+use super::Gc;
+use crate::network::manage::ours;
+
+/// Nobody has a claim, and nobody gets one while this is held.
+pub(super) struct Vacant {
+    /// Of a VM that is there and does not know of it.
+    _vm: Option<VmLock>,
+    /// Of CNI's tool, where it was at work on the container.
+    _tool: Option<Lock>,
+}
+
+/// What a claim is asked about.
+#[derive(Clone, Copy)]
+pub(super) struct Holding<'a> {
+    pub network: &'a str,
+    pub container_id: &'a str,
+    /// None where it is not known, and any counts.
+    pub ifname: Option<&'a str>,
+}
+
+impl Gc<'_> {
+    /// Nothing where the container is not a VM's, the VM lives or is being worked on, its record has
+    /// the attachment, or cannot be read: what a VM may need is never taken away.
+    ///
+    /// The liveness lock counts whoever's VM it is: another data directory has VMs of its own, and
+    /// shares `/run/ignite`.
+    pub(super) fn vacant(&self, holding: Holding<'_>) -> Option<Vacant> {
+        let uid = self.prefixes.uid(holding.container_id)?;
+        let vm = match self.engine.vms.try_lock(uid) {
+            Ok(Some(lock)) => Some(lock),
+            Ok(None) => return None,
+            Err(error) if error.is_not_found() => None,
+            Err(error) => {
+                tracing::warn!(%uid, %error, "what the VM has is not known and stays");
+                return None;
+            }
+        };
+        if Liveness::is_held(&self.engine.config.paths, uid).unwrap_or(true) {
+            return None;
+        }
+        let record = vm.as_ref().map(VmLock::network).transpose();
+        let claimed = match record {
+            Ok(record) => record.is_some_and(|record| has(&record, holding)),
+            Err(error) => {
+                tracing::warn!(%uid, %error, "what the VM has is not known and stays");
+                true
+            }
+        };
+        let tool = self.tool_lock(holding.container_id)?;
+        (!claimed).then_some(Vacant {
+            _vm: vm,
+            _tool: tool,
+        })
+    }
+
+    /// The lock CNI's tool takes; none where it never did, or nothing where it holds it.
+    #[expect(clippy::option_option, reason = "held by another, not there, or ours")]
+    fn tool_lock(&self, container_id: &str) -> Option<Option<Lock>> {
+        let directory = ours::locks(&self.engine.config.paths);
+        match ignite_cni::lock::try_container(&directory, container_id) {
+            Ok(ignite_cni::lock::Tried::Held) => None,
+            Ok(ignite_cni::lock::Tried::Never) => Some(None),
+            Ok(ignite_cni::lock::Tried::Taken(lock)) => Some(Some(lock)),
+            Err(error) => {
+                tracing::warn!(container_id, %error, "cannot tell whether it is in use");
+                None
+            }
+        }
+    }
+}
+
+fn has(record: &NetworkRecord, holding: Holding<'_>) -> bool {
+    record.attachments.iter().any(|made| {
+        let same = |ifname: &str| ifname.is_empty() || ifname == made.interface;
+        let network = holding.network.is_empty() || made.network == holding.network;
+        network && made.container_id == holding.container_id && holding.ifname.is_none_or(same)
+    })
+}
