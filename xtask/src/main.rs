@@ -1,6 +1,6 @@
 //! Chores of the workspace that are more than a line of shell.
 //!
-//! `cargo xtask bench` measures. `cargo xtask layers` reads the dependency table and refuses an edge that
+//! `cargo xtask bench` measures (with names only those, and writes nothing). `cargo xtask layers` reads the dependency table and refuses an edge that
 //! climbs or goes sideways. `cargo xtask machine save|compare FILE` proves that
 //! the end-to-end tests left the machine as it was.
 
@@ -13,7 +13,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask bench | layers | machine save FILE | machine compare FILE";
+const USAGE: &str =
+    "usage: cargo xtask bench [NAME...] | layers | machine save FILE | machine compare FILE";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,7 +30,9 @@ fn main() -> ExitCode {
 
 fn run(words: &[&str]) -> Result<()> {
     match words {
-        ["bench"] => bench::run(),
+        ["bench", names @ ..] => bench::run(names),
+        // Its own half, inside a host.
+        ["bench-cni"] => bench::cni::inside(),
         ["layers"] => layers::check(),
         ["machine", "save", file] => machine::save(Path::new(file)),
         ["machine", "compare", file] => machine::compare(Path::new(file)),

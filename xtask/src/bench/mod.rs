@@ -4,6 +4,7 @@
 //! Medians are compared, and a ratio past its limit fails the run after all of it was written.
 
 mod boot;
+pub mod cni;
 mod import;
 mod list;
 mod report;
@@ -13,22 +14,34 @@ use anyhow::{Result, ensure};
 
 pub use report::{Case, Unit};
 
-/// Runs all benches and writes `bench/results.json` and `bench/RESULTS.md`.
-pub fn run() -> Result<()> {
+type Bench = fn() -> Result<Vec<Case>>;
+
+/// All benches by name.
+const BENCHES: [(&str, Bench); 5] = [
+    ("start", start::run),
+    ("boot", boot::run),
+    ("list", list::run),
+    ("cni", cni::run),
+    ("import", import::run),
+];
+
+/// Runs all benches and writes `bench/results.json` and `bench/RESULTS.md`; or only those of `names`,
+/// which writes nothing.
+pub fn run(names: &[&str]) -> Result<()> {
     let mut cases = Vec::new();
-    for (name, bench) in [
-        ("start", start::run as fn() -> Result<Vec<Case>>),
-        ("boot", boot::run),
-        ("list", list::run),
-        ("import", import::run),
-    ] {
+    for (name, bench) in BENCHES {
+        if !names.is_empty() && !names.contains(&name) {
+            continue;
+        }
         eprintln!("measuring: {name}");
         for case in bench()? {
             eprintln!("  {case}");
             cases.push(case);
         }
     }
-    report::write(&cases)?;
+    if names.is_empty() {
+        report::write(&cases)?;
+    }
     let past: Vec<String> = cases
         .iter()
         .filter(|case| case.is_past_limit())
