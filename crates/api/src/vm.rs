@@ -272,4 +272,42 @@ pub struct InterfaceStatus {
     /// Its gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<IpAddr>,
+    /// What the guest tried to send and may not, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedStatus>,
+}
+
+/// What a guest sent that is not its own, and that reached no one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefusedStatus {
+    /// Frames, by kind; only where the VM's supervisor could be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<RefusedFrames>,
+    /// The first foreign addresses it used, a handful at most.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
+    /// What to do if that is as it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Numbers of frames.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefusedFrames {
+    /// Of another MAC.
+    pub mac: u64,
+    /// ARP in another's name.
+    pub arp: u64,
+    /// IPv4 of another's address, or what no guest may say: DHCP as a server, redirects.
+    pub ipv4: u64,
+    /// IPv6 of another's address, or what no guest may say.
+    pub ipv6: u64,
+    /// Neighbour discovery in another's name, or as a router.
+    pub neighbour: u64,
+    /// Anything else: VLAN tags, other protocols.
+    pub other: u64,
+    /// Too many at once to look at each.
+    pub unread: u64,
 }

@@ -21,7 +21,7 @@ use crate::summary::{Remembered, Stamp, VmSummary};
 pub(crate) const FILE: &str = "index";
 
 /// First line: another version is another file.
-const HEAD: &str = "ignite index 2";
+const HEAD: &str = "ignite index 3";
 /// Last line.
 const TAIL: &str = "end";
 /// About the shortest line of a VM, in bytes.
@@ -81,7 +81,7 @@ fn encode<'a>(rows: impl Iterator<Item = &'a Remembered>) -> String {
 }
 
 fn encode_row(text: &mut String, Remembered { stamp, vm }: &Remembered) {
-    let fields: [&dyn Display; 18] = [
+    let fields: [&dyn Display; 19] = [
         &vm.uid,
         &stamp.inode,
         &stamp.seconds,
@@ -98,6 +98,7 @@ fn encode_row(text: &mut String, Remembered { stamp, vm }: &Remembered) {
         &optional(vm.ended.map(nanoseconds)),
         &end_word(vm),
         &optional(vm.exit_code),
+        &vm.refused,
         &list(&vm.addresses),
         &list(
             &vm.ports
@@ -213,6 +214,7 @@ fn decode_row(fields: &mut Fields<'_>) -> Option<Remembered> {
         ended: fields.time()?,
         end: end(fields.text()?)?,
         exit_code: fields.optional()?,
+        refused: fields.value()?,
         addresses: fields.list(|text| text.parse().ok())?,
         ports: fields.list(|text| PortMapping::parse(text).ok()?.pop())?,
     };
@@ -252,6 +254,7 @@ mod tests {
             ended: None,
             end,
             exit_code: Some(-1),
+            refused: true,
             addresses: vec![
                 "10.61.0.2/16".parse().expect("valid"),
                 "fd00::2/64".parse().expect("valid"),
@@ -307,7 +310,7 @@ mod tests {
         for length in 0..whole.len() {
             assert!(decode(&whole[..length]).is_none(), "{length}");
         }
-        assert!(decode(&whole.replace("index 2", "index 3")).is_none());
+        assert!(decode(&whole.replace("index 3", "index 4")).is_none());
         assert!(decode(&whole.replace("stopped", "melted")).is_none());
     }
 }

@@ -57,6 +57,8 @@ pub struct VmSummary {
     pub end: Option<End>,
     /// Exit code of its command, where that ended.
     pub exit_code: Option<i32>,
+    /// Whether its guest used addresses that are not its own.
+    pub refused: bool,
     /// Addresses of its attachments.
     pub addresses: Vec<IpNet>,
     /// Published ports.
@@ -215,6 +217,7 @@ fn summarise(record: VmRecord, status: StatusRecord, network: NetworkRecord) -> 
         ended: status.ended,
         end: status.end,
         exit_code: status.exit_code,
+        refused: !status.refused.is_empty(),
         addresses: network
             .attachments
             .into_iter()

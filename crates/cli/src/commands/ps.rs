@@ -54,9 +54,17 @@ impl Verb for Ps {
             false => table(&vms, Timestamp::now()),
         };
         context.terminal.result(&text)?;
+        for vm in vms.iter().filter(|vm| !vm.hints.is_empty()).take(MAX_HINTS) {
+            for hint in &vm.hints {
+                context.terminal.warn(&format!("VM {}: {hint}", vm.name));
+            }
+        }
         Ok(0)
     }
 }
+
+/// VMs about which there is more to say than fits into the table, at most.
+const MAX_HINTS: usize = 5;
 
 const HEADER: [&str; 11] = [
     "VM ID", "IMAGE", "KERNEL", "SIZE", "CPUS", "MEMORY", "CREATED", "STATUS", "IPS", "PORTS",
@@ -130,6 +138,7 @@ mod tests {
                 "fd00::2".parse().expect("an address"),
             ],
             ports: PortMapping::parse_all(["8080:80", "[::1]:53:53/udp"]).expect("mappings"),
+            hints: vec![],
             interfaces: vec![],
         }
     }

@@ -3,10 +3,13 @@
 use ignite_api::{
     InterfaceStatus, Kind, Metadata, NetworkStatus, OciSource, RuntimeStatus, Size, Vm, VmStatus,
 };
-use ignite_store::{InterfaceRecord, Liveness, NetworkRecord, State, StatusRecord, VmRecord};
+use ignite_store::{
+    InterfaceRecord, Liveness, NetworkRecord, RefusedRecord, State, StatusRecord, VmRecord,
+};
 
 use ignite_wire::supervisor::End;
 
+use super::refusals;
 use crate::{Engine, Error};
 
 impl Engine {
@@ -21,7 +24,10 @@ impl Engine {
             .get(record.image.uid)
             .map(|image| image.size)
             .unwrap_or_default();
-        Ok(object(record, status, &network, live, size))
+        let counted = live.then(|| refusals::ask(&self.config.paths.vm_run(uid)));
+        let mut vm = object(record, status, &network, live, size);
+        refusals::add(&mut vm.status.network.interfaces, counted.flatten());
+        Ok(vm)
     }
 }
 
@@ -62,7 +68,13 @@ fn object(
                 .unwrap_or_default(),
         },
         start_time: status.started.filter(|_| running),
-        network: network_status(record.network_plugin, &record.interfaces, network, live),
+        network: network_status(
+            record.network_plugin,
+            &record.interfaces,
+            network,
+            &status.refused,
+            live,
+        ),
         image: Some(OciSource {
             id: Some(format!(
                 "oci://{}@{}",
@@ -88,9 +100,10 @@ fn network_status(
     plugin: ignite_api::NetworkPlugin,
     records: &[InterfaceRecord],
     network: &NetworkRecord,
+    refused: &[RefusedRecord],
     live: bool,
 ) -> NetworkStatus {
-    let interfaces = interfaces(records, network, live);
+    let interfaces = interfaces(records, network, refused, live);
     let addresses: Vec<_> = interfaces
         .iter()
         .flat_map(|interface| interface.addresses.iter().map(ipnet::IpNet::addr))
@@ -106,6 +119,7 @@ fn network_status(
 pub(super) fn interfaces(
     records: &[InterfaceRecord],
     network: &NetworkRecord,
+    refused: &[RefusedRecord],
     live: bool,
 ) -> Vec<InterfaceStatus> {
     let status = |interface: &InterfaceRecord| {
@@ -113,15 +127,21 @@ pub(super) fn interfaces(
             .attachments
             .iter()
             .find(|made| live && made.interface == interface.name);
+        let name = made
+            .map(|made| made.network.clone())
+            .or_else(|| interface.network.clone())
+            .unwrap_or_default();
+        let refused = refused
+            .iter()
+            .find(|refused| live && refused.interface == interface.name)
+            .map(|refused| refusals::status_of(&name, None, refused.addresses.clone()));
         InterfaceStatus {
             name: interface.name.clone(),
-            network: made
-                .map(|made| made.network.clone())
-                .or_else(|| interface.network.clone())
-                .unwrap_or_default(),
+            network: name,
             mac: interface.mac,
             addresses: made.map(|made| made.addresses.clone()).unwrap_or_default(),
             gateway: made.and_then(|made| made.gateway),
+            refused,
         }
     };
     records.iter().map(status).collect()

@@ -48,6 +48,9 @@ pub struct VmLine {
     pub addresses: Vec<IpAddr>,
     /// Published ports.
     pub ports: Vec<PortMapping>,
+    /// What there is to do for it, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
     /// Each interface; only where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<InterfaceStatus>,
@@ -111,6 +114,7 @@ impl From<VmSummary> for VmLine {
                 .map(ipnet::IpNet::addr)
                 .collect(),
             ports: vm.ports,
+            hints: Vec::new(),
             interfaces: Vec::new(),
         }
     }
@@ -120,16 +124,34 @@ impl Engine {
     /// The VMs that run, or all of them; and what could not be read, in words.
     pub fn list(&self, all: bool) -> Result<(Vec<VmLine>, Vec<String>), Error> {
         let summary = self.vms.summary()?;
-        let lines = summary
-            .vms
-            .into_iter()
-            .filter(|vm| all || vm.state.is_live())
-            .map(VmLine::from)
-            .collect();
+        let mut lines = Vec::with_capacity(summary.vms.len());
+        for vm in summary.vms {
+            if all || vm.state.is_live() {
+                let has_hints = vm.refused && vm.state.is_live();
+                let mut line = VmLine::from(vm);
+                if has_hints {
+                    line.hints = self.hints(line.uid)?;
+                }
+                lines.push(line);
+            }
+        }
         Ok((
             lines,
             summary.faults.iter().map(ToString::to_string).collect(),
         ))
+    }
+
+    /// What there is to do for a VM whose guest uses foreign addresses, from its records.
+    fn hints(&self, uid: Uid) -> Result<Vec<String>, Error> {
+        let record = match self.vms.get(uid) {
+            Ok(record) => record,
+            Err(error) if error.is_not_found() => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let (status, network) = (self.vms.status(uid)?, self.vms.network(uid)?);
+        let interfaces = interfaces(&record.interfaces, &network, &status.refused, true);
+        let refused = interfaces.into_iter().filter_map(|it| it.refused?.hint);
+        Ok(refused.collect())
     }
 
     /// Adds each VM's interfaces to its line, from its records: the summary does not have them. A VM
@@ -142,7 +164,8 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             };
             let live = matches!(line.state, "starting" | "running");
-            line.interfaces = interfaces(&record.interfaces, &self.vms.network(line.uid)?, live);
+            let (status, network) = (self.vms.status(line.uid)?, self.vms.network(line.uid)?);
+            line.interfaces = interfaces(&record.interfaces, &network, &status.refused, live);
         }
         Ok(())
     }

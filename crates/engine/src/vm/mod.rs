@@ -15,6 +15,7 @@ mod inspect;
 pub(crate) mod list;
 mod logs;
 mod plan;
+mod refusals;
 mod remove;
 mod repair;
 mod run;
