@@ -249,6 +249,19 @@ fn gateways_that_are_reached_otherwise_are_fine() {
 }
 
 #[test]
+fn only_the_loopback_interface_has_loopback_addresses() {
+    for (name, fine) in [("lo", true), ("eth0", false)] {
+        let result = decode(json!({
+            "cniVersion": "1.0.0",
+            "interfaces": [{"name": name, "sandbox": "/run/netns/x"}],
+            "ips": [{"address": "127.0.0.1/8", "interface": 0}, {"address": "::1/128", "interface": 0}],
+        }));
+        let valid = result.expect("well formed").validate(name).is_ok();
+        assert_eq!(valid, fine, "{name}");
+    }
+}
+
+#[test]
 fn counts_are_bounded() {
     let routes: Vec<Value> = (0..10_000).map(|_| json!({"dst": "10.0.0.0/8"})).collect();
     let many = decode(json!({"cniVersion": "1.0.0", "routes": routes}));

@@ -124,7 +124,13 @@ fn ip(result: &NetworkResult, ip: &IpConfig, path: &str) -> Result<(), ResultErr
             "there is no interface of that index",
         ));
     }
-    let problem = address_problem(ip.address);
+    let of_loopback = ip
+        .interface
+        .is_some_and(|index| result.interfaces[index].name == "lo");
+    let problem = match ip.address.addr().is_loopback() && of_loopback {
+        true => None,
+        false => address_problem(ip.address),
+    };
     if let Some(problem) = problem {
         return Err(fault(
             &format!("{path}.address"),
