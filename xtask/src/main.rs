@@ -32,7 +32,7 @@ fn run(words: &[&str]) -> Result<()> {
     match words {
         ["bench", names @ ..] => bench::run(names),
         // Its own half, inside a host.
-        ["bench-cni"] => bench::cni::inside(),
+        ["bench-cni", half] => bench::cni::inside(half),
         ["layers"] => layers::check(),
         ["machine", "save", file] => machine::save(Path::new(file)),
         ["machine", "compare", file] => machine::compare(Path::new(file)),

@@ -2,16 +2,19 @@
 //!
 //! The real plugins of the default network run in a host of its own, into which this program starts
 //! itself once more: first with nothing else attached, then with a thousand attachments of another
-//! network beside it.
+//! network beside it. The same commands by a driver over libcni are measured with a plugin that does
+//! next to nothing, so that the difference is the runtimes'. And `network gc` of what many vanished
+//! VMs have left.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use ignite_cni::capability::{Capabilities, PortMapping, Protocol};
 use ignite_cni::{Attachment, NetworkConfig, Runtime, args, default};
-use ignite_testkit::Host;
+use ignite_testkit::{Host, place};
 use serde::{Deserialize, Serialize};
 
 use super::{Case, Unit};
@@ -32,6 +35,16 @@ const CROWD: &str = r#"{"cniVersion": "1.0.0", "name": "crowd", "plugins": [
     {"type": "bridge", "bridge": "crowd0",
      "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]]}}]}"#;
 
+/// One plugin that only sets the loopback interface up.
+const SMALL: &str =
+    r#"{"cniVersion": "1.0.0", "name": "small", "plugins": [{"type": "loopback"}]}"#;
+
+/// Attachments of vanished VMs that are collected.
+const LEAKS: usize = 100;
+
+/// The most `gc` itself may take for each of them, in milliseconds.
+const LEAK_LIMIT: f64 = 0.5;
+
 /// What was measured of one command, in milliseconds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Share {
@@ -46,37 +59,149 @@ struct Shares {
     del: Share,
     crowded_add: Share,
     crowded_del: Share,
+    /// Whole commands: ours and the driver's.
+    tool: Vec<f64>,
+    driver: Vec<f64>,
 }
 
-/// ADD and DEL against their limits.
+/// ADD, DEL and GC against their limits.
 pub fn run() -> Result<Vec<Case>> {
     let host = Host::new("bench-cni")?;
+    let shares: Shares = serde_json::from_str(&inner(&host, "share")?)?;
+    let mut cases = shares.cases();
+    drop(host);
+    let host = Host::new("bench-gc")?;
+    cases.extend(garbage(&host)?);
+    Ok(cases)
+}
+
+/// Runs the half of this program that is inside the host.
+fn inner(host: &Host, half: &str) -> Result<String> {
     let program = std::env::current_exe().context("this program's path")?;
-    let command = format!("{} bench-cni", program.display());
-    let text = host.sh(&command).ok()?;
-    let shares: Shares = serde_json::from_str(text.trim())?;
-    let case = |name: &str, values: &[f64]| Case::new("cni", name, Unit::Milliseconds, values);
-    let crowded = |command: &str| format!("{command}, own share, {PRESENT} attachments present");
-    let add = case("ADD, own share", &shares.add.own);
-    let del = case("DEL, own share", &shares.del.own);
+    host.sh(&format!("{} bench-cni {half}", program.display()))
+        .ok()
+}
+
+impl Shares {
+    fn cases(&self) -> Vec<Case> {
+        let crowded =
+            |command: &str| format!("{command}, own share, {PRESENT} attachments present");
+        let add = case("ADD, own share", &self.add.own);
+        let del = case("DEL, own share", &self.del.own);
+        let driver = case(
+            "ADD and DEL of loopback by a driver over libcni",
+            &self.driver,
+        );
+        let tool = case("ADD and DEL of loopback by ignite cni", &self.tool).against(&driver, 1.0);
+        vec![
+            case("ADD, plugins' processes", &self.add.plugins),
+            case("DEL, plugins' processes", &self.del.plugins),
+            case(&crowded("ADD"), &self.crowded_add.own).against(&add, GROWTH),
+            case(&crowded("DEL"), &self.crowded_del.own).against(&del, GROWTH),
+            add.at_most(LIMIT),
+            del.at_most(LIMIT),
+            driver,
+            tool,
+        ]
+    }
+}
+
+fn case(name: &str, values: &[f64]) -> Case {
+    Case::new("cni", name, Unit::Milliseconds, values)
+}
+
+/// Leaves attachments behind and collects them.
+fn garbage(host: &Host) -> Result<Vec<Case>> {
+    inner(host, "leak")?;
+    let output = host.ignite(["network", "gc"]).output()?;
+    // "N released: plugins took X ms, everything else Y ms"
+    let line = output
+        .stderr
+        .lines()
+        .find(|line| line.contains(" released: "));
+    let line = line.with_context(|| format!("nothing collected: {}", output.stderr))?;
+    let numbers: Vec<f64> = line
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [released, plugins, own] = numbers[..] else {
+        anyhow::bail!("no three numbers in: {line}");
+    };
+    ensure!(released >= LEAKS as f64, "too few collected: {line}");
+    let each = |all: f64| [all / LEAKS as f64];
     Ok(vec![
-        case("ADD, plugins' processes", &shares.add.plugins),
-        case("DEL, plugins' processes", &shares.del.plugins),
-        case(&crowded("ADD"), &shares.crowded_add.own).against(&add, GROWTH),
-        case(&crowded("DEL"), &shares.crowded_del.own).against(&del, GROWTH),
-        add.at_most(LIMIT),
-        del.at_most(LIMIT),
+        case("gc, plugins' processes for each leak", &each(plugins)),
+        case("gc, own share for each leak", &each(own)).at_most(LEAK_LIMIT),
     ])
 }
 
-/// The half that runs inside the host: prints what it measured.
-pub fn inside() -> Result<()> {
+/// The halves that run inside the host.
+pub fn inside(half: &str) -> Result<()> {
+    match half {
+        "share" => {
+            let mut shares = Shares::default();
+            let network = NetworkConfig::parse(default::CONFLIST.as_bytes())?;
+            measure(&network, &mut shares.add, &mut shares.del)?;
+            compare(&mut shares)?;
+            gather()?;
+            measure(&network, &mut shares.crowded_add, &mut shares.crowded_del)?;
+            println!("{}", serde_json::to_string(&shares)?);
+            Ok(())
+        }
+        "leak" => leak(),
+        _ => anyhow::bail!("no such half: {half}"),
+    }
+}
+
+/// The same attachment made and released by both, in turns.
+fn compare(shares: &mut Shares) -> Result<()> {
+    let file = Path::new("/etc/cni/net.d/50-small.conflist");
+    fs::create_dir_all(file.parent().expect("it has one"))?;
+    fs::write(file, SMALL)?;
+    let netns = namespace("compared")?.display().to_string();
+    let file = file.display().to_string();
+    let driver = place::built("tools/libcni-driver")?.display().to_string();
+    let ignite = place::built("bin/ignite")?.display().to_string();
+    for round in 0..=RUNS {
+        let by_tool = |verb| time(&[&ignite, "cni", verb, "small", &netns]);
+        let tool = by_tool("add")? + by_tool("del")?;
+        let by_driver = |verb| time(&[&driver, verb, &file, "driver", &netns, "lo"]);
+        let driver = by_driver("add")? + by_driver("del")?;
+        if round > 0 {
+            shares.tool.push(tool);
+            shares.driver.push(driver);
+        }
+    }
+    Ok(())
+}
+
+/// Milliseconds a command takes that must succeed.
+fn time(argv: &[&str]) -> Result<f64> {
+    let begun = Instant::now();
+    let status = Command::new(argv[0])
+        .args(&argv[1..])
+        .env("CNI_PATH", "/usr/lib/cni:/opt/cni/bin")
+        .env("CNI_IFNAME", "lo")
+        .stdout(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot start {}", argv[0]))?;
+    ensure!(status.success(), "{argv:?} failed");
+    Ok(begun.elapsed().as_secs_f64() * 1e3)
+}
+
+/// Attaches what VMs of no record would have, and takes their namespace away.
+fn leak() -> Result<()> {
     let network = NetworkConfig::parse(default::CONFLIST.as_bytes())?;
-    let mut shares = Shares::default();
-    measure(&network, &mut shares.add, &mut shares.del)?;
-    gather()?;
-    measure(&network, &mut shares.crowded_add, &mut shares.crowded_del)?;
-    println!("{}", serde_json::to_string(&shares)?);
+    let path = namespace("leaked")?;
+    for number in 0..LEAKS {
+        let id = format!("ignite-{number:016}");
+        let attachment = Attachment::new(id, path.clone(), format!("e{number}"));
+        Runtime::default().add(&network, &attachment)?;
+    }
+    let gone = Command::new("ip")
+        .args(["netns", "del", "leaked"])
+        .status()?;
+    ensure!(gone.success(), "cannot remove the namespace");
     Ok(())
 }
 
@@ -134,11 +259,11 @@ fn asked(container: &str, netns: PathBuf) -> Attachment {
 fn namespace(name: &str) -> Result<PathBuf> {
     let path = PathBuf::from("/run/netns").join(name);
     if !path.exists() {
-        let made = std::process::Command::new("ip")
+        let made = Command::new("ip")
             .args(["netns", "add", name])
             .status()
             .context("cannot start ip")?;
-        anyhow::ensure!(made.success(), "cannot make namespace {name}");
+        ensure!(made.success(), "cannot make namespace {name}");
     }
     fs::metadata(&path).with_context(|| format!("no {}", path.display()))?;
     Ok(path)
