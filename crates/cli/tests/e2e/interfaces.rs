@@ -4,14 +4,14 @@ use anyhow::Result;
 use ignite_testkit::Host;
 use serde_json::{Value, json};
 
-use crate::support::{Vm, nothing_left_but};
+use crate::support::{Vm, nothing_left_but, two_hosts};
 
 /// A name server nobody asks.
 const SERVER: &str = "192.0.2.53";
 
 fn bridge(host: &Host, file: &str, name: &str, ipam: Value) -> Result<()> {
     let plugin = json!({
-        "type": "bridge", "bridge": format!("{name}0"), "isGateway": true, "ipam": ipam,
+        "type": "bridge", "bridge": format!("{name}0"), "isGateway": true, "ipMasq": true, "ipam": ipam,
         "capabilities": { "ips": true, "mac": true },
         "dns": { "nameservers": [SERVER], "search": [format!("{name}.example")] },
     });
@@ -107,7 +107,12 @@ fn two_networks_on_one_vm() -> Result<()> {
 
 #[test]
 fn a_dual_stack_bridge() -> Result<()> {
-    let host = Host::new("alpha")?;
+    let (_lan, host, world) = two_hosts()?;
+    for (host, address) in [(&host, "fd00:2::1/64"), (&world, "fd00:2::2/64")] {
+        host.command(["ip", "address", "add", address, "dev", "eth0", "nodad"])
+            .ok()?;
+    }
+    let _web = world.serve(&[8000])?;
     let ipam = json!({
         "type": "host-local",
         "ranges": [[{ "subnet": "10.73.0.0/24" }], [{ "subnet": "fd00:73::/64" }]],
@@ -135,6 +140,8 @@ fn a_dual_stack_bridge() -> Result<()> {
     );
     assert!(host.get("[fd00:73::50]:80")?.starts_with(&one.hostname()?));
     assert!(host.get("10.73.0.50:80")?.starts_with(&one.hostname()?));
+    assert_eq!(get(&one, "[fd00:2::2]:8000")?, "world 8000 fd00:2::1");
+    assert_eq!(get(&one, "192.0.2.2:8000")?, "world 8000 192.0.2.1");
     let routes = one.exec(&["ip", "-6", "route"]).ok()?;
     assert!(
         routes.contains("default via fd00:73::1 dev eth0"),
@@ -146,5 +153,22 @@ fn a_dual_stack_bridge() -> Result<()> {
     two.verb("stop")?;
     two.verb("start")?;
     assert_eq!(addresses(&two)?, had);
+    Ok(())
+}
+
+#[test]
+fn an_address_configured_inside_is_used_where_it_is_allowed() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(
+        &host,
+        &["--network", "ignite-cni-bridge:allow=10.61.9.0/24"],
+    )?;
+    for address in ["10.61.9.5", "10.61.8.5"] {
+        vm.exec(&["ip", "address", "add", address, "dev", "eth0"])
+            .ok()?;
+    }
+    assert!(host.get("10.61.9.5:80")?.starts_with(&vm.hostname()?));
+    assert!(host.get("10.61.8.5:80").is_err());
+    assert!(host.get(&format!("{}:80", vm.address()?)).is_ok());
     Ok(())
 }

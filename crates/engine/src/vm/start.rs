@@ -22,6 +22,7 @@ use ignite_wire::supervisor::{Event, Plan};
 use super::events::Events;
 use super::plan::{self, Parts};
 use crate::config::program;
+use crate::network::attached::Attached;
 use crate::network::cni::{Cni, Outcome};
 use crate::network::{self, dns, ports, sandbox, several};
 use crate::timings::Timings;
@@ -175,7 +176,7 @@ impl Start<'_> {
                 .iter()
                 .flat_map(|a| a.addresses.iter().map(ipnet::IpNet::addr))
                 .collect(),
-            networks: outcome.attached.iter().map(|a| a.network.clone()).collect(),
+            networks: networks(&outcome.attached),
             timings: self.timings.clone(),
         })
     }
@@ -350,6 +351,17 @@ impl Start<'_> {
             }
         }
     }
+}
+
+/// The networks' names, each once.
+fn networks(attached: &[Attached]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for one in attached {
+        if !names.contains(&one.network) {
+            names.push(one.network.clone());
+        }
+    }
+    names
 }
 
 struct Programs {
