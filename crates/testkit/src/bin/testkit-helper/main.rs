@@ -8,12 +8,15 @@
 //! ask ADDRESS:PORT           what a UDP server answers
 //! dns ADDRESS NAME=IPV4...   a name server that knows these names
 //! sniff                      prints every DHCP packet of every interface
+//! sniff WORD                 prints every frame that holds the word, from behind it
+//! send INTERFACE HEX...      sends these ethernet frames
 //! time N PROGRAM [ARG...]    milliseconds each of N runs takes
 //! tree PATH...               files with all their attributes, for comparison
 //! ```
 
 mod dns;
 mod hold;
+mod send;
 mod serve;
 mod sniff;
 mod talk;
@@ -45,7 +48,9 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["get", server, path] => talk::get(server, path),
         ["ask", server] => talk::ask(server),
         ["dns", address, names @ ..] => dns::forever(address, names),
-        ["sniff"] => sniff::until_stdin_ends(),
+        ["sniff"] => sniff::until_stdin_ends(sniff::dhcp),
+        ["sniff", word] => sniff::until_stdin_ends(|frame| sniff::behind(frame, word)),
+        ["send", interface, frames @ ..] => send::frames(interface, frames),
         ["time", runs, argv @ ..] => time::each_run(runs, argv),
         ["tree", paths @ ..] => tree::print(paths),
         _ => Err(format!("cannot do {words:?}").into()),

@@ -1,5 +1,4 @@
-//! Watches every interface of its namespace for DHCP: one line for each packet
-//! with UDP port 67 or 68, tagged or not.
+//! Watches every interface of its namespace: one line for each frame of interest.
 
 use std::io::{Read as _, Write as _};
 
@@ -10,7 +9,8 @@ use super::Failure;
 /// ETH_P_ALL, in network byte order as packet(7) wants it.
 const EVERYTHING: u32 = 3u16.to_be() as u32;
 
-pub(super) fn until_stdin_ends() -> Result<(), Failure> {
+/// Prints what `interest` says of each frame.
+pub(super) fn until_stdin_ends(interest: impl Fn(&[u8]) -> Option<String>) -> Result<(), Failure> {
     let protocol = std::num::NonZeroU32::new(EVERYTHING).map(Protocol::from_raw);
     let socket = socket_with(
         AddressFamily::PACKET,
@@ -28,15 +28,29 @@ pub(super) fn until_stdin_ends() -> Result<(), Failure> {
     let mut frame = [0; 2048];
     loop {
         let (length, _) = recv(&socket, &mut frame, RecvFlags::empty())?;
-        if let Some(line) = dhcp(&frame[..length]) {
+        if let Some(line) = interest(&frame[..length]) {
             println!("{line}");
             std::io::stdout().flush()?;
         }
     }
 }
 
-/// A line for a frame that is DHCP: who sent it, from port, to port.
-fn dhcp(frame: &[u8]) -> Option<String> {
+/// What is behind `word` in a frame that holds it, as far as it is printable.
+pub(super) fn behind(frame: &[u8], word: &str) -> Option<String> {
+    let at = frame
+        .windows(word.len())
+        .position(|window| window == word.as_bytes())?;
+    let text = frame[at + word.len()..].iter();
+    let text = text.take_while(|byte| byte.is_ascii_graphic());
+    Some(format!(
+        "seen {}",
+        text.map(|byte| char::from(*byte)).collect::<String>()
+    ))
+}
+
+/// A line for a frame that is DHCP, with UDP port 67 or 68, tagged or not: who sent it, from port,
+/// to port.
+pub(super) fn dhcp(frame: &[u8]) -> Option<String> {
     let source = frame.get(6..12)?;
     let packet = match frame.get(12..14)? {
         [8, 0] => frame.get(14..)?,
