@@ -10,6 +10,9 @@ const QUIT_PATIENCE: Duration = Duration::from_secs(1);
 /// Time a VMM has to end after it said its machine stops.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Time between two attempts of a guest that stands still because the host's disk is full.
+const DISK_PAUSE: Duration = Duration::from_secs(2);
+
 /// A time that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
@@ -17,6 +20,8 @@ pub enum Due {
     End(Verdict),
     /// Kill the VMM.
     Kill,
+    /// Let the guest try its disk again.
+    Resume,
 }
 
 /// All deadlines of a VM.
@@ -26,6 +31,7 @@ pub struct Deadlines {
     grace: Option<Instant>,
     silence: Option<(Instant, Verdict)>,
     kill: Option<Instant>,
+    resume: Option<Instant>,
 }
 
 impl Deadlines {
@@ -54,6 +60,11 @@ impl Deadlines {
         self.silence = None;
     }
 
+    /// The guest's disk failed.
+    pub fn disk_failed(&mut self, now: Instant) {
+        self.resume = Some(now + DISK_PAUSE);
+    }
+
     /// The VMM was asked to quit: nothing else matters now.
     pub fn quitting(&mut self, now: Instant) {
         *self = Self {
@@ -74,7 +85,7 @@ impl Deadlines {
     /// The next one.
     pub fn next(&self) -> Option<Instant> {
         let silence = self.silence.map(|(at, _)| at);
-        [self.boot, self.grace, silence, self.kill]
+        [self.boot, self.grace, silence, self.kill, self.resume]
             .into_iter()
             .flatten()
             .min()
@@ -91,8 +102,11 @@ impl Deadlines {
         if self.grace.take_if(|at| *at <= now).is_some() {
             return Some(Due::End(Verdict::GraceOver));
         }
-        let boot = self.boot.take_if(|at| *at <= now);
-        boot.map(|_| Due::End(Verdict::BootTimeout))
+        if self.boot.take_if(|at| *at <= now).is_some() {
+            return Some(Due::End(Verdict::BootTimeout));
+        }
+        let resume = self.resume.take_if(|at| *at <= now);
+        resume.map(|_| Due::Resume)
     }
 }
 
@@ -115,6 +129,20 @@ mod tests {
         assert_eq!(deadlines.due(after(3)), None);
         deadlines.quitting(after(3));
         assert_eq!(deadlines.due(after(100)), Some(Due::Kill));
+        assert_eq!(deadlines.next(), None);
+    }
+
+    #[test]
+    fn a_full_disk_is_tried_again_and_ends_nothing() {
+        let now = Instant::now();
+        let mut deadlines = Deadlines::default();
+        deadlines.disk_failed(now);
+        assert_eq!(deadlines.due(now), None);
+        assert_eq!(deadlines.due(now + DISK_PAUSE), Some(Due::Resume));
+        assert_eq!(deadlines.next(), None);
+        deadlines.disk_failed(now);
+        deadlines.quitting(now);
+        assert_eq!(deadlines.due(now + DISK_PAUSE), Some(Due::Kill));
         assert_eq!(deadlines.next(), None);
     }
 

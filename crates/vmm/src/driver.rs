@@ -45,7 +45,8 @@ pub enum Report {
         /// Whether it is open now.
         open: bool,
     },
-    /// The disk of the host is full, or fails: the guest sees write errors.
+    /// The host's disk is full, and the guest's processors stand still until [`Driver::resume`]; or
+    /// it fails, which the guest sees.
     DiskError {
         /// The node that fails.
         device: String,

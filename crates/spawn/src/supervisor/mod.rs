@@ -103,6 +103,7 @@ pub struct Supervisor<'a> {
     started: Instant,
     ready: Option<Instant>,
     pings: u64,
+    disk_errors: u32,
 }
 
 impl<'a> Supervisor<'a> {
@@ -122,6 +123,7 @@ impl<'a> Supervisor<'a> {
             started,
             ready: None,
             pings: 0,
+            disk_errors: 0,
         }
     }
 
@@ -190,6 +192,7 @@ impl<'a> Supervisor<'a> {
                     log::line(&log::chain(&error));
                 }
             }
+            Due::Resume => self.parts.driver.resume(),
         }
     }
 
@@ -339,10 +342,21 @@ impl<'a> Supervisor<'a> {
             }
             Report::Panicked => self.evidence.panicked = true,
             Report::AgentPort { open } => self.agent_port(open),
-            Report::DiskError { device, message } => {
-                log::line(&format!("disk error on {device}: {message}"));
-            }
+            Report::DiskError { device, message } => self.disk_error(&device, &message),
             Report::Refused { message } => log::line(&format!("the VMM refused: {message}")),
+        }
+    }
+
+    /// A disk without room may have some later: the guest waits, and loses nothing. It is told a few
+    /// times only.
+    fn disk_error(&mut self, device: &str, message: &str) {
+        const TOLD: u32 = 20;
+        self.disk_errors = self.disk_errors.saturating_add(1);
+        if self.disk_errors <= TOLD {
+            log::line(&format!("disk error on {device}: {message}"));
+        }
+        if self.evidence.verdict.is_none() {
+            self.deadlines.disk_failed(Instant::now());
         }
     }
 
