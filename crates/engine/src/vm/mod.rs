@@ -21,6 +21,8 @@ mod repair;
 mod run;
 pub(crate) mod start;
 pub(crate) mod stop;
+#[cfg(test)]
+mod tests;
 
 /// A VM's disk in its directory: a qcow2 overlay of its image.
 const DISK: &str = "disk.qcow2";

@@ -1,7 +1,9 @@
 //! `rm`: a VM with all that is its own.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
+use super::DISK;
 use super::stop::Done;
 use crate::{Engine, Error};
 
@@ -23,7 +25,15 @@ impl Engine {
         }
         let (lock, live) = self.lock_idle(uid)?;
         let record = lock.record()?;
-        self.repair(&lock, &live)?;
+        match self.repair(&lock, &live) {
+            // Its own disk makes room for what is written down of its release.
+            Err(error) if is_full(&error) => {
+                let disk = lock.dir().join(DISK);
+                std::fs::remove_file(&disk).map_err(Error::prepare(&disk))?;
+                self.repair(&lock, &live)?;
+            }
+            repaired => repaired?,
+        }
         drop(live);
         lock.remove()?;
         Ok(done(record.name))
@@ -48,6 +58,19 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether a failure comes of a file system without room.
+fn is_full(error: &Error) -> bool {
+    let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    if let Error::Several(errors) = error {
+        return errors.iter().any(is_full);
+    }
+    std::iter::successors(Some(error as &dyn std::error::Error), |error| {
+        error.source()
+    })
+    .filter_map(|error| error.downcast_ref::<std::io::Error>())
+    .any(|error| full(error.kind()))
 }
 
 /// Time between two looks at something that is about to end.

@@ -29,7 +29,15 @@ impl Engine {
     /// meanwhile. A VMM whose supervisor vanished is ended first, so that two guests never run on one
     /// disk.
     pub(super) fn lock_idle(&self, uid: Uid) -> Result<(VmLock, Liveness), Error> {
-        let deadline = Instant::now() + LAST_ACT;
+        self.lock_idle_within(uid, LAST_ACT)
+    }
+
+    pub(super) fn lock_idle_within(
+        &self,
+        uid: Uid,
+        limit: Duration,
+    ) -> Result<(VmLock, Liveness), Error> {
+        let deadline = Instant::now() + limit;
         loop {
             let lock = self.vms.lock(uid)?;
             if let Some(live) = Liveness::try_acquire(&self.config.paths, uid)? {

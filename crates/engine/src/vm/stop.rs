@@ -62,6 +62,8 @@ impl Engine {
                 self.remove_if_asked(lock)?;
             }
             Err(Error::Store(error)) if error.is_not_found() => {}
+            // Somebody waited for its end to start it again.
+            Err(Error::Running { .. }) if ran => {}
             Err(error) => return Err(error),
         }
         let what = if ran { what } else { "already stopped:" };
