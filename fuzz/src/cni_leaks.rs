@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use ignite_cni::leak::{Subject, masquerade_chain, plan, plan_nft, port_chain};
+use ignite_cni::leak::{
+    Subject, in_iptables, in_nft, masquerade_chain, plan, plan_nft, port_chain,
+};
+use ignite_cni::lease;
 use serde_json::Value;
 
 static SUBJECT: LazyLock<Subject> = LazyLock::new(|| Subject {
@@ -14,7 +17,11 @@ static SUBJECT: LazyLock<Subject> = LazyLock::new(|| Subject {
 
 /// Nothing is removed but rules that are there and chains that are the container's own.
 pub fn run(bytes: &[u8]) {
+    if let Some((container_id, _)) = lease::parse(bytes) {
+        assert!(!container_id.is_empty());
+    }
     if let Ok(objects) = serde_json::from_slice::<Vec<Value>>(bytes) {
+        in_nft(&objects);
         for command in plan_nft(&objects, &SUBJECT) {
             let words: Vec<&str> = command.trim_end().split(' ').collect();
             assert!(
@@ -24,6 +31,9 @@ pub fn run(bytes: &[u8]) {
         }
     }
     if let Ok(saved) = std::str::from_utf8(bytes) {
+        for owner in in_iptables(saved) {
+            assert!(saved.contains(&owner.container_id), "{owner:?}");
+        }
         let script = plan(saved, &SUBJECT).script();
         for line in script.lines() {
             assert!(is_allowed(line, saved), "{line:?}");

@@ -354,6 +354,17 @@ impl Error {
         }
     }
 
+    /// Whether the program of a plugin is not there: what it made is as it was, and can be released
+    /// as soon as the program is back.
+    pub fn is_missing_program(&self) -> bool {
+        match self {
+            Self::Plugin { source, .. } => matches!(**source, ExecError::NotFound { .. }),
+            Self::Attach { source, .. } => source.is_missing_program(),
+            Self::Several(errors) => errors.iter().any(Self::is_missing_program),
+            _ => false,
+        }
+    }
+
     /// Whether a failed ADD left something behind, so that DEL must be tried again.
     pub fn must_retry_del(&self) -> bool {
         matches!(

@@ -286,8 +286,9 @@ fn summary(garbage: &Garbage, mode: GarbageMode) -> String {
         (_, 0) => "nothing to release".to_owned(),
         (GarbageMode::DryRun, _) => format!("{count} to be released"),
         (GarbageMode::Collect, _) => format!(
-            "{count} released: plugins took {} ms, everything else {} ms",
+            "{count} released: plugins took {} ms, iptables and nft {} ms, everything else {} ms",
             garbage.plugins.as_millis(),
+            garbage.filter.as_millis(),
             garbage.own.as_millis()
         ),
     }

@@ -31,7 +31,7 @@ fn host_with(file: &str, network: &Value) -> Result<Host> {
 fn nothing_attached(host: &Host) -> Result<()> {
     let traces = host
         .sh(
-            "find /var/lib/cni/results -type f 2>/dev/null; find /var/lib/cni/networks -name '[0-9]*.*' 2>/dev/null;
+            "find /var/lib/cni/results -type f 2>/dev/null || true; find /var/lib/cni/networks -name '[0-9]*.*' 2>/dev/null || true
              iptables-save | grep -E 'id: |--to-destination|CNI-FORWARD -[sd]' || true; ls /sys/class/net | grep veth || true",
         )
         .ok()?;

@@ -247,6 +247,15 @@ fn vanish(host: &Host, network: &str, count: u32) -> Result<()> {
         .map(drop)
 }
 
+/// All rules but those portmap makes once for everybody, and keeps.
+const RULES: &str = "iptables-save | grep -v '^[#:]' | grep -vE 'CNI-HOSTPORT-(DNAT|MASQ)$|CNI-HOSTPORT-(MASQ|SETMARK) -m' || true";
+
+/// Everything an attachment is made of.
+const STATE: &str =
+    "iptables-save | grep -v '^[#:]' | grep -vE 'CNI-HOSTPORT-(DNAT|MASQ)$|CNI-HOSTPORT-(MASQ|SETMARK) -m' || true
+     ls /sys/class/net /var/lib/cni/results /run/netns
+     ls /var/lib/cni/networks/blue | grep -v last_";
+
 fn gc(host: &Host) -> Result<Output> {
     let output = host
         .ignite(["network", "gc", "-o", "json"])
@@ -267,7 +276,7 @@ fn three_hundred_attachments_of_vanished_vms_are_collected_by_one_gc() -> Result
     host.sh("ip netns add stays").ok()?;
     host.ignite(["cni", "add", "blue", "/run/netns/stays"])
         .ok()?;
-    let before = host.sh("iptables-save | grep -v '^[#:]'; ls /sys/class/net /var/lib/cni/networks/blue /var/lib/cni/results /run/netns").ok()?;
+    let before = host.sh(STATE).ok()?;
     vanish(&host, "blue", 300)?;
     // As a reboot or a crash leaves them: some without a namespace, some without an interface.
     host.sh("for n in /run/netns/ignite-*[0-7]; do ip netns del ${n##*/}; done; for n in /run/netns/ignite-*[89]; do ip -n ${n##*/} link del eth0; done")
@@ -279,8 +288,7 @@ fn three_hundred_attachments_of_vanished_vms_are_collected_by_one_gc() -> Result
     };
     assert_eq!(of_kind("attachment"), 300);
     assert_eq!(of_kind("lease") + of_kind("rules"), 0, "DEL releases them");
-    let after = host.sh("iptables-save | grep -v '^[#:]'; ls /sys/class/net /var/lib/cni/networks/blue /var/lib/cni/results /run/netns").ok()?;
-    assert_eq!(after, before);
+    assert_eq!(host.sh(STATE).ok()?, before);
     host.sh("ip netns exec stays ping -c1 -W2 10.78.0.1").ok()?;
     assert_eq!(json_of(&gc(&host)?.stdout)?, json!([]));
     Ok(())
@@ -293,11 +301,10 @@ fn what_no_cache_knows_is_collected_too() -> Result<()> {
         "/etc/cni/net.d/10-blue.conflist",
         bridge("blue", "10.78.0.0/16"),
     )?;
-    let rules = "iptables-save | grep -v '^[#:]'";
     host.sh("ip netns add stays").ok()?;
     host.ignite(["cni", "add", "blue", "/run/netns/stays"])
         .ok()?;
-    let before = host.sh(rules).ok()?;
+    let before = host.sh(RULES).ok()?;
     vanish(&host, "blue", 3)?;
     host.sh("rm /var/lib/cni/results/blue-ignite-*").ok()?;
     // Another program's names are not ours, and a namespace alone is a leak as well.
@@ -306,7 +313,7 @@ fn what_no_cache_knows_is_collected_too() -> Result<()> {
     let dry = host.ignite(["network", "gc", "--dry-run"]).ok()?;
     assert_eq!(dry.lines().count(), 1 + 3 + 4, "{dry}");
     assert_eq!(host.ignite(["network", "gc"]).ok()?, dry);
-    assert_eq!(host.sh(rules).ok()?, before);
+    assert_eq!(host.sh(RULES).ok()?, before);
     assert_eq!(
         host.sh("ls /run/netns /var/lib/cni/networks/blue | grep -v last_")
             .ok()?,

@@ -124,6 +124,7 @@ fn nft_owner(rule: &Value) -> Option<Owner> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -169,5 +170,15 @@ mod tests {
             ..owner("unit-test", "one")
         };
         assert_eq!(in_nft(&[rule(right)]), [expected]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_surprise(comment in "(dnat )?(name: \\\\\")?[ -~]{0,40}", chain in "[A-Z-]{0,9}") {
+            let line = format!("-A X -m comment --comment \"{comment}\" -j {chain}");
+            prop_assert!(in_iptables(&line).is_empty());
+            let rule = json!({"rule": {"table": "cni_plugins_masquerade", "comment": comment}});
+            prop_assert!(in_nft(&[rule]).is_empty());
+        }
     }
 }

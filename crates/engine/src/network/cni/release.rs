@@ -70,6 +70,14 @@ impl Cni<'_> {
         if whole && deleted.is_ok() {
             return Ok(());
         }
+        let deleted = match deleted {
+            // Rules taken away now would be missed by the plugins' DEL when they are back.
+            Err(error) if error.is_missing_program() => {
+                failures.push(Error::Cni(error));
+                return Err(failures);
+            }
+            deleted => deleted,
+        };
         // The firewall's rules carry addresses only: after a good DEL the address may be another's.
         let addresses = match &deleted {
             Ok(_) => Vec::new(),

@@ -1,8 +1,10 @@
 //! Why a network cannot be looked after.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ignite_cni::AttachmentId;
+use ignite_cni::load::NoNetwork;
 
 use crate::network::tool::EnvironmentError;
 
@@ -12,6 +14,14 @@ pub enum Error {
     /// The environment of CNI's tool.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// There is no network at all.
+    #[error("there is no network {name:?}: {} holds none", directory.display())]
+    None {
+        /// The name asked for.
+        name: String,
+        /// The directory of network configurations.
+        directory: PathBuf,
+    },
     /// A leaked attachment could not be released.
     #[error("{id} stays attached to network {network}{}", keeps(addresses))]
     Remains {
@@ -54,6 +64,10 @@ impl Error {
         const AGAIN: &str = "ignite network gc";
         match self {
             Self::Environment(error) => error.hint(),
+            Self::None { directory, .. } => Some(format!(
+                "put a configuration into {}; the first `ignite run` writes one for VMs",
+                directory.display()
+            )),
             Self::Remains { source, .. } => Some(match source.hint() {
                 Some(hint) => format!("{hint}; then finish with: {AGAIN}"),
                 None => format!("correct what the plugin says, then finish with: {AGAIN}"),
@@ -68,6 +82,20 @@ impl Error {
             )),
             Self::Lease(_) => None,
         }
+    }
+}
+
+/// There is no network `name`; where there is none at all, the name is said.
+pub(crate) fn no_network(name: &str, missing: NoNetwork) -> crate::network::Error {
+    match missing {
+        NoNetwork::None {
+            directory,
+            broken: 0,
+        } => {
+            let name = name.to_owned();
+            crate::network::Error::Manage(Box::new(Error::None { name, directory }))
+        }
+        missing => crate::network::Error::NoNetwork(missing),
     }
 }
 

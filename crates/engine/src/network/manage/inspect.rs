@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use ignite_cni::Networks;
+use ignite_cni::load::NoNetwork;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::survey::{AttachmentLine, Known};
-use super::{Readiness, ipam_of};
-use crate::network::Error as NetworkError;
+use super::{Readiness, ipam_of, no_network};
 use crate::{Engine, Error};
 
 /// One network, whole.
@@ -65,23 +66,21 @@ impl Engine {
             .find(|known| known.config.name == name);
         match known {
             Some(known) => Ok((self.detail(known), survey.faults)),
-            None => Err(self.no_network(name)),
+            None => Err(self.missing(name)),
         }
     }
 
     /// Says which networks there are.
-    fn no_network(&self, name: &str) -> Error {
-        let (networks, _) = ignite_cni::Networks::load(&self.config.paths.cni_conf);
+    fn missing(&self, name: &str) -> Error {
+        let directory = self.config.paths.cni_conf.clone();
+        let (networks, _) = Networks::load(&directory);
         let missing = networks.by_name(name).err();
-        let error = missing.map_or_else(
-            // Written in this moment.
-            || NetworkError::NoNetworkAtAll {
-                name: name.to_owned(),
-                directory: self.config.paths.cni_conf.clone(),
-            },
-            NetworkError::NoNetwork,
-        );
-        error.into()
+        // Written in this moment, if it is there now.
+        let missing = missing.unwrap_or(NoNetwork::None {
+            directory,
+            broken: 0,
+        });
+        no_network(name, missing).into()
     }
 
     fn detail(&self, known: &Known) -> NetworkDetail {

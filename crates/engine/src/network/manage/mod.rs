@@ -27,6 +27,7 @@ use ignite_store::NetworkRecord;
 
 pub use check::{Checkup, Finding, Verdict};
 pub use error::Error;
+pub(crate) use error::no_network;
 pub use gc::{Garbage, Kind as GarbageKind, Mode as GarbageMode, Released};
 pub use inspect::{NetworkDetail, PluginDetail};
 pub use list::{NetworkLine, Readiness};

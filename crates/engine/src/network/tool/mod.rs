@@ -207,8 +207,10 @@ impl Tool<'_> {
             let text = ignite_cni::error::chain(&fault);
             self.report.warn(&format!("{text}; it is left out"));
         }
-        let found = networks.by_name(name).map_err(NetworkError::NoNetwork)?;
-        Ok(found.clone())
+        match networks.by_name(name) {
+            Ok(found) => Ok(found.clone()),
+            Err(missing) => Err(super::manage::no_network(name, missing).into()),
+        }
     }
 
     fn attachment(&self, netns: &Path) -> Result<Attachment, Error> {

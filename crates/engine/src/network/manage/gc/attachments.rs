@@ -69,7 +69,10 @@ impl Gc<'_> {
                 }
                 Err(source) => {
                     self.kept.insert(id.container_id.clone());
-                    gone.subjects.push(subject(addresses.clone()));
+                    // Rules taken away now would be missed by DEL when the program is back.
+                    if !source.is_missing_program() {
+                        gone.subjects.push(subject(addresses.clone()));
+                    }
                     self.fail(ManageError::Remains {
                         network: network.to_owned(),
                         id,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use ignite_cni::cache::{Entry, Filter};
 use ignite_cni::leak::{self, Owner, Subject};
@@ -52,7 +53,9 @@ impl Gc<'_> {
             }
             Err(error) => self.fail(error.into()),
         }
+        let begin = Instant::now();
         let (owners, errors) = leak::owners();
+        self.garbage.filter += begin.elapsed();
         for owner in owners {
             if self.prefixes.uid(&owner.container_id).is_some() {
                 let suspects = found.entry(owner.network.clone()).or_default();
@@ -166,7 +169,9 @@ impl Gc<'_> {
                 ..owner.subject()
             }
         }));
+        let begin = Instant::now();
         let (removed, errors) = leak::remove_all(&subjects);
+        self.garbage.filter += begin.elapsed();
         tracing::debug!(
             network,
             rules = removed.rules,

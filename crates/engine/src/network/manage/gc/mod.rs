@@ -93,6 +93,8 @@ pub struct Garbage {
     pub failures: Vec<Error>,
     /// The time plugins took.
     pub plugins: Duration,
+    /// The time iptables and nft took.
+    pub filter: Duration,
     /// The time everything else took, dead VMs aside.
     pub own: Duration,
 }
@@ -126,7 +128,8 @@ impl Engine {
             }
         }
         gc.namespaces();
-        gc.garbage.own = begin.elapsed().saturating_sub(gc.garbage.plugins);
+        let others = gc.garbage.plugins + gc.garbage.filter;
+        gc.garbage.own = begin.elapsed().saturating_sub(others);
         Ok(gc.garbage)
     }
 }
