@@ -167,11 +167,14 @@ fn routes_of_both_families() {
         let default = Route::new(net("0.0.0.0/0"), Some(ip("10.61.0.1")), index);
         let default6 = Route {
             metric: Some(7),
+            mtu: Some(1300),
             ..Route::new(net("::/0"), Some(ip("fd00::1")), index)
         };
         let elsewhere = Route {
             table: 1000,
             metric: Some(5),
+            mtu: Some(1400),
+            advmss: Some(1360),
             ..Route::new(net("192.0.2.0/24"), None, index)
         };
         for route in [&default, &default6, &elsewhere] {
