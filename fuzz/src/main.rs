@@ -31,6 +31,7 @@ mod store_records;
 mod vmm_qmp;
 mod wire_agent;
 mod wire_dhcp;
+mod wire_ipv6;
 
 use std::process::exit;
 use std::sync::OnceLock;
@@ -43,7 +44,7 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 23] = [
+const TARGETS: [(&str, Target); 24] = [
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
     ("api_words", api_words::run),
@@ -67,6 +68,7 @@ const TARGETS: [(&str, Target); 23] = [
     ("vmm_qmp", vmm_qmp::run),
     ("wire_agent", wire_agent::run),
     ("wire_dhcp", wire_dhcp::run),
+    ("wire_ipv6", wire_ipv6::run),
 ];
 
 static CHOSEN: OnceLock<Target> = OnceLock::new();
