@@ -38,8 +38,7 @@ impl Attached {
             mtu: self.mtu,
             addresses: self.addresses.clone(),
             routes: self.routes.clone(),
-            accept_ra: self.addresses.is_empty()
-                || self.allow.iter().any(|range| range.addr().is_ipv6()),
+            accept_ra: self.addresses.is_empty() || self.allow.iter().any(is_ipv6_prefix),
         }
     }
 
@@ -125,6 +124,11 @@ fn ipv6_net(net: &IpNet) -> Option<Ipv6Net> {
         IpNet::V6(net) => Some(*net),
         IpNet::V4(_) => None,
     }
+}
+
+/// Whether a guest can make addresses of its own in this range, as routers tell it to (RFC 4862).
+fn is_ipv6_prefix(range: &IpNet) -> bool {
+    matches!(range, IpNet::V6(prefix) if prefix.prefix_len() <= 64)
 }
 
 fn ipv4(address: &IpAddr) -> Option<Ipv4Addr> {
@@ -231,6 +235,19 @@ mod tests {
             ("2001:db8::/32".parse().expect("a network"), None),
         ];
         assert_eq!((lease.routes, lease.mtu), (expected.to_vec(), 1450));
+    }
+
+    #[test]
+    fn routers_are_heard_where_the_guest_may_make_addresses() {
+        let mut one = attached(&[]);
+        assert!(!one.guest_interface().accept_ra);
+        one.allow = vec!["fd00::7/128".parse().expect("a network")];
+        assert!(!one.guest_interface().accept_ra);
+        one.allow.push("2001:db8::/64".parse().expect("a network"));
+        assert!(one.guest_interface().accept_ra);
+        one.allow.clear();
+        one.addresses.clear();
+        assert!(one.guest_interface().accept_ra);
     }
 
     #[test]
