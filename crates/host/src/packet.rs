@@ -89,15 +89,15 @@ fn listen(index: u32, program: &Program) -> io::Result<OwnedFd> {
     let fd = rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
     attach(&fd, program)?;
     ignore_outgoing(&fd)?;
-    bind(&fd, index)?;
+    bind(&fd, index, libc::ETH_P_ALL)?;
     Ok(fd)
 }
 
-fn bind(fd: &OwnedFd, index: u32) -> io::Result<()> {
+fn bind(fd: &OwnedFd, index: u32, protocol: libc::c_int) -> io::Result<()> {
     // SAFETY: all zeros is a valid value of this plain structure.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    address.sll_protocol = (protocol as u16).to_be();
     address.sll_ifindex = libc::c_int::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?;
     let length = size_of_val(&address) as libc::socklen_t;
     // SAFETY: the descriptor is open; the kernel reads `length` bytes of `address`.
@@ -177,11 +177,17 @@ fn answer(result: libc::c_int) -> io::Result<()> {
 /// A socket without the filter, for other modules' tests.
 #[cfg(test)]
 pub(crate) fn everything(index: u32) -> OwnedFd {
+    unfiltered(index, libc::ETH_P_ALL)
+}
+
+/// The same for one protocol: it hears what goes on into the namespace's own stack.
+#[cfg(test)]
+pub(crate) fn unfiltered(index: u32, protocol: libc::c_int) -> OwnedFd {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)
         .expect("packet socket");
     ignore_outgoing(&fd).expect("a kernel after 4.20");
-    bind(&fd, index).expect("bind");
+    bind(&fd, index, protocol).expect("bind");
     fd
 }
 

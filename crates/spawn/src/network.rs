@@ -1,7 +1,7 @@
 //! The guest's network, seen from its sandbox: a tap for every interface, joined to it both ways.
 //!
 //! ```text
-//!  eth0 --- everything ---------------------> tap0 --> guest
+//!  eth0 --- all but DHCP --------------------> tap0 --> guest
 //!  eth0 <-- what is the guest's own --------- tap0 <-- guest
 //!                          the rest: Port <----'
 //! ```
@@ -148,7 +148,8 @@ impl Network {
         };
         let (guest, advertiser) = port::guest(mac, attachment);
         let passing = guest.passing().map_err(addresses_error)?;
-        join(netlink, link.index, tap.index(), &passing).map_err(link_error)?;
+        let ways = (&guest.incoming(), &passing);
+        join(netlink, link.index, tap.index(), ways).map_err(link_error)?;
         // Before the socket, which would hear of an interface that is down.
         netlink.set_up(tap.index()).map_err(link_error)?;
         let links = (link.index, tap.index());
@@ -226,10 +227,10 @@ fn join(
     netlink: &Netlink,
     interface: u32,
     tap: u32,
-    from_guest: &Program,
+    (to_guest, from_guest): (&Program, &Program),
 ) -> Result<(), ignite_host::link::Error> {
     netlink.ingress(interface)?;
-    netlink.redirect(interface, &Program::always(u32::MAX), tap)?;
+    netlink.redirect(interface, to_guest, tap)?;
     netlink.ingress(tap)?;
     netlink.redirect(tap, from_guest, interface)
 }

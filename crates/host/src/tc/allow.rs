@@ -146,31 +146,31 @@ impl Guest {
 }
 
 /// Offsets from the beginning of the frame.
-mod at {
-    pub(super) const SOURCE_MAC: u32 = 6;
-    pub(super) const PROTOCOL: u32 = 12;
-    pub(super) const PAYLOAD: u32 = 14;
-    pub(super) const ARP_OPERATION: u32 = PAYLOAD + 6;
-    pub(super) const ARP_SENDER_MAC: u32 = PAYLOAD + 8;
-    pub(super) const ARP_SENDER: u32 = PAYLOAD + 14;
-    pub(super) const ARP_TARGET: u32 = PAYLOAD + 24;
-    pub(super) const ARP_END: u32 = PAYLOAD + 28;
-    pub(super) const IPV4_FRAGMENT: u32 = PAYLOAD + 6;
-    pub(super) const IPV4_PROTOCOL: u32 = PAYLOAD + 9;
-    pub(super) const IPV4_SOURCE: u32 = PAYLOAD + 12;
-    pub(super) const IPV4_END: u32 = PAYLOAD + 20;
-    pub(super) const IPV6_NEXT: u32 = PAYLOAD + 6;
-    pub(super) const IPV6_SOURCE: u32 = PAYLOAD + 8;
-    pub(super) const IPV6_DESTINATION: u32 = PAYLOAD + 24;
-    pub(super) const IPV6_END: u32 = PAYLOAD + 40;
+pub(super) mod at {
+    pub(in super::super) const SOURCE_MAC: u32 = 6;
+    pub(in super::super) const PROTOCOL: u32 = 12;
+    pub(in super::super) const PAYLOAD: u32 = 14;
+    pub(in super::super) const ARP_OPERATION: u32 = PAYLOAD + 6;
+    pub(in super::super) const ARP_SENDER_MAC: u32 = PAYLOAD + 8;
+    pub(in super::super) const ARP_SENDER: u32 = PAYLOAD + 14;
+    pub(in super::super) const ARP_TARGET: u32 = PAYLOAD + 24;
+    pub(in super::super) const ARP_END: u32 = PAYLOAD + 28;
+    pub(in super::super) const IPV4_FRAGMENT: u32 = PAYLOAD + 6;
+    pub(in super::super) const IPV4_PROTOCOL: u32 = PAYLOAD + 9;
+    pub(in super::super) const IPV4_SOURCE: u32 = PAYLOAD + 12;
+    pub(in super::super) const IPV4_END: u32 = PAYLOAD + 20;
+    pub(in super::super) const IPV6_NEXT: u32 = PAYLOAD + 6;
+    pub(in super::super) const IPV6_SOURCE: u32 = PAYLOAD + 8;
+    pub(in super::super) const IPV6_DESTINATION: u32 = PAYLOAD + 24;
+    pub(in super::super) const IPV6_END: u32 = PAYLOAD + 40;
 }
 
-const IPV4: u32 = 0x0800;
+pub(super) const IPV4: u32 = 0x0800;
 const ARP: u32 = 0x0806;
 const IPV6: u32 = 0x86dd;
 
 const ICMP: u32 = 1;
-const UDP: u32 = 17;
+pub(super) const UDP: u32 = 17;
 const ICMPV6: u32 = 58;
 const HOP_BY_HOP: u32 = 0;
 const ROUTING: u32 = 43;

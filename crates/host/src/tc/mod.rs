@@ -10,6 +10,7 @@
 //! before its filter does.
 
 pub mod allow;
+mod incoming;
 mod message;
 
 use crate::bpf::Program;

@@ -68,7 +68,7 @@ fn through(guest: &Guest, test: impl FnOnce(&Path) + Send) {
             netlink.ingress(tap).expect("twice is fine");
             netlink.ingress(eth).expect("ingress");
             netlink
-                .redirect(eth, &Program::always(1), tap)
+                .redirect(eth, &guest.incoming(), tap)
                 .expect("to the guest");
             netlink
                 .redirect(tap, &guest.passing().expect("few"), eth)
@@ -182,12 +182,41 @@ fn the_network_reaches_the_guest_unfiltered() {
         let frames = [
             ethernet(OTHER_MAC, 0x88cc, &[1; 40]),
             echo6(OTHER_MAC, "fd00::9", "ff02::1"),
+            ethernet(OTHER_MAC, 0x0800, &ipv4(OTHER, 17, 1, 0, &udp(67, 68))),
+            ethernet(OTHER_MAC, 0x0800, &ipv4(OTHER, 6, 0, 0, &udp(67, 68))),
+            udp4(OTHER_MAC, OTHER, 68, 67, 3),
             udp4(OTHER_MAC, OTHER, 1, 2, 0),
         ];
         for frame in &frames {
             path.network.send(frame);
         }
-        assert_eq!(path.guest.receive(&frames[2]), frames);
+        assert_eq!(path.guest.receive(&frames[5]), frames);
+    });
+}
+
+#[test]
+fn who_leased_the_address_hears_the_server() {
+    let answers = [0, 4].map(|options| udp4(OTHER_MAC, OTHER, 67, 68, options));
+    through(&guest(), |path| {
+        let client = End {
+            fd: crate::packet::unfiltered(path.eth, libc::ETH_P_IP),
+            header: 0,
+        };
+        for answer in &answers {
+            path.network.send(answer);
+            assert_eq!(client.receive(answer), [answer.clone()]);
+        }
+        path.network.send(&mark());
+        assert_eq!(path.guest.receive(&mark()), [mark()]);
+    });
+    // One without an address of its network's giving asks for itself.
+    let guest = Guest {
+        mac: MAC,
+        ..Guest::default()
+    };
+    through(&guest, |path| {
+        path.network.send(&answers[0]);
+        assert_eq!(path.guest.receive(&answers[0]), [answers[0].clone()]);
     });
 }
 
