@@ -14,6 +14,7 @@ pub(crate) mod result;
 pub(crate) mod sandbox;
 pub(crate) mod several;
 pub(crate) mod tool;
+pub(crate) mod untold;
 
 use std::path::PathBuf;
 

@@ -34,7 +34,7 @@ use self::wish::Wish;
 use super::attached::Attached;
 use super::overlap::{self, Overlap};
 use super::result::translate;
-use super::{Error, forwarding, list, ports, several};
+use super::{Error, forwarding, list, ports, several, untold};
 use crate::{Cancel, Config, Report};
 
 /// Attaches VMs by CNI.
@@ -305,7 +305,7 @@ impl<'a> Cni<'a> {
         namespace: &Namespace,
         report: &dyn Report,
     ) -> Result<Attached, Error> {
-        let translated =
+        let mut translated =
             translate(result, &request.interface.name).map_err(|source| Error::Result {
                 network: request.network.name.clone(),
                 interface: request.interface.name.clone(),
@@ -316,7 +316,8 @@ impl<'a> Cni<'a> {
         if request.is_first() {
             ports::check_families(published, &addresses)?;
         }
-        let (mac, mtu) = interface(request, namespace, report)?;
+        let made = interface(request, namespace, report)?;
+        untold::complete(&mut translated, &made.routes, made.index);
         let bridges = hairpin(result)?;
         if !published.is_empty() {
             let families = families(&addresses);
@@ -331,8 +332,8 @@ impl<'a> Cni<'a> {
         Ok(Attached {
             network: request.network.name.clone(),
             interface: request.interface.name.clone(),
-            mac,
-            mtu,
+            mac: made.mac,
+            mtu: made.mtu,
             addresses: translated.addresses,
             allow: request.interface.allow.clone(),
             routes: translated.routes,
@@ -391,12 +392,21 @@ fn reason(network: &NetworkConfig, count: usize, directory: &Path) -> String {
     format!("network {} ({why})", network.name)
 }
 
-/// Sets the MAC where the network ignored it; returns the interface's MAC and MTU.
+/// The interface in the sandbox, as the plugins left it.
+struct Made {
+    index: u32,
+    mac: String,
+    mtu: u32,
+    /// Of the whole sandbox.
+    routes: Vec<link::Route>,
+}
+
+/// Sets the MAC where the network ignored it; returns what is there.
 fn interface(
     request: &Request<'_>,
     namespace: &Namespace,
     report: &dyn Report,
-) -> Result<(String, u32), Error> {
+) -> Result<Made, Error> {
     let netlink = Netlink::open_in(namespace).map_err(Error::Link)?;
     let name = &request.interface.name;
     let missing = || Error::NoInterface {
@@ -422,7 +432,12 @@ fn interface(
             }
         }
     };
-    Ok((mac.map(|byte| format!("{byte:02x}")).join(":"), found.mtu))
+    Ok(Made {
+        index: found.index,
+        mac: mac.map(|byte| format!("{byte:02x}")).join(":"),
+        mtu: found.mtu,
+        routes: netlink.routes().map_err(Error::Link)?,
+    })
 }
 
 /// Lets frames of each bridge port go back where they came from, so that a VM reaches its own
