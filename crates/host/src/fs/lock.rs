@@ -39,6 +39,17 @@ impl Lock {
         Self::acquire(path, FlockOperation::NonBlockingLockShared)
     }
 
+    /// Lets go, with the file at `path`, which is the lock's: nobody is to wait for it any more, and who
+    /// does all the same makes another. One that is gone is fine.
+    pub fn remove(self, path: &Path) -> Result<(), Error> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::at("remove the lock file", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes over a descriptor on which the lock is held already, inherited from a parent.
     pub fn from_fd(fd: OwnedFd) -> Self {
         Self { file: fd.into() }
@@ -139,13 +150,14 @@ mod tests {
         let directory = tempfile::tempdir().expect("tempdir");
         let path = directory.path().join("lock");
         let first = Lock::exclusive(&path).expect("free");
+        let second = first.try_clone_fd().expect("clone");
         let waiter = std::thread::spawn({
             let path = path.clone();
             move || Lock::exclusive(&path).expect("after the first")
         });
         std::thread::sleep(std::time::Duration::from_millis(50));
-        std::fs::remove_file(&path).expect("remove");
-        drop(first);
+        first.remove(&path).expect("remove");
+        drop(second);
         let _held = waiter.join().expect("waiter");
         assert!(path.exists());
         assert!(Lock::try_exclusive(&path).expect("try").is_none());
