@@ -50,5 +50,6 @@ pub use uid::{IdPrefix, IdPrefixError, Uid, UidError};
 pub use validate::{Fault, MAX_CPUS, MIN_MEMORY, validate};
 pub use vm::{
     BlockDevice, CopyFile, InterfaceStatus, KernelChoice, NetworkSpec, NetworkStatus, OciChoice,
-    RefusedFrames, RefusedStatus, RuntimeStatus, StorageSpec, Vm, VmSpec, VmStatus, Volume, VolumeMount,
+    RefusedFrames, RefusedStatus, RuntimeStatus, StorageSpec, Vm, VmSpec, VmStatus, Volume,
+    VolumeMount,
 };
