@@ -93,7 +93,7 @@ fn frame(frame: &[u8]) {
         assert_eq!(Solicitation::parse(&asked.encode()), Some(asked));
     }
     let _ = Advertisement::parse(frame);
-    let refused = Refused::judge(frame, GUEST, &[]);
+    let refused = Refused::judge(frame, GUEST, |_| false);
     if let Some(address) = refused.and_then(|refused| refused.address) {
         assert!(!address.is_unspecified() && !address.is_multicast());
     }

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::neighbour::SOLICITATION;
@@ -84,9 +83,10 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Judges a frame that the filter refused, of the guest with this MAC and these addresses. None
-    /// for what a guest asks of its host, which is kept from the network but is no offence.
-    pub fn judge(frame: &[u8], mac: [u8; 6], own: &[IpNet]) -> Option<Self> {
+    /// Judges a frame that the filter refused, of the guest with this MAC. `is_own` tells whether it
+    /// may use an address. None for what a guest asks of its host, which is kept from the network
+    /// but is no offence.
+    pub fn judge(frame: &[u8], mac: [u8; 6], is_own: impl Fn(&IpAddr) -> bool) -> Option<Self> {
         let refused = |kind, address| Some(Self { kind, address });
         let ethertype = frame.get(12..14);
         let packet = frame.get(14..).unwrap_or_default();
@@ -99,8 +99,8 @@ impl Refused {
             Some([0x86, 0xdd]) => ipv6(packet)?,
             _ => return refused(Kind::Other, None),
         };
-        let foreign = |address: &IpAddr| own.iter().all(|net| net.addr() != *address);
-        refused(kind, address.filter(is_usable).filter(foreign))
+        let foreign = |address: &IpAddr| is_usable(address) && !is_own(address);
+        refused(kind, address.filter(foreign))
     }
 }
 
@@ -198,12 +198,12 @@ mod tests {
     const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const OTHER: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
-    fn own() -> [IpNet; 2] {
-        ["10.61.0.7/16", "fd00::7/64"].map(|net| net.parse().expect("a network"))
+    fn is_own(address: &IpAddr) -> bool {
+        ["10.61.0.7", "fd00::7"].contains(&address.to_string().as_str())
     }
 
     fn judge(frame: &[u8]) -> Option<(Kind, Option<String>)> {
-        let refused = Refused::judge(frame, MAC, &own())?;
+        let refused = Refused::judge(frame, MAC, is_own)?;
         Some((
             refused.kind,
             refused.address.map(|address| address.to_string()),
@@ -327,7 +327,7 @@ mod tests {
             let head = frame(MAC, [[8, 0], [8, 6], [0x86, 0xdd]][ethertype], &[]);
             let length = bytes.len().min(14);
             bytes[..length].copy_from_slice(&head[..length]);
-            let _ = Refused::judge(&bytes, MAC, &own());
+            let _ = Refused::judge(&bytes, MAC, is_own);
         }
     }
 }

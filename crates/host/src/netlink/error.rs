@@ -43,10 +43,20 @@ impl Error {
         self.errno() == Some(libc::EEXIST)
     }
 
+    /// "TC classifier not found", "Failed to load TC action module".
+    fn is_about_filters(&self) -> bool {
+        let detail = self.detail.as_deref();
+        detail.is_some_and(|text| text.contains("TC classifier") || text.contains("TC action"))
+    }
+
     /// What the person can do about it, if there is something useful to say.
     pub fn hint(&self) -> Option<String> {
         match self.errno() {
             Some(libc::EOPNOTSUPP) => Some("this kernel may lack the module for it".to_owned()),
+            Some(libc::ENOENT) if self.is_about_filters() => Some(
+                "the kernel needs the modules cls_bpf and act_mirred (CONFIG_NET_CLS_BPF, CONFIG_NET_ACT_MIRRED)"
+                    .to_owned(),
+            ),
             _ => crate::error::hint(&self.source),
         }
     }

@@ -21,7 +21,7 @@
 //! The allow-list is one program, which `tc` runs to redirect what passes, and a packet socket with its
 //! answers exchanged to see the rest: so the two agree on every frame.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -112,6 +112,14 @@ impl Guest {
             a: assembler,
         };
         Ok(builder.build(pass, refuse))
+    }
+
+    /// Whether this address is one of its own, as the table above has it.
+    pub fn may_use(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.ipv4().iter().any(|net| net.contains(&address)),
+            IpAddr::V6(address) => self.ipv6().iter().any(|net| net.contains(&address)),
+        }
     }
 
     /// Each address a prefix of full length; then those allowed.

@@ -164,7 +164,8 @@ impl Port {
         if let Some(wanted) = wanted {
             return self.ask(wanted.target, Purpose::Detection, frame, now);
         }
-        if let Some(refused) = Refused::judge(frame, self.guest.mac, &self.guest.addresses) {
+        let is_own = |address: &IpAddr| self.guest.may_use(*address);
+        if let Some(refused) = Refused::judge(frame, self.guest.mac, is_own) {
             self.tally.add(refused);
         }
         Ok(())

@@ -548,6 +548,22 @@ fn learned_addresses_and_routers_on_the_tap() {
 }
 
 #[test]
+fn own_addresses_are_told_from_others() {
+    let guest = Guest {
+        allow: vec![net("192.0.2.0/24")],
+        link_local: vec!["fe80::5".parse().expect("an address")],
+        ..guest()
+    };
+    let may_use = |text: &str| guest.may_use(text.parse().expect("an address"));
+    for own in ["10.61.0.7", "192.0.2.9", GUEST6, LINK_LOCAL, "fe80::5"] {
+        assert!(may_use(own), "{own}");
+    }
+    for other in ["10.61.0.8", "192.0.3.1", OTHER6, OTHER_LINK_LOCAL] {
+        assert!(!may_use(other), "{other}");
+    }
+}
+
+#[test]
 fn link_local_addresses_of_macs() {
     assert_eq!(allow::eui64(MAC).to_string(), LINK_LOCAL);
 }
