@@ -94,17 +94,9 @@ impl Cni<'_> {
     }
 }
 
-/// Whether DEL finds everything that ADD made: the reference plugins read the interface to know which
-/// rules to remove.
+/// Whether DEL finds everything that ADD made.
 fn is_whole(made: &AttachmentRecord) -> bool {
-    let interface = || {
-        let namespace = Namespace::open(&made.netns).ok()?;
-        Netlink::open_in(&namespace)
-            .ok()?
-            .link(&made.interface)
-            .ok()?
-    };
-    made.result.is_some() && interface().is_some()
+    made.result.is_some() && ours::is_whole(&made.netns, &made.interface, &made.addresses)
 }
 
 /// Addresses an ADD that was cut off has left on the interface: the firewall's rules carry nothing

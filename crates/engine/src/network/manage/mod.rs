@@ -22,8 +22,10 @@ mod survey;
 
 use std::collections::BTreeSet;
 
-use ignite_cni::{AttachmentId, NetworkConfig};
+use ignite_cni::cache::Entry;
+use ignite_cni::{AttachmentId, NetworkConfig, NetworkResult};
 use ignite_store::NetworkRecord;
+use ipnet::IpNet;
 
 pub use check::{Checkup, Finding, Verdict};
 pub use error::Error;
@@ -70,6 +72,18 @@ impl Engine {
         }
         Ok(ids)
     }
+}
+
+/// The addresses of a cached attachment, from its result.
+pub(crate) fn addresses_of(entry: &Entry) -> Vec<IpNet> {
+    let decoded = entry
+        .result
+        .as_ref()
+        .and_then(|result| NetworkResult::decode(result).ok());
+    decoded.map_or_else(Vec::new, |result| {
+        let ips = result.addresses_of(&entry.attachment.ifname);
+        ips.iter().map(|ip| ip.address).collect()
+    })
 }
 
 fn attachments_on(record: &NetworkRecord, network: &str) -> Vec<AttachmentId> {

@@ -5,11 +5,14 @@
 //! have twenty. An attachment, a namespace, a lease or a rule with another ID is another's.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ignite_api::{IdPrefix, Uid};
 use ignite_cni::Attachment;
+use ignite_host::link::Netlink;
+use ignite_host::netns::Namespace;
 use ignite_store::{AttachmentRecord, Paths};
+use ipnet::IpNet;
 
 /// The uid in a container ID of a VM's shape, whatever the prefix.
 pub(crate) fn uid(container_id: &str) -> Option<Uid> {
@@ -53,6 +56,18 @@ pub(crate) fn attachment(made: &AttachmentRecord) -> Attachment {
         args: made.args.clone(),
         capabilities: made.capabilities.clone(),
     }
+}
+
+/// Whether an interface is there with its addresses: the reference plugins read both at DEL to know
+/// which rules to remove.
+pub(crate) fn is_whole(netns: &Path, ifname: &str, addresses: &[IpNet]) -> bool {
+    let found = || {
+        let namespace = Namespace::open(netns).ok()?;
+        let netlink = Netlink::open_in(&namespace).ok()?;
+        let link = netlink.link(ifname).ok()??;
+        netlink.addresses(link.index).ok()
+    };
+    found().is_some_and(|found| addresses.iter().all(|address| found.contains(address)))
 }
 
 /// Directory of the locks of containers that are no VMs.

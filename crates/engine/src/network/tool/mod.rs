@@ -16,8 +16,6 @@ use ignite_cni::leak::{self, Subject};
 use ignite_cni::runtime::{Run, Runtime};
 use ignite_cni::{Attachment, AttachmentId, NetworkConfig, Networks, attachment};
 use ignite_host::fs::Lock;
-use ignite_host::link::Netlink;
-use ignite_host::netns::Namespace;
 use ignite_store::{NetworkLock, VmLock};
 use serde::Serialize;
 use serde_json::Value;
@@ -25,7 +23,7 @@ use serde_json::Value;
 pub use environment::{Error as EnvironmentError, ToolEnvironment};
 
 use super::Error as NetworkError;
-use super::manage::ours;
+use super::manage::{addresses_of, ours};
 use crate::{Engine, Error, Report};
 
 /// The tool, with its environment.
@@ -128,13 +126,15 @@ impl Tool<'_> {
         let lock = self.lock(&id.container_id)?;
         let _shared = NetworkLock::shared(&self.engine.config.paths, network)?;
         let runtime = self.runtime(&lock)?;
-        let whole = is_there(&attachment);
+        // What cannot be read is done without, by DEL as well.
+        let cached = runtime.cached(network, &id).ok().flatten();
+        let addresses = cached.as_ref().map(addresses_of).unwrap_or_default();
+        let whole =
+            cached.is_some() && ours::is_whole(&attachment.netns, &attachment.ifname, &addresses);
         let deleted = match self.network(network) {
             Ok(config) => runtime.del(&config, &attachment),
-            Err(missing) => match runtime.cached(network, &id).map_err(NetworkError::Cni)? {
-                Some(_) => runtime.del_cached(network, &id),
-                None => return Err(missing),
-            },
+            Err(_) if cached.is_some() => runtime.del_cached(network, &id),
+            Err(missing) => return Err(missing),
         };
         self.forward(&deleted.map_err(NetworkError::Cni)?);
         if !whole {
@@ -285,14 +285,4 @@ impl Tool<'_> {
             self.report.info(&format!("{}: {said}", run.plugin));
         }
     }
-}
-
-/// Whether the interface is in the namespace, for plugins to look at.
-fn is_there(attachment: &Attachment) -> bool {
-    let link = || {
-        let namespace = Namespace::open(&attachment.netns).ok()?;
-        let netlink = Netlink::open_in(&namespace).ok()?;
-        netlink.link(&attachment.ifname).ok()?
-    };
-    link().is_some()
 }

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 
 use ignite_cni::cache::Entry;
 use ignite_cni::leak::Subject;
-use ignite_cni::{AttachmentId, NetworkConfig, NetworkResult};
+use ignite_cni::{AttachmentId, NetworkConfig};
+use ipnet::IpNet;
 
 use super::claim::Holding;
 use super::left::Suspects;
 use super::{Gc, Kind, ManageError};
+use crate::network::manage::addresses_of;
 
 /// What DEL went over.
 #[derive(Default)]
@@ -44,7 +46,7 @@ impl Gc<'_> {
             }) else {
                 continue;
             };
-            let addresses = addresses_of(entry);
+            let addresses: Vec<IpAddr> = addresses_of(entry).iter().map(IpNet::addr).collect();
             let deleted = match self.is_dry() {
                 true => Ok(()),
                 false => self.delete(entry, current),
@@ -110,18 +112,6 @@ impl Gc<'_> {
         }
         Ok(())
     }
-}
-
-/// The addresses of an attachment, from its result.
-pub(super) fn addresses_of(entry: &Entry) -> Vec<IpAddr> {
-    let decoded = entry
-        .result
-        .as_ref()
-        .and_then(|result| NetworkResult::decode(result).ok());
-    decoded.map_or_else(Vec::new, |result| {
-        let ips = result.addresses_of(&entry.attachment.ifname);
-        ips.iter().map(|ip| ip.address.addr()).collect()
-    })
 }
 
 fn described(ifname: &str, addresses: &[IpAddr]) -> String {

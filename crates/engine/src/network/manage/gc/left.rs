@@ -12,10 +12,11 @@ use ignite_cni::lease::{self, Lease};
 use ignite_host::netns;
 use ignite_store::{Liveness, VmLock};
 
-use super::attachments::{Gone, addresses_of};
+use super::attachments::Gone;
 use super::claim::Holding;
 use super::{Gc, Kind, plugins};
 use crate::network::Error as NetworkError;
+use crate::network::manage::addresses_of;
 
 /// What may be leaked on one network: everything that bears a VM's container ID.
 #[derive(Default)]
@@ -256,6 +257,7 @@ impl Gc<'_> {
             .unwrap_or_default()
             .iter()
             .flat_map(addresses_of)
+            .map(|net| net.addr())
             .collect();
         let directories = suspects.directories.iter();
         let leases = directories.flat_map(|directory| lease::list(directory).unwrap_or_default());
