@@ -114,7 +114,7 @@ fn case(name: &str, values: &[f64]) -> Case {
 fn garbage(host: &Host) -> Result<Vec<Case>> {
     inner(host, "leak")?;
     let output = host.ignite(["network", "gc"]).output()?;
-    // "N released: plugins took X ms, everything else Y ms"
+    // "N released: plugins took X ms, iptables and nft Y ms, everything else Z ms"
     let line = output
         .stderr
         .lines()
@@ -124,13 +124,14 @@ fn garbage(host: &Host) -> Result<Vec<Case>> {
         .split_whitespace()
         .filter_map(|word| word.parse().ok())
         .collect();
-    let [released, plugins, own] = numbers[..] else {
-        anyhow::bail!("no three numbers in: {line}");
+    let [released, plugins, filters, own] = numbers[..] else {
+        anyhow::bail!("no four numbers in: {line}");
     };
     ensure!(released >= LEAKS as f64, "too few collected: {line}");
     let each = |all: f64| [all / LEAKS as f64];
     Ok(vec![
         case("gc, plugins' processes for each leak", &each(plugins)),
+        case("gc, iptables and nft for each leak", &each(filters)),
         case("gc, own share for each leak", &each(own)).at_most(LEAK_LIMIT),
     ])
 }
