@@ -17,7 +17,7 @@ pub fn container(directory: &Path, container_id: &str) -> Result<Lock, Error> {
 
 /// Lets go of a container that is attached nowhere any more: its file goes with the lock, or there
 /// would be one for each that ever was. Whoever waits for it makes another.
-pub fn forget_container(directory: &Path, container_id: &str, held: Lock) -> Result<(), Error> {
+pub fn forget_container(directory: &Path, container_id: &str, held: &Lock) -> Result<(), Error> {
     held.remove(&path(directory, "container", container_id))
 }
 
@@ -101,7 +101,7 @@ mod tests {
     fn a_container_that_is_forgotten_leaves_no_file() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let held = container(dir.path(), "c").expect("locked");
-        forget_container(dir.path(), "c", held).expect("removed");
+        forget_container(dir.path(), "c", &held).expect("removed");
         assert!(!path(dir.path(), "container", "c").exists());
         let again = container(dir.path(), "c").expect("locked");
         assert!(matches!(

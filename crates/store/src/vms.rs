@@ -175,7 +175,8 @@ impl VmLock {
     }
 
     /// Another descriptor of the lock, for processes at work on the VM: should we die, the lock is
-    /// held until they have ended.
+    /// held until they have ended. Should we live, it ends with us all the same, whatever they have
+    /// left running.
     pub fn to_fd(&self) -> std::io::Result<std::os::fd::OwnedFd> {
         self.lock.try_clone_fd()
     }
@@ -216,6 +217,12 @@ impl VmLock {
         remove_tree(&self.vms.paths.vm_run(self.uid))?;
         step::reached(Step::RemoveRun);
         self.vms.objects.remove(self.uid)
+    }
+}
+
+impl Drop for VmLock {
+    fn drop(&mut self) {
+        self.lock.release();
     }
 }
 

@@ -39,14 +39,23 @@ impl Lock {
         Self::acquire(path, FlockOperation::NonBlockingLockShared)
     }
 
-    /// Lets go, with the file at `path`, which is the lock's: nobody is to wait for it any more, and who
+    /// Lets go for all who have a descriptor of this lock, wherever it was passed on to.
+    pub fn release(&self) {
+        // Fails for no descriptor that is open.
+        let _ = retry_interrupted(|| flock(&self.file, FlockOperation::Unlock));
+    }
+
+    /// Lets go as [`Lock::release`] does, with the file at `path`, which is the lock's: nobody is to wait for it any more, and who
     /// does all the same makes another. One that is gone is fine.
-    pub fn remove(self, path: &Path) -> Result<(), Error> {
+    pub fn remove(&self, path: &Path) -> Result<(), Error> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::at("remove the lock file", path)(error))
             }
-            _ => Ok(()),
+            _ => {
+                self.release();
+                Ok(())
+            }
         }
     }
 
@@ -156,9 +165,10 @@ mod tests {
             move || Lock::exclusive(&path).expect("after the first")
         });
         std::thread::sleep(std::time::Duration::from_millis(50));
+        // Whoever inherited it need not let go first.
         first.remove(&path).expect("remove");
-        drop(second);
         let _held = waiter.join().expect("waiter");
+        drop(second);
         assert!(path.exists());
         assert!(Lock::try_exclusive(&path).expect("try").is_none());
     }

@@ -7,6 +7,7 @@
 //! that is gone, rules that outlive DEL. Nothing is recorded but libcni's cache.
 
 mod environment;
+mod lock;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,13 +16,13 @@ use ignite_cni::cache::Filter;
 use ignite_cni::leak::{self, Subject};
 use ignite_cni::runtime::{Run, Runtime};
 use ignite_cni::{Attachment, AttachmentId, NetworkConfig, Networks, attachment};
-use ignite_host::fs::Lock;
-use ignite_store::{NetworkLock, VmLock};
+use ignite_store::NetworkLock;
 use serde::Serialize;
 use serde_json::Value;
 
 pub use environment::{Error as EnvironmentError, ToolEnvironment};
 
+use self::lock::ContainerLock;
 use super::Error as NetworkError;
 use super::manage::{addresses_of, ours};
 use crate::{Engine, Error, Report};
@@ -61,14 +62,6 @@ pub struct PluginVersions {
     pub error: Option<String>,
 }
 
-/// The right to do anything to a container.
-enum ContainerLock {
-    /// It is a VM.
-    Vm(VmLock),
-    /// It is anybody's.
-    Any(Lock),
-}
-
 impl Engine {
     /// CNI's own tool.
     pub fn cni_tool<'a>(
@@ -94,7 +87,7 @@ impl Tool<'_> {
     pub fn add(&self, network: &str, netns: &Path) -> Result<Value, Error> {
         let network = self.network(network)?;
         let attachment = self.attachment(netns)?;
-        let lock = self.lock(&attachment.container_id)?;
+        let lock = ContainerLock::wait(self, &attachment.container_id)?;
         let _shared = NetworkLock::shared(&self.engine.config.paths, &network.name)?;
         let added = self
             .runtime(&lock)?
@@ -108,7 +101,7 @@ impl Tool<'_> {
     pub fn check(&self, network: &str, netns: &Path) -> Result<(), Error> {
         let network = self.network(network)?;
         let attachment = self.attachment(netns)?;
-        let lock = self.lock(&attachment.container_id)?;
+        let lock = ContainerLock::wait(self, &attachment.container_id)?;
         let _shared = NetworkLock::shared(&self.engine.config.paths, &network.name)?;
         let runs = self
             .runtime(&lock)?
@@ -123,7 +116,7 @@ impl Tool<'_> {
     pub fn del(&self, network: &str, netns: &Path) -> Result<(), Error> {
         let attachment = self.attachment(netns)?;
         let id = attachment.id();
-        let lock = self.lock(&id.container_id)?;
+        let lock = ContainerLock::wait(self, &id.container_id)?;
         let _shared = NetworkLock::shared(&self.engine.config.paths, network)?;
         let runtime = self.runtime(&lock)?;
         // What cannot be read is done without, by DEL as well.
@@ -151,11 +144,16 @@ impl Tool<'_> {
         keep: &[AttachmentId],
     ) -> Result<(Vec<AttachmentId>, Result<(), Error>), Error> {
         let network = self.network(network)?;
-        let _alone = NetworkLock::exclusive(&self.engine.config.paths, &network.name)?;
+        let alone = NetworkLock::exclusive(&self.engine.config.paths, &network.name)?;
         let mut valid = self.engine.recorded_attachments(&network.name)?;
         valid.extend(keep.iter().cloned());
         let collected = self.runtime.gc(&network, &valid);
         self.forward(&collected.runs);
+        drop(alone);
+        for id in &collected.released {
+            // Lets go of those that are attached nowhere any more.
+            drop(ContainerLock::wait(self, &id.container_id)?);
+        }
         let all = ignite_cni::Error::several(collected.errors);
         Ok((
             collected.released,
@@ -226,29 +224,10 @@ impl Tool<'_> {
         })
     }
 
-    /// Waits for the right to do anything to the container; of a VM that is the VM's lock.
-    fn lock(&self, container_id: &str) -> Result<ContainerLock, Error> {
-        if let Some(uid) = ours::uid(container_id) {
-            match self.engine.vms.lock(uid) {
-                Err(error) if error.is_not_found() => {}
-                lock => return Ok(ContainerLock::Vm(lock?)),
-            }
-        }
-        let directory = ours::locks(&self.engine.config.paths);
-        std::fs::create_dir_all(&directory).map_err(Error::prepare(&directory))?;
-        ignite_cni::lock::container(&directory, container_id)
-            .map(ContainerLock::Any)
-            .map_err(Error::File)
-    }
-
     /// The runtime, whose plugins hold the container's lock with us.
-    fn runtime(&self, lock: &ContainerLock) -> Result<Runtime, Error> {
-        let held = match lock {
-            ContainerLock::Vm(lock) => lock.to_fd(),
-            ContainerLock::Any(lock) => lock.try_clone_fd(),
-        };
+    fn runtime(&self, lock: &ContainerLock<'_>) -> Result<Runtime, Error> {
         let mut runtime = self.runtime.clone();
-        let held = held.map_err(NetworkError::Lock)?;
+        let held = lock.to_fd().map_err(NetworkError::Lock)?;
         runtime.inherited.push(Arc::new(held));
         Ok(runtime)
     }
