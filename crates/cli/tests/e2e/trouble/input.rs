@@ -13,6 +13,7 @@ fn sizes_that_are_none_or_too_small() -> Result<()> {
         ("--memory", "lots"),
         ("--memory", "1.5GB"),
         ("--memory", "12MiBs"),
+        ("--memory", "-1MB"),
         ("--size", "4Gb"),
         ("--size", "x"),
     ] {
@@ -37,6 +38,7 @@ fn names_labels_and_networks_that_cannot_be() -> Result<()> {
     for (option, value) in [
         ("--name", "Upper"),
         ("--name", "x-"),
+        ("--name", "-x"),
         ("--label", "=v"),
         ("--dns", "nowhere"),
         ("--id-prefix", "a b"),

@@ -92,6 +92,17 @@ fn no_plugins_at_all() -> Result<()> {
 }
 
 #[test]
+fn a_network_that_cannot_publish_says_so_before_anything_is_made() -> Result<()> {
+    let host = host("echo attached >> /run/calls; exit 1")?;
+    let publish = Vm::invocation(&host, &["-p", "8080:80"], &place::image("busy")?, &[]);
+    publish
+        .output()?
+        .refused(1, &["faulty", "cannot publish", "portMappings"])?;
+    assert!(!host.has("/run/calls")?, "its plugin was asked");
+    nothing_left(&host)
+}
+
+#[test]
 fn a_configuration_that_is_malformed_blocks_nothing_else() -> Result<()> {
     let host = Host::new("alpha")?;
     host.write("/etc/cni/net.d/00-broken.conflist", "{ not json")?;
