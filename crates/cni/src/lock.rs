@@ -15,8 +15,8 @@ pub fn container(directory: &Path, container_id: &str) -> Result<Lock, Error> {
     Lock::exclusive(&path(directory, "container", container_id))
 }
 
-/// Lets go of a container that is attached nowhere any more: its file goes with the lock, or there
-/// would be one for each that ever was. Whoever waits for it makes another.
+/// Lets go of a container, for all who inherited the lock, with its file: there would be one for each
+/// container that ever was. Whoever waits for it makes another.
 pub fn forget_container(directory: &Path, container_id: &str, held: &Lock) -> Result<(), Error> {
     held.remove(&path(directory, "container", container_id))
 }
@@ -28,7 +28,7 @@ pub enum Tried {
     Taken(Lock),
     /// Somebody has it.
     Held,
-    /// Nobody ever took it, and it is not made.
+    /// Nobody has it, nor died with it, and it is not made.
     Never,
 }
 

@@ -3,7 +3,6 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use ignite_cni::cache::Filter;
 use ignite_host::fs::Lock;
 use ignite_store::VmLock;
 
@@ -12,8 +11,7 @@ use crate::Error;
 use crate::network::manage::ours;
 
 /// Held until dropped.
-pub(super) struct ContainerLock<'t> {
-    tool: &'t Tool<'t>,
+pub(super) struct ContainerLock {
     container_id: String,
     held: Held,
 }
@@ -21,16 +19,15 @@ pub(super) struct ContainerLock<'t> {
 enum Held {
     /// The container is a VM: the VM's own lock.
     Vm(VmLock),
-    /// It is anybody's: a file in this directory, for as long as it is attached somewhere.
+    /// It is anybody's: a file in this directory, for that long.
     Any(Lock, PathBuf),
 }
 
-impl<'t> ContainerLock<'t> {
+impl ContainerLock {
     /// Waits for it.
-    pub fn wait(tool: &'t Tool<'t>, container_id: &str) -> Result<Self, Error> {
+    pub fn wait(tool: &Tool<'_>, container_id: &str) -> Result<Self, Error> {
         Ok(Self {
             held: Held::wait(tool, container_id)?,
-            tool,
             container_id: container_id.to_owned(),
         })
     }
@@ -59,23 +56,15 @@ impl Held {
     }
 }
 
-impl Drop for ContainerLock<'_> {
+impl Drop for ContainerLock {
     fn drop(&mut self) {
         let Held::Any(lock, directory) = &self.held else {
             return;
         };
-        let filter = Filter {
-            network: None,
-            container_id: Some(&self.container_id),
-        };
-        let attached = self.tool.runtime.cache().list(filter);
-        if attached.is_ok_and(|attached| attached.is_empty()) {
-            let forgotten = ignite_cni::lock::forget_container(directory, &self.container_id, lock);
-            if let Err(error) = forgotten {
-                tracing::warn!(%error, "the lock of a container that is attached nowhere stays");
-            }
+        // Also for plugins that left something running which inherited it.
+        let let_go = ignite_cni::lock::forget_container(directory, &self.container_id, lock);
+        if let Err(error) = let_go {
+            tracing::warn!(%error, "a lock that nobody needs stays");
         }
-        // Plugins may have left something running that inherited it.
-        lock.release();
     }
 }

@@ -144,16 +144,11 @@ impl Tool<'_> {
         keep: &[AttachmentId],
     ) -> Result<(Vec<AttachmentId>, Result<(), Error>), Error> {
         let network = self.network(network)?;
-        let alone = NetworkLock::exclusive(&self.engine.config.paths, &network.name)?;
+        let _alone = NetworkLock::exclusive(&self.engine.config.paths, &network.name)?;
         let mut valid = self.engine.recorded_attachments(&network.name)?;
         valid.extend(keep.iter().cloned());
         let collected = self.runtime.gc(&network, &valid);
         self.forward(&collected.runs);
-        drop(alone);
-        for id in &collected.released {
-            // Lets go of those that are attached nowhere any more.
-            drop(ContainerLock::wait(self, &id.container_id)?);
-        }
         let all = ignite_cni::Error::several(collected.errors);
         Ok((
             collected.released,
@@ -225,7 +220,7 @@ impl Tool<'_> {
     }
 
     /// The runtime, whose plugins hold the container's lock with us.
-    fn runtime(&self, lock: &ContainerLock<'_>) -> Result<Runtime, Error> {
+    fn runtime(&self, lock: &ContainerLock) -> Result<Runtime, Error> {
         let mut runtime = self.runtime.clone();
         let held = lock.to_fd().map_err(NetworkError::Lock)?;
         runtime.inherited.push(Arc::new(held));
