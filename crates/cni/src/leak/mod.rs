@@ -35,7 +35,7 @@ pub use owners::{Owner, in_iptables, in_nft, owners};
 pub struct Subject {
     /// The network's name.
     pub network: String,
-    /// Container ID.
+    /// Container ID; empty where only what carries an address is meant.
     pub container_id: String,
     /// Name of the interface inside the namespace.
     pub ifname: String,

@@ -62,7 +62,7 @@ impl Cni<'_> {
         let unrecorded: Vec<IpAddr> = unrecorded_addresses(made).iter().map(IpNet::addr).collect();
         let mut failures = Vec::new();
         if !unrecorded.is_empty() {
-            failures.extend(remove_leaks(made, unrecorded));
+            failures.extend(remove_firewall_rules(made, unrecorded));
         }
         let shared = NetworkLock::shared(self.paths, &made.network).map_err(|e| one(e.into()))?;
         let deleted = self.runtime.del(&config, &ours::attachment(made));
@@ -114,11 +114,26 @@ fn unrecorded_addresses(made: &AttachmentRecord) -> Vec<IpNet> {
     read().unwrap_or_default()
 }
 
+/// Removes the rules that carry addresses alone. The others are DEL's to remove: the bridge plugin
+/// fails where it does not find its chain.
+fn remove_firewall_rules(made: &AttachmentRecord, addresses: Vec<IpAddr>) -> Vec<Error> {
+    remove_rules(made, String::new(), addresses)
+}
+
 /// The compensating step: removes rules that carry our container id and outlived DEL.
 fn remove_leaks(made: &AttachmentRecord, addresses: Vec<IpAddr>) -> Vec<Error> {
+    remove_rules(made, made.container_id.clone(), addresses)
+}
+
+/// Without a container id, only what carries an address.
+fn remove_rules(
+    made: &AttachmentRecord,
+    container_id: String,
+    addresses: Vec<IpAddr>,
+) -> Vec<Error> {
     let (removed, errors) = leak::remove(&Subject {
         network: made.network.clone(),
-        container_id: made.container_id.clone(),
+        container_id,
         ifname: made.interface.clone(),
         addresses,
     });
