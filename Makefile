@@ -94,6 +94,7 @@ e2e: programs e2e-fixtures ## End-to-end tests with real VMs (TESTS=filter)
 e2e-fixtures: helper
 	@tools/unpack.sh docker-registry
 	@tools/libcni.sh
+	@tools/podman.sh
 	@tools/kernel.sh >/dev/null
 	@tools/images.sh busy systemd
 
