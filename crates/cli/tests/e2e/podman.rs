@@ -48,8 +48,10 @@ impl<'h> Podman<'h> {
         host.write("/etc/containers/storage.conf", STORAGE)?;
         let policy = r#"{"default":[{"type":"insecureAcceptAnything"}]}"#;
         host.write("/etc/containers/policy.json", policy)?;
-        // crun wants control groups of one version, though it uses none.
-        host.sh("mount -t cgroup2 cgroup2 /sys/fs/cgroup").ok()?;
+        // crun wants control groups of one version, though it uses none; Podman's locks are in
+        // /dev/shm, which would be the machine's.
+        host.sh("mount -t cgroup2 cgroup2 /sys/fs/cgroup; for place in /dev/shm /var/tmp; do mount -t tmpfs tmpfs $place; done")
+            .ok()?;
         let helper = place::helper()?;
         host.sh(&format!(
             "mkdir -p /run/image/bin; cp /bin/busybox {} /run/image/bin; for name in ping hostname; do ln -s busybox /run/image/bin/$name; done; tar -C /run/image -cf /run/image.tar .",
