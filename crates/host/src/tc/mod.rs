@@ -1,7 +1,7 @@
 //! Traffic control: frames that come in on one interface leave by another.
 //!
 //! ```text
-//!  eth0 (from the network) --ingress, all-----------------------> tap0 --> guest
+//!  eth0 (from the network) --ingress, all but DHCP answers------> tap0 --> guest
 //!  tap0 (from the guest)   --ingress, only what is the guest's--> eth0 --> network
 //! ```
 //!
