@@ -69,7 +69,8 @@ fn a_command_past_its_deadline_is_killed_with_its_children() -> Result<()> {
 fn a_signal_reaches_the_command_as_from_a_terminal() -> Result<()> {
     let host = Host::bare("alpha")?;
     let mut running = host
-        .sh("trap 'echo caught; exit 3' INT; echo armed; sleep 1000")
+        // A shell that waits hears of a signal from before the wait as well.
+        .sh("trap 'echo caught; exit 3' INT; sleep 1000 >/dev/null & echo armed; wait")
         .start()?;
     running.wait_for("armed", Duration::from_secs(5))?;
     running.signal(Signal::INT)?;
