@@ -70,6 +70,17 @@ impl Child {
         self.reap(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
     }
 
+    /// How it ended, if it did; it stays on the process table.
+    pub(super) fn peek(&self) -> Result<Option<Status>, Error> {
+        self.reap(WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
+    }
+
+    /// Whether anybody is in the process group it led. Once nobody is, the number may come to be
+    /// another's.
+    pub(super) fn has_group(&self) -> bool {
+        rustix::process::test_kill_process_group(self.pid).is_ok()
+    }
+
     /// Waits at most `limit`; none if it still runs then.
     pub fn wait_timeout(&self, limit: Duration) -> Result<Option<Status>, Error> {
         let deadline = std::time::Instant::now() + limit;

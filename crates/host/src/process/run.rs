@@ -50,15 +50,18 @@ pub struct Output {
 
 /// After a kill the kernel ends a process at once, unless a device holds it.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// For the processes a killed program left behind, which were killed as well.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(1);
 /// What a pipe may still hold when the program has ended (`fs.pipe-max-size`).
 const PIPE_CAPACITY: usize = 1 << 20;
 
 /// Runs the program to its end, giving it `stdin` and keeping what it prints; the three streams of
 /// `spec` are not used.
 ///
-/// It leads a process group (or session) of its own; all of it is killed when the time is over. When
-/// the program itself has ended, what it printed is taken, and a process it left behind that holds
-/// the pipes is not waited for. Input is a file in memory, so nothing waits for it to be read.
+/// It leads a process group (or session) of its own; all of it is killed when the time is over, or
+/// when the program is killed by a signal: what it began must not go on without it. When the program
+/// itself has ended, what it printed is taken, and a process it left behind that holds the pipes is
+/// not waited for. Input is a file in memory, so nothing waits for it to be read.
 pub fn run(spec: Spec, stdin: &[u8], limits: Limits) -> Result<Output, Error> {
     let program = spec.program().to_owned();
     let prepare = |step| {
@@ -80,7 +83,7 @@ pub fn run(spec: Spec, stdin: &[u8], limits: Limits) -> Result<Output, Error> {
     ];
     let followed = follow(&child, &mut streams, limits.time);
     let ended = match followed {
-        Ok(Ended::ByItself) => child.wait().map(|status| (status, false)),
+        Ok(Ended::ByItself) => end_of(&child).map(|status| (status, false)),
         Ok(Ended::OutOfTime) => kill(&child).map(|status| (status, true)),
         Err(error) => {
             // The failure to follow it is what the caller must hear of.
@@ -133,6 +136,20 @@ fn follow(child: &Child, streams: &mut [Stream; 2], limit: Duration) -> Result<E
             return Ok(Ended::OutOfTime);
         }
     }
+}
+
+/// How a program that has ended did so; what it left behind ends with it if a signal killed it.
+fn end_of(child: &Child) -> Result<Status, Error> {
+    if !matches!(child.peek()?, Some(Status::Signal(_))) {
+        return child.wait();
+    }
+    child.kill_group()?;
+    let status = child.wait()?;
+    let deadline = Instant::now() + ORPHAN_PATIENCE;
+    while child.has_group() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(status)
 }
 
 fn kill(child: &Child) -> Result<Status, Error> {

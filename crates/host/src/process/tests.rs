@@ -92,6 +92,20 @@ fn a_signal_that_ended_it_is_told() {
 }
 
 #[test]
+fn what_a_killed_program_began_ends_with_it() {
+    let output = run(
+        shell("sleep 300 & echo $!; kill -9 $$"),
+        b"",
+        Limits::default(),
+    );
+    let output = output.expect("run");
+    assert_eq!(output.status, Status::Signal(libc::SIGKILL));
+    let grandchild = String::from_utf8(output.stdout).expect("UTF-8");
+    let gone = std::fs::read_to_string(format!("/proc/{}/stat", grandchild.trim()));
+    assert!(gone.is_err() || gone.is_ok_and(|stat| stat.contains(") Z ")));
+}
+
+#[test]
 fn what_cannot_start_says_why() {
     let error = spawn(Spec::new("/no/such/program")).expect_err("absent");
     assert_eq!(error.to_string(), "cannot start /no/such/program");
