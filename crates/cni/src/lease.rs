@@ -99,6 +99,54 @@ pub fn list(directory: &Path) -> Result<Vec<Lease>, LeaseError> {
     Ok(leases)
 }
 
+/// Addresses that are taken and nobody's: the plugin was killed between taking one
+/// and writing down whose it is, and no DEL finds it any more.
+pub fn torn(directory: &Path) -> Result<Vec<IpAddr>, LeaseError> {
+    with_torn(directory, |_| Ok(()))
+}
+
+/// The same, and makes them free again.
+pub fn remove_torn(directory: &Path) -> Result<Vec<IpAddr>, LeaseError> {
+    with_torn(directory, |path| {
+        fs::remove_file(path).map_err(|source| LeaseError::Io {
+            action: "remove the lease",
+            path: path.to_owned(),
+            source,
+        })
+    })
+}
+
+/// Under the plugin's lock, where no lease is half written by one that lives.
+fn with_torn(
+    directory: &Path,
+    mut act: impl FnMut(&Path) -> Result<(), LeaseError>,
+) -> Result<Vec<IpAddr>, LeaseError> {
+    if torn_files(directory).is_empty() {
+        return Ok(Vec::new());
+    }
+    let _lock = Lock::exclusive(&directory.join("lock")).map_err(|source| LeaseError::Lock {
+        directory: directory.to_owned(),
+        source,
+    })?;
+    let mut addresses = Vec::new();
+    for (address, path) in torn_files(directory) {
+        act(&path)?;
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
+/// Files named for an address that hold nothing. What cannot be listed has none.
+fn torn_files(directory: &Path) -> Vec<(IpAddr, PathBuf)> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let torn = entries.filter_map(|entry| {
+        let metadata = entry.metadata().ok()?;
+        let address = entry.file_name().to_str()?.parse().ok()?;
+        (metadata.is_file() && metadata.len() == 0).then(|| (address, entry.path()))
+    });
+    torn.collect()
+}
+
 /// Removes those of `leases` that still are what they were, under the plugin's own
 /// lock; returns how many. Goes on after an error and returns all.
 pub fn remove(directory: &Path, leases: &[Lease]) -> (usize, Vec<LeaseError>) {
@@ -192,6 +240,12 @@ mod tests {
         assert!(dir.path().join("10.61.0.10").exists());
         assert!(!dir.path().join("10.61.0.9").exists());
         assert!(list(&dir.path().join("none")).expect("fine").is_empty());
+
+        let nobodys = vec![IpAddr::from([10, 61, 0, 11])];
+        assert_eq!(torn(dir.path()).expect("listed"), nobodys);
+        assert_eq!(remove_torn(dir.path()).expect("removed"), nobodys);
+        assert!(remove_torn(dir.path()).expect("none left").is_empty());
+        assert!(dir.path().join("lock").exists());
     }
 
     #[test]

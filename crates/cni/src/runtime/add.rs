@@ -22,7 +22,7 @@ struct Progress {
 }
 
 impl Runtime {
-    /// Attaches: runs every plugin in order, remembers the result in the cache.
+    /// Attaches: runs every plugin in order, remembers each result in the cache.
     ///
     /// Before anything runs, all programs must be there, all names valid, and the
     /// attachment not made yet. After a failure a DEL of all plugins is run; the
@@ -49,15 +49,16 @@ impl Runtime {
         attachment: &Attachment,
     ) -> Result<AddResult, Error> {
         let mut progress = Progress::default();
-        let outcome = self
-            .add_all(network, programs, attachment, &mut progress)
-            .and_then(|()| self.remember(network, attachment, &progress));
+        let outcome = self.add_all(network, programs, attachment, &mut progress);
         match outcome {
-            Ok((raw, result)) => Ok(AddResult {
-                result,
-                raw: Value::Object(raw),
-                runs: progress.runs,
-            }),
+            Ok(()) => {
+                let (raw, result) = progress.result.unwrap_or_default();
+                Ok(AddResult {
+                    result,
+                    raw: Value::Object(raw),
+                    runs: progress.runs,
+                })
+            }
             Err(error) => Err(self.roll_back(network, attachment, &progress, error)),
         }
     }
@@ -85,34 +86,36 @@ impl Runtime {
             let answer = self.call_program(program, &step, Some(attachment), extra)?;
             let believed = believe(&answer.stdout, network, attachment)
                 .map_err(|source| step.bad_result(source))?;
-            progress.result = Some(believed);
             progress.runs.push(answer.run);
             reached(Moment::AddAnswered);
+            let (raw, _) = progress.result.insert(believed);
+            self.remember(network, attachment, raw)?;
+            reached(Moment::AddCached);
         }
         Ok(())
     }
 
-    /// Writes the cache; the network is up, but without it could not be taken down
-    /// properly, so failing here is failing.
+    /// Writes the cache, after every plugin: should this process be killed before the
+    /// next one, DEL finds what there is by what is known so far. Without it the
+    /// network could not be taken down properly, so failing here is failing.
     fn remember(
         &self,
         network: &NetworkConfig,
         attachment: &Attachment,
-        progress: &Progress,
-    ) -> Result<(Object, NetworkResult), Error> {
-        let (raw, result) = progress.result.clone().unwrap_or_default();
-        self.cache().write(&Entry {
+        result: &Object,
+    ) -> Result<(), Error> {
+        let entry = Entry {
             network: network.name.clone(),
             attachment: attachment.clone(),
             config: network.cache_bytes(),
-            result: Some(raw.clone()),
-        })?;
-        reached(Moment::AddCached);
-        Ok((raw, result))
+            result: Some(result.clone()),
+        };
+        Ok(self.cache().write(&entry)?)
     }
 
     /// DEL of all plugins, the failed one and those not reached included. They get
-    /// the last good result: some can find what is theirs only by its addresses.
+    /// the last good result: some can find what is theirs only by its addresses. It
+    /// stays in the cache if not all could be undone.
     fn roll_back(
         &self,
         network: &NetworkConfig,
@@ -126,10 +129,13 @@ impl Runtime {
             .del_all(network, attachment, previous)
             .err()
             .map(Box::new);
-        reached(Moment::AddUndone);
-        if let Some(error) = &rollback {
-            tracing::warn!(%error, network = network.name, "roll-back of a failed ADD failed");
+        match &rollback {
+            None => self.forget(&network.name, &attachment.id()),
+            Some(error) => {
+                tracing::warn!(%error, network = network.name, "roll-back of a failed ADD failed");
+            }
         }
+        reached(Moment::AddUndone);
         let (network, id) = (network.name.clone(), attachment.id());
         Error::Attach {
             network,

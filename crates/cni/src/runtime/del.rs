@@ -82,7 +82,7 @@ impl Runtime {
         }
     }
 
-    fn forget(&self, network: &str, id: &AttachmentId) {
+    pub(super) fn forget(&self, network: &str, id: &AttachmentId) {
         if let Err(error) = self.cache().remove(network, id) {
             tracing::warn!(error = crate::error::chain(&error), "a cache file stays");
         }

@@ -33,7 +33,7 @@ impl Gc<'_> {
     pub(super) fn suspects(&mut self) -> BTreeMap<String, Suspects> {
         let mut found: BTreeMap<String, Suspects> = BTreeMap::new();
         for (name, directory) in self.lease_directories() {
-            let suspects = found.entry(name).or_default();
+            let suspects = found.entry(name.clone()).or_default();
             match lease::list(&directory) {
                 Ok(leases) => {
                     let ours = |lease: &Lease| self.prefixes.uid(&lease.container_id).is_some();
@@ -41,6 +41,20 @@ impl Gc<'_> {
                 }
                 Err(error) => self.fail(error.into()),
             }
+            let torn = match self.is_dry() {
+                true => lease::torn(&directory),
+                false => lease::remove_torn(&directory),
+            };
+            match torn {
+                Ok(torn) => {
+                    for address in torn {
+                        let text = format!("{address}, of nobody");
+                        self.release(Kind::Lease, Some(&name), "", text);
+                    }
+                }
+                Err(error) => self.fail(error.into()),
+            }
+            let suspects = found.entry(name).or_default();
             suspects.directories.insert(directory);
         }
         match self.engine.config.cni.cache().list(Filter::default()) {
