@@ -35,12 +35,12 @@ macro_rules! steps {
 }
 
 steps! {
-    /// A new VM's directory holds its record, under a name nobody looks for.
-    CreateStaged = "create.staged",
-    /// It has its name.
-    CreateRecorded = "create.recorded",
-    /// It has its disk.
+    /// A new VM's directory, under a name nobody looks for, holds its disk.
     CreateDisk = "create.disk",
+    /// It holds the record as well.
+    CreateStaged = "create.staged",
+    /// It has its name: the VM is there.
+    CreateRecorded = "create.recorded",
 
     /// The liveness lock is held, what was left of an earlier life is released.
     StartIdle = "start.idle",
@@ -54,7 +54,7 @@ steps! {
     AttachIntended = "attach.intended",
     /// A CNI plugin's ADD has answered.
     AddAnswered = "add.answered",
-    /// The result of ADD is in the cache.
+    /// Its result is in the cache.
     AddCached = "add.cached",
     /// ADD failed; nothing is undone yet.
     AddFailed = "add.failed",

@@ -94,7 +94,7 @@ impl<R: Entry> Catalogue<R> {
     pub fn create(&self, record: &R, staged: &Path) -> Result<(), Error> {
         let _store = store_lock(&self.data)?;
         self.objects
-            .create(record.uid(), record, Some(staged), |_| Ok(()))?;
+            .create(record.uid(), record, Some(staged), |_| Ok::<_, Error>(()))?;
         self.take_names(record.uid(), record.names())
     }
 

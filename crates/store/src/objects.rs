@@ -133,20 +133,21 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
     ///
     /// `prepare` fills the directory before it gets its name; what it returns is returned. `staged`
     /// is a directory to begin with, on the same file system, instead of an empty one.
-    pub(crate) fn create<T>(
+    pub(crate) fn create<T, E: From<Error>>(
         &self,
         uid: Uid,
         record: &R,
         staged: Option<&Path>,
-        prepare: impl FnOnce(&Path) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        prepare: impl FnOnce(&Path) -> Result<T, E>,
+    ) -> Result<T, E> {
         make_directory(&self.directory)?;
         let target = self.path(uid);
         if target.exists() {
             return Err(Error::UidTaken {
                 kind: self.kind,
                 uid,
-            });
+            }
+            .into());
         }
         let temporary = self.directory.join(format!("{CREATING}{uid}"));
         let made = self
@@ -159,17 +160,17 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
             // The first failure is the one to report; `repair` sweeps what stays.
             let _ = fs::remove_dir_all(&temporary);
         }
-        sync_directory(&self.directory)?;
+        sync_directory(&self.directory).map_err(Error::from)?;
         made
     }
 
-    fn fill<T>(
+    fn fill<T, E: From<Error>>(
         &self,
         temporary: &Path,
         record: &R,
         staged: Option<&Path>,
-        prepare: impl FnOnce(&Path) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        prepare: impl FnOnce(&Path) -> Result<T, E>,
+    ) -> Result<T, E> {
         match staged {
             Some(staged) => {
                 fs::rename(staged, temporary).map_err(Error::directory("take over", staged))?

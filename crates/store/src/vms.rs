@@ -38,6 +38,16 @@ impl Vms {
 
     /// Makes a VM whose name and uid nobody has; its lock is held from the first moment.
     pub fn create(&self, record: &VmRecord) -> Result<VmLock, Error> {
+        self.create_with(record, |_| Ok(()))
+    }
+
+    /// The same of a VM with more than a record: `fill` puts it into the VM's directory before that
+    /// gets its name. If it fails there is no VM.
+    pub fn create_with<E: From<Error>>(
+        &self,
+        record: &VmRecord,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<VmLock, E> {
         let _store = store_lock(&self.paths.data)?;
         let taken = self
             .summary()?
@@ -49,10 +59,13 @@ impl Vms {
                 kind: Kind::Vm,
                 name: vm.name,
                 uid: vm.uid,
-            });
+            }
+            .into());
         }
         let lock = self.objects.create(record.uid, record, None, |directory| {
-            Ok(Lock::exclusive(&directory.join(LOCK))?)
+            let lock = Lock::exclusive(&directory.join(LOCK)).map_err(Error::from)?;
+            fill(directory)?;
+            Ok::<_, E>(lock)
         })?;
         Ok(VmLock {
             vms: self.clone(),

@@ -77,23 +77,22 @@ impl Engine {
             // Removed in the meantime, they are not found any more.
             let (image, kernel) = (self.images.get(image.uid)?, self.kernels.get(kernel.uid)?);
             let record = self.record(request, name, &image, &kernel)?;
-            (self.vms.create(&record)?, record)
+            let backing = self.images.dir(image.uid).join(crate::image::FILE);
+            // A VM is there with its disk, or not at all.
+            let lock = self.vms.create_with(&record, |directory| {
+                let size = record.spec.disk_size.bytes();
+                qcow2::create(&directory.join(DISK), &backing, size)?;
+                step::reached(Step::CreateDisk);
+                Ok::<_, Error>(())
+            })?;
+            (lock, record)
         };
         step::reached(Step::CreateRecorded);
-        let backing = self.images.dir(image.uid).join(crate::image::FILE);
-        let made = qcow2::create(
-            &lock.dir().join(DISK),
-            &backing,
-            record.spec.disk_size.bytes(),
-        );
-        match made.map_err(Error::from).and_then(|()| Ok(cancel.check()?)) {
-            Ok(()) => {
-                step::reached(Step::CreateDisk);
-                Ok((lock, record))
-            }
-            Err(error) => {
+        match cancel.check() {
+            Ok(()) => Ok((lock, record)),
+            Err(cancelled) => {
                 self.undo_create(lock);
-                Err(error)
+                Err(cancelled.into())
             }
         }
     }
