@@ -71,6 +71,21 @@ pub enum Error {
         /// What it said.
         source: Box<ignite_cni::error::Error>,
     },
+    /// DEL failed: what ADD made is still there, and recorded.
+    #[error(
+        "what network {network} gave to {interface}{} is not released",
+        listed(addresses)
+    )]
+    Unreleased {
+        /// The network.
+        network: String,
+        /// The interface.
+        interface: String,
+        /// Its addresses.
+        addresses: Vec<IpNet>,
+        /// Why.
+        source: Box<ignite_cni::error::Error>,
+    },
     /// Rules that outlived DEL.
     #[error(transparent)]
     Leak(ignite_cni::leak::LeakError),
@@ -160,6 +175,15 @@ pub enum Error {
     },
 }
 
+/// Addresses in parentheses, if there are any.
+fn listed(addresses: &[IpNet]) -> String {
+    let texts: Vec<String> = addresses.iter().map(|a| a.addr().to_string()).collect();
+    match texts.as_slice() {
+        [] => String::new(),
+        some => format!(" ({})", some.join(", ")),
+    }
+}
+
 impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
@@ -177,6 +201,10 @@ impl Error {
             Self::NotReady { network, source } => Some(source.hint().unwrap_or_else(|| {
                 format!("ask it again with: ignite cni status {network}, or choose another with --network NAME")
             })),
+            Self::Unreleased { source, .. } => Some(match source.hint() {
+                Some(hint) => format!("{hint}; then finish with: ignite network gc"),
+                None => "when the cause is gone, finish with: ignite network gc".into(),
+            }),
             Self::Leak(error) => error.hint(),
             Self::Manage(error) => error.hint(),
             Self::Store(error) => error.hint(),

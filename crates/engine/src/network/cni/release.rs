@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use ignite_api::Uid;
 use ignite_cni::NetworkConfig;
 use ignite_cni::leak::{self, Subject};
 use ignite_host::link::Netlink;
 use ignite_host::netns::Namespace;
 use ignite_host::step::{self, Step};
-use ignite_store::{AttachmentRecord, AttachmentState, NetworkLock, NetworkRecord, VmLock};
+use ignite_store::{AttachmentRecord, AttachmentState, NetworkLock, NetworkRecord, VmLock, Vms};
 use ipnet::IpNet;
 
 use super::Cni;
@@ -43,6 +44,7 @@ impl Cni<'_> {
         network: &mut NetworkRecord,
         index: usize,
     ) -> Result<(), Vec<Error>> {
+        let again = network.attachments[index].state == AttachmentState::Releasing;
         network.attachments[index].state = AttachmentState::Releasing;
         if let Err(error) = lock.write_network(network) {
             // DEL can be run again, whatever the record says.
@@ -57,40 +59,81 @@ impl Cni<'_> {
                 source,
             })
         })?;
-        let whole = is_whole(made);
-        // While the addresses are still ours: after DEL they may be another's.
-        let unrecorded: Vec<IpAddr> = unrecorded_addresses(made).iter().map(IpNet::addr).collect();
-        let mut failures = Vec::new();
-        if !unrecorded.is_empty() {
-            failures.extend(remove_firewall_rules(made, unrecorded));
-        }
-        let shared = NetworkLock::shared(self.paths, &made.network).map_err(|e| one(e.into()))?;
-        let deleted = self.runtime.del(&config, &ours::attachment(made));
-        drop(shared);
-        if whole && deleted.is_ok() {
-            return Ok(());
-        }
-        let deleted = match deleted {
-            // Rules taken away now would be missed by the plugins' DEL when they are back.
-            Err(error) if error.is_missing_program() => {
-                failures.push(Error::Cni(error));
-                return Err(failures);
-            }
-            deleted => deleted,
-        };
-        // The firewall's rules carry addresses only: after a good DEL the address may be another's.
-        let addresses = match &deleted {
-            Ok(_) => Vec::new(),
-            Err(_) => made.addresses.iter().map(IpNet::addr).collect(),
-        };
-        failures.extend(deleted.err().map(Error::Cni));
-        failures.extend(remove_leaks(made, addresses));
-        step::reached(Step::ReleaseSwept);
+        let _shared = NetworkLock::shared(self.paths, &made.network).map_err(|e| one(e.into()))?;
+        let lost = again && self.is_anothers(lock.uid(), &known_addresses(made));
+        let failures = self.undo(made, &config, lost);
         if failures.is_empty() {
             Ok(())
         } else {
             Err(failures)
         }
+    }
+
+    /// DEL, and what it does not find. `lost`: the addresses are another VM's by now.
+    fn undo(&self, made: &AttachmentRecord, config: &NetworkConfig, lost: bool) -> Vec<Error> {
+        let whole = is_whole(made);
+        let mut failures = Vec::new();
+        if lost {
+            failures.extend(self.forget_result(made).err());
+        } else if !self.has_result(made) {
+            // DEL is not told of them; and after it they may be another's.
+            let known = known_addresses(made);
+            failures.extend(remove_firewall_rules(
+                made,
+                known.iter().map(IpNet::addr).collect(),
+            ));
+        }
+        let attachment = ours::attachment(made);
+        let deleted = self.runtime.del(config, &attachment);
+        if whole && deleted.is_ok() {
+            return failures;
+        }
+        let deleted = match deleted {
+            // Rules taken away now would be missed by the plugins' DEL when they are back.
+            Err(error) if error.is_missing_program() => {
+                failures.push(unreleased(made, error));
+                return failures;
+            }
+            deleted => deleted,
+        };
+        // The firewall's rules carry addresses only: after a good DEL the address may be another's.
+        let addresses = match &deleted {
+            Err(_) if !lost => made.addresses.iter().map(IpNet::addr).collect(),
+            _ => Vec::new(),
+        };
+        failures.extend(remove_leaks(made, addresses));
+        step::reached(Step::ReleaseSwept);
+        // What a DEL that was cut off has left may have been in the way of this one.
+        let deleted = deleted.or_else(|_| self.runtime.del(config, &attachment));
+        failures.extend(deleted.err().map(|error| unreleased(made, error)));
+        failures
+    }
+
+    /// Whether another VM has one of these addresses by now: DEL gave them back before it failed, or
+    /// was cut off.
+    fn is_anothers(&self, own: Uid, addresses: &[IpNet]) -> bool {
+        let vms = Vms::new(self.paths);
+        let others = vms.uids().unwrap_or_default();
+        others.into_iter().filter(|uid| *uid != own).any(|uid| {
+            let made = vms.network(uid).unwrap_or_default().attachments;
+            made.iter()
+                .flat_map(|other| &other.addresses)
+                .any(|address| addresses.contains(address))
+        })
+    }
+
+    /// Whether DEL finds the result of ADD, or what its plugins gave before it was cut off.
+    fn has_result(&self, made: &AttachmentRecord) -> bool {
+        let id = ours::attachment(made).id();
+        let cached = self.runtime.cached(&made.network, &id);
+        cached.is_ok_and(|entry| entry.is_some_and(|entry| entry.result.is_some()))
+    }
+
+    /// Forgets the result of ADD, by whose addresses plugins would take away what is another VM's.
+    fn forget_result(&self, made: &AttachmentRecord) -> Result<(), Error> {
+        let id = ours::attachment(made).id();
+        let forgotten = self.runtime.cache().remove(&made.network, &id);
+        forgotten.map_err(|error| Error::Cni(error.into()))
     }
 }
 
@@ -99,9 +142,8 @@ fn is_whole(made: &AttachmentRecord) -> bool {
     made.result.is_some() && ours::is_whole(&made.netns, &made.interface, &made.addresses)
 }
 
-/// Addresses an ADD that was cut off has left on the interface: the firewall's rules carry nothing
-/// else, and its DEL learns them from a result that was never recorded.
-fn unrecorded_addresses(made: &AttachmentRecord) -> Vec<IpNet> {
+/// Its addresses: those recorded, or those an ADD that was cut off has left on the interface.
+fn known_addresses(made: &AttachmentRecord) -> Vec<IpNet> {
     let read = || {
         let namespace = Namespace::open(&made.netns).ok()?;
         let netlink = Netlink::open_in(&namespace).ok()?;
@@ -109,9 +151,19 @@ fn unrecorded_addresses(made: &AttachmentRecord) -> Vec<IpNet> {
         netlink.addresses(link.index).ok()
     };
     if made.result.is_some() {
-        return Vec::new();
+        made.addresses.clone()
+    } else {
+        read().unwrap_or_default()
     }
-    read().unwrap_or_default()
+}
+
+fn unreleased(made: &AttachmentRecord, source: ignite_cni::error::Error) -> Error {
+    Error::Unreleased {
+        network: made.network.clone(),
+        interface: made.interface.clone(),
+        addresses: made.addresses.clone(),
+        source: Box::new(source),
+    }
 }
 
 /// Removes the rules that carry addresses alone. The others are DEL's to remove: the bridge plugin
