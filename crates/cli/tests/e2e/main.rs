@@ -7,6 +7,7 @@
 mod addresses;
 mod cni_tool;
 mod commands;
+mod crashes;
 mod default_network;
 mod endings;
 mod hostile;

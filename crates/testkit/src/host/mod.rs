@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Pid;
 
+pub mod halting;
 pub mod processes;
 mod reboot;
 pub mod traces;

@@ -27,13 +27,13 @@ impl Process {
 
     /// The name of its program, or of the script it interprets.
     pub fn name(&self) -> &str {
-        let name = |word: &'static str| word;
+        let last = |word: &'_ str| word.rfind('/').map_or(0, |at| at + 1);
         let program = self.argv.first().map_or("", String::as_str);
-        let word = match program.rsplit('/').next() {
-            Some("sh" | "dash" | "bash") => self.argv.get(1).map_or(name("sh"), String::as_str),
+        let word = match (&program[last(program)..], self.argv.get(1)) {
+            ("sh", Some(script)) => script,
             _ => program,
         };
-        word.rsplit('/').next().unwrap_or(word)
+        &word[last(word)..]
     }
 }
 

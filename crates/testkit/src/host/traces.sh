@@ -18,7 +18,7 @@ find /var/lib/ignite -maxdepth 1 -name '.*' | sed 's/^/data /'
 find /etc/cni | sed 's/^/etc /'
 ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/link \1/'
 ip netns list 2>/dev/null | sed 's/^/ip-netns /' || true
-cut -d' ' -f2,3 /proc/mounts | sed 's/^/mount /'
+cut -d' ' -f2,3 /proc/mounts | grep -v /boot_id | sed 's/^/mount /'
 for save in iptables-save ip6tables-save; do
     $save 2>/dev/null | grep -v '^#' | sed -E "s/\[[0-9]+:[0-9]+\]//; s/^/$save /"
 done

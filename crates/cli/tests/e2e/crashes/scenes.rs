@@ -1,0 +1,225 @@
+//! The moments a process is killed in: an operation that is brought to a step.
+
+use anyhow::{Result, ensure};
+use ignite_testkit::host::halting::{FAIL_AT, HALT_AT};
+use ignite_testkit::{Host, Invocation, Running, wait_until};
+use rustix::process::Signal;
+
+use super::after::Fate;
+use super::{create, creation, steps};
+use crate::support::SOON;
+
+/// What is going on when a process is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    Start,
+    /// A start one of whose plugins fails.
+    StartRefused,
+    /// A start whose VMM ends at once.
+    StartLost,
+    /// `start` of a VM whose supervisor was killed.
+    Repair,
+    /// `start` of a VM whose earlier start was killed between two plugins.
+    TakeUp,
+    /// `stop`; it is the supervisor and its release that get to the step.
+    Stop,
+    /// The guest's own end, of a VM that is removed then.
+    PowerOff,
+    Remove,
+}
+
+/// An operation that is under way.
+pub struct UnderWay {
+    pub command: Running,
+    /// The VM; none where it is just being created.
+    pub uid: Option<String>,
+}
+
+impl Operation {
+    pub const ALL: [Self; 9] = [
+        Self::Start,
+        Self::Stop,
+        Self::Repair,
+        Self::StartRefused,
+        Self::TakeUp,
+        Self::PowerOff,
+        Self::StartLost,
+        Self::Create,
+        Self::Remove,
+    ];
+
+    /// The steps it is brought to.
+    pub fn steps(self) -> Vec<&'static str> {
+        match self {
+            Self::Create => vec!["create.disk", "create.staged", "create.recorded"],
+            Self::Start => START.to_vec(),
+            Self::StartRefused => vec![
+                "add.failed",
+                "plugin.DEL.firewall.before",
+                "plugin.DEL.portmap.after",
+                "plugin.DEL.bridge.before",
+                "plugin.DEL.host-local.after",
+                "plugin.DEL.bridge.after",
+                "add.undone",
+                "start.failed",
+                "release.unnamed",
+                "release.done",
+            ],
+            Self::StartLost => vec!["supervise.ended", "start.failed", "release.intended"],
+            Self::Repair => [&["repair.recorded"], RELEASE].concat(),
+            Self::TakeUp => vec![
+                "release.intended",
+                "plugin.DEL.bridge.after",
+                "del.forgotten",
+                "release.swept",
+                "release.cleared",
+                "release.done",
+            ],
+            Self::Stop => [ENDING, RELEASE].concat(),
+            Self::PowerOff => vec![
+                "supervise.stopped",
+                "del.answered:2",
+                "release.done",
+                "remove.run",
+                "remove.renamed",
+                "remove.done",
+            ],
+            Self::Remove => vec!["remove.run", "remove.renamed", "remove.done"],
+        }
+    }
+
+    /// What becomes of the VM, whichever process is killed.
+    pub fn fate(self) -> Fate {
+        match self {
+            Self::PowerOff | Self::Remove => Fate::MayBeGone,
+            Self::StartLost => Fate::NeverRuns,
+            _ => Fate::Lives,
+        }
+    }
+
+    /// Begins it; a process that gets to `step` stops.
+    pub fn begin(self, host: &Host, step: &str) -> Result<UnderWay> {
+        let halting = |command: Invocation| command.env(HALT_AT, step);
+        if self == Self::Create {
+            let command = halting(creation(host, PORTS)?).start()?;
+            return Ok(UnderWay { command, uid: None });
+        }
+        let uid = create(host, self.options())?.ok()?;
+        let begun = match self {
+            Self::Create | Self::Start | Self::StartLost => halting(host.ignite(["start", &uid])),
+            Self::StartRefused => {
+                halting(host.ignite(["start", &uid])).env(FAIL_AT, "plugin.ADD.firewall.after")
+            }
+            Self::Repair => {
+                host.ignite(["start", &uid]).ok()?;
+                kill_supervisor(host)?;
+                halting(host.ignite(["start", &uid]))
+            }
+            Self::TakeUp => {
+                let cut_off = host.ignite(["start", &uid]).env(HALT_AT, "add.answered:2");
+                let cut_off = cut_off.start()?;
+                let stopped = steps::halted(host, "add.answered:2")?;
+                stopped.iter().for_each(|p| p.signal(Signal::KILL));
+                cut_off.resume();
+                cut_off.wait(SOON)?;
+                halting(host.ignite(["start", &uid]))
+            }
+            Self::Stop => {
+                halting(host.ignite(["start", &uid])).ok()?;
+                host.ignite(["stop", &uid])
+            }
+            Self::PowerOff => {
+                halting(host.ignite(["start", &uid])).ok()?;
+                host.ignite(["exec", &uid, "--", "poweroff"])
+            }
+            Self::Remove => {
+                host.ignite(["start", &uid]).ok()?;
+                host.ignite(["stop", &uid]).ok()?;
+                halting(host.ignite(["rm", &uid]))
+            }
+        };
+        Ok(UnderWay {
+            command: begun.start()?,
+            uid: Some(uid),
+        })
+    }
+
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::PowerOff => &["-p", "8080:80", "--rm"],
+            Self::StartLost => &["-p", "8080:80", "--kernel-args", "standin.dies"],
+            _ => PORTS,
+        }
+    }
+}
+
+/// Kills the only supervisor of a host, and waits until it is dead.
+pub fn kill_supervisor(host: &Host) -> Result<()> {
+    wait_until("the supervisor to die", SOON, || {
+        let all = host.processes()?;
+        let supervisor = all.iter().find(|p| p.name() == "ignite-spawn");
+        supervisor.inspect(|process| process.signal(Signal::KILL));
+        ensure!(supervisor.is_none(), "it is there");
+        Ok(())
+    })
+}
+
+const PORTS: &[&str] = &["-p", "8080:80"];
+
+const START: &[&str] = &[
+    "start.idle",
+    "start.reserved",
+    "sandbox.made",
+    "sandbox.silent",
+    "attach.intended",
+    "plugin.ADD.bridge.before",
+    "plugin.ADD.host-local.before",
+    "plugin.ADD.host-local.after",
+    "plugin.ADD.bridge.after",
+    "add.answered",
+    "plugin.ADD.portmap.before",
+    "plugin.ADD.portmap.after",
+    "add.answered:2",
+    "plugin.ADD.firewall.before",
+    "plugin.ADD.firewall.after",
+    "add.answered:3",
+    "add.cached:3",
+    "attach.recorded",
+    "attach.finished",
+    "start.planned",
+    "start.spawned",
+    "supervise.begun",
+    "supervise.joined",
+    "supervise.started",
+    "supervise.recorded",
+    "supervise.ready",
+    "start.ready",
+];
+
+/// Of a VM that was attached, whoever releases it.
+const RELEASE: &[&str] = &[
+    "release.intended",
+    "plugin.DEL.firewall.before",
+    "plugin.DEL.firewall.after",
+    "del.answered",
+    "plugin.DEL.portmap.before",
+    "plugin.DEL.portmap.after",
+    "del.answered:2",
+    "plugin.DEL.bridge.before",
+    "plugin.DEL.host-local.before",
+    "plugin.DEL.host-local.after",
+    "plugin.DEL.bridge.after",
+    "del.answered:3",
+    "del.forgotten",
+    "release.cleared",
+    "release.unnamed",
+    "release.done",
+];
+
+const ENDING: &[&str] = &[
+    "supervise.ended",
+    "supervise.parted",
+    "supervise.stopped",
+    "supervise.released",
+];
