@@ -1,4 +1,4 @@
-//! What `image ls` and `kernel ls` print: a table, uids alone, or the objects for programs.
+//! What `ls` prints: a table, ids alone, or the objects for programs.
 
 use ignite_api::Object;
 use ignite_engine::Report;
@@ -9,28 +9,33 @@ use crate::context::{Context, Outcome};
 use crate::duration::since;
 use crate::output::OutputArgs;
 
-/// Prints the objects, after a warning for everything that could not be read; `table` is for people.
-pub fn list<Spec: Serialize, Status: Serialize>(
+/// Prints the items, after a warning for everything that could not be read; `id` is what is left of
+/// them where only ids are wanted, `table` is for people.
+pub fn list<T: Serialize>(
     context: &Context,
     output: &OutputArgs,
-    (objects, faults): (Vec<Object<Spec, Status>>, Vec<String>),
-    table: impl FnOnce(&[Object<Spec, Status>]) -> String,
+    (items, faults): (Vec<T>, Vec<String>),
+    id: impl Fn(&T) -> String,
+    table: impl FnOnce(&[T]) -> String,
 ) -> Outcome {
     for fault in faults {
         context.terminal.warn(&fault);
     }
     if let Some(format) = output.output {
-        return context.encode(format, &objects);
+        return context.encode(format, &items);
     }
     let text = match context.terminal.is_quiet() {
-        true => objects
-            .iter()
-            .map(|object| format!("{}\n", identity(object)[0]))
-            .collect(),
-        false => table(&objects),
+        true => items.iter().map(|item| id(item) + "\n").collect(),
+        false => table(&items),
     };
     context.terminal.result(&text)?;
     Ok(0)
+}
+
+/// Uid of an object.
+pub fn uid<Spec, Status>(object: &Object<Spec, Status>) -> String {
+    let uid = object.metadata.uid;
+    uid.map(|uid| uid.to_string()).unwrap_or_default()
 }
 
 /// Uid, name and age of an object.
@@ -40,7 +45,7 @@ pub fn identity<Spec, Status>(object: &Object<Spec, Status>) -> [String; 3] {
         .created
         .and_then(|created| since(created, Timestamp::now()));
     [
-        metadata.uid.map(|uid| uid.to_string()).unwrap_or_default(),
+        uid(object),
         metadata.name.clone(),
         age.unwrap_or_else(|| "<unknown>".into()),
     ]

@@ -6,7 +6,7 @@ use ignite_engine::Report;
 use super::inspect::{FormArgs, Kind, show};
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
-use crate::listing::{identity, list};
+use crate::listing::{identity, list, uid};
 use crate::output::OutputArgs;
 use crate::table::Table;
 use crate::verb::{Verb, group};
@@ -96,12 +96,12 @@ impl Verb for Ls {
 
     fn run(self, context: &Context) -> Outcome {
         let found = context.reader()?.images()?;
-        list(context, &self.output, found, |images| {
+        list(context, &self.output, found, uid, |images| {
             let mut table = Table::new(["IMAGE ID", "NAME", "CREATED", "SIZE"]);
             for image in images {
-                let [uid, name, created] = identity(image);
+                let [id, name, created] = identity(image);
                 let size = image.status.oci_source.size.human();
-                table.push([&uid, &name, &created, &size]);
+                table.push([&id, &name, &created, &size]);
             }
             table.render()
         })

@@ -6,7 +6,7 @@ use ignite_engine::Report;
 use super::inspect::{FormArgs, Kind, show};
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
-use crate::listing::{identity, list};
+use crate::listing::{identity, list, uid};
 use crate::output::OutputArgs;
 use crate::table::Table;
 use crate::verb::{Verb, group};
@@ -95,12 +95,12 @@ impl Verb for Ls {
 
     fn run(self, context: &Context) -> Outcome {
         let found = context.reader()?.kernels()?;
-        list(context, &self.output, found, |kernels| {
+        list(context, &self.output, found, uid, |kernels| {
             let mut table = Table::new(["KERNEL ID", "NAME", "CREATED", "SIZE", "VERSION"]);
             for kernel in kernels {
-                let [uid, name, created] = identity(kernel);
+                let [id, name, created] = identity(kernel);
                 let size = kernel.status.oci_source.size.human();
-                table.push([&uid, &name, &created, &size, &kernel.status.version]);
+                table.push([&id, &name, &created, &size, &kernel.status.version]);
             }
             table.render()
         })

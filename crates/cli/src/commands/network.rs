@@ -8,6 +8,7 @@ use ignite_engine::{
 use super::inspect::FormArgs;
 use crate::context::{Context, Outcome};
 use crate::failure::{FAILED, Failure};
+use crate::listing::list;
 use crate::output::OutputArgs;
 use crate::table::Table;
 use crate::verb::{Verb, group};
@@ -65,22 +66,9 @@ impl Verb for Ls {
     const ABOUT: &'static str = "List networks";
 
     fn run(self, context: &Context) -> Outcome {
-        let (networks, faults) = context.reader()?.networks()?;
-        for fault in faults {
-            context.terminal.warn(&fault);
-        }
-        if let Some(format) = self.output.output {
-            return context.encode(format, &networks);
-        }
-        let text = match context.terminal.is_quiet() {
-            true => networks
-                .iter()
-                .map(|network| format!("{}\n", network.name))
-                .collect(),
-            false => table(&networks),
-        };
-        context.terminal.result(&text)?;
-        Ok(0)
+        let found = context.reader()?.networks()?;
+        let name = |network: &NetworkLine| network.name.clone();
+        list(context, &self.output, found, name, table)
     }
 }
 
