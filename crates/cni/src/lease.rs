@@ -99,6 +99,16 @@ pub fn list(directory: &Path) -> Result<Vec<Lease>, LeaseError> {
     Ok(leases)
 }
 
+/// Whether host-local has leased one of these addresses to another container: what carries nothing but
+/// the address is the other's by now.
+pub fn is_anothers(network: &NetworkConfig, container_id: &str, addresses: &[IpAddr]) -> bool {
+    let directory = directory(network);
+    addresses.iter().any(|address| {
+        let lease = read(&directory.join(address.to_string()));
+        lease.is_some_and(|lease| lease.container_id != container_id)
+    })
+}
+
 /// Addresses that are taken and nobody's: the plugin was killed between taking one
 /// and writing down whose it is, and no DEL finds it any more.
 pub fn torn(directory: &Path) -> Result<Vec<IpAddr>, LeaseError> {
@@ -206,6 +216,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_address_is_anothers_only_by_a_lease_that_says_so() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let ipam = serde_json::json!({"type": "host-local", "dataDir": dir.path()});
+        let list = serde_json::json!({"name": "n", "plugins": [{"type": "bridge", "ipam": ipam}]});
+        let network = NetworkConfig::parse_list(list.to_string().as_bytes()).expect("well formed");
+        fs::create_dir(dir.path().join("n")).expect("made");
+        fs::write(dir.path().join("n/10.61.0.9"), "ignite-a\r\neth0").expect("written");
+        let taken = [IpAddr::from([10, 61, 0, 8]), IpAddr::from([10, 61, 0, 9])];
+        assert!(is_anothers(&network, "ignite-b", &taken));
+        assert!(!is_anothers(&network, "ignite-a", &taken));
+        assert!(!is_anothers(&network, "ignite-b", &taken[..1]));
+    }
 
     #[test]
     fn leases_are_found_and_removed_if_unchanged() {

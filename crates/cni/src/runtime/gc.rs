@@ -55,9 +55,23 @@ impl Runtime {
             }
             Err(error) => collected.errors.push(error),
         }
+        let by_plugins = self.gc_by_plugins(network, valid);
+        collected.runs.extend(by_plugins.runs);
+        collected.errors.extend(by_plugins.errors);
+        collected
+    }
+
+    /// Only the second half: tells every plugin which attachments are valid, where the network has a
+    /// GC and did not disable it. Nothing is released by DEL.
+    pub fn gc_by_plugins(
+        &self,
+        network: &NetworkConfig,
+        valid: &BTreeSet<AttachmentId>,
+    ) -> Collected {
+        let mut collected = Collected::default();
         match version_of(network) {
-            Ok(version) if version.has_gc_and_status() => {
-                self.gc_plugins(network, valid, &mut collected);
+            Ok(version) if version.has_gc_and_status() && !network.disable_gc => {
+                self.tell_valid(network, valid, &mut collected);
             }
             Ok(_) => {}
             Err(error) => collected.errors.push(error),
@@ -65,7 +79,7 @@ impl Runtime {
         collected
     }
 
-    fn gc_plugins(
+    fn tell_valid(
         &self,
         network: &NetworkConfig,
         valid: &BTreeSet<AttachmentId>,

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use ignite_api::Uid;
-use ignite_cni::NetworkConfig;
 use ignite_cni::leak::{self, Subject};
+use ignite_cni::{NetworkConfig, lease};
 use ignite_host::link::Netlink;
 use ignite_host::netns::Namespace;
 use ignite_host::step::{self, Step};
@@ -60,7 +60,10 @@ impl Cni<'_> {
             })
         })?;
         let _shared = NetworkLock::shared(self.paths, &made.network).map_err(|e| one(e.into()))?;
-        let lost = again && self.is_anothers(lock.uid(), &known_addresses(made));
+        let known = known_addresses(made);
+        let leased: Vec<IpAddr> = known.iter().map(IpNet::addr).collect();
+        let lost = lease::is_anothers(&config, &made.container_id, &leased)
+            || again && self.is_anothers(lock.uid(), &made.network, &known);
         let failures = self.undo(made, &config, lost);
         if failures.is_empty() {
             Ok(())
@@ -69,7 +72,7 @@ impl Cni<'_> {
         }
     }
 
-    /// DEL, and what it does not find. `lost`: the addresses are another VM's by now.
+    /// DEL, and what it does not find. `lost`: the addresses are another's by now.
     fn undo(&self, made: &AttachmentRecord, config: &NetworkConfig, lost: bool) -> Vec<Error> {
         let whole = is_whole(made);
         let mut failures = Vec::new();
@@ -111,12 +114,13 @@ impl Cni<'_> {
 
     /// Whether another VM has one of these addresses by now: DEL gave them back before it failed, or
     /// was cut off.
-    fn is_anothers(&self, own: Uid, addresses: &[IpNet]) -> bool {
+    fn is_anothers(&self, own: Uid, network: &str, addresses: &[IpNet]) -> bool {
         let vms = Vms::new(self.paths);
         let others = vms.uids().unwrap_or_default();
         others.into_iter().filter(|uid| *uid != own).any(|uid| {
             let made = vms.network(uid).unwrap_or_default().attachments;
             made.iter()
+                .filter(|other| other.network == network)
                 .flat_map(|other| &other.addresses)
                 .any(|address| addresses.contains(address))
         })
@@ -129,7 +133,7 @@ impl Cni<'_> {
         cached.is_ok_and(|entry| entry.is_some_and(|entry| entry.result.is_some()))
     }
 
-    /// Forgets the result of ADD, by whose addresses plugins would take away what is another VM's.
+    /// Forgets the result of ADD, by whose addresses plugins would take away what is another's.
     fn forget_result(&self, made: &AttachmentRecord) -> Result<(), Error> {
         let id = ours::attachment(made).id();
         let forgotten = self.runtime.cache().remove(&made.network, &id);

@@ -9,6 +9,7 @@
 mod environment;
 mod lock;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use ignite_cni::cache::Filter;
 use ignite_cni::leak::{self, Subject};
 use ignite_cni::runtime::{Run, Runtime};
 use ignite_cni::{Attachment, AttachmentId, NetworkConfig, Networks, attachment};
-use ignite_store::NetworkLock;
+use ignite_store::{Liveness, NetworkLock};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -147,6 +148,7 @@ impl Tool<'_> {
         let _alone = NetworkLock::exclusive(&self.engine.config.paths, &network.name)?;
         let mut valid = self.engine.recorded_attachments(&network.name)?;
         valid.extend(keep.iter().cloned());
+        valid.extend(self.of_living_vms(&network.name)?);
         let collected = self.runtime.gc(&network, &valid);
         self.forward(&collected.runs);
         let all = ignite_cni::Error::several(collected.errors);
@@ -154,6 +156,20 @@ impl Tool<'_> {
             collected.released,
             all.map_err(|error| NetworkError::Cni(error).into()),
         ))
+    }
+
+    /// Attachments of VMs that live, whoever's they are: another data directory has VMs of its own, and
+    /// shares the cache.
+    fn of_living_vms(&self, network: &str) -> Result<Vec<AttachmentId>, Error> {
+        let entries = self.runtime.stale(network, &BTreeSet::new());
+        let entries = entries.map_err(NetworkError::Cni)?;
+        let ids = entries.iter().map(|entry| entry.attachment.id());
+        let lives = |id: &AttachmentId| {
+            ours::uid(&id.container_id).is_some_and(|uid| {
+                Liveness::is_held(&self.engine.config.paths, uid).unwrap_or(true)
+            })
+        };
+        Ok(ids.filter(lives).collect())
     }
 
     /// STATUS: fails if the network takes nobody now.

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use ignite_cni::cache::Entry;
 use ignite_cni::leak::Subject;
-use ignite_cni::{AttachmentId, NetworkConfig};
+use ignite_cni::{AttachmentId, NetworkConfig, lease};
+use ignite_store::NetworkLock;
 use ipnet::IpNet;
 
-use super::claim::Holding;
+use super::claim::{Holding, Vacant};
 use super::left::Suspects;
 use super::{Gc, Kind, ManageError};
 use crate::network::manage::addresses_of;
@@ -39,17 +40,25 @@ impl Gc<'_> {
         let mut gone = Gone::default();
         for entry in &suspects.entries {
             let id = entry.attachment.id();
-            let Some(_vacant) = self.vacant(Holding {
+            let Some(vacant) = self.vacant(Holding {
                 network,
                 container_id: &id.container_id,
                 ifname: Some(&id.ifname),
             }) else {
                 continue;
             };
+            // As a VM's own release does: a guest that ends meanwhile does not wait for all of this.
+            let _shared = match NetworkLock::shared(&self.engine.config.paths, network) {
+                Ok(lock) => lock,
+                Err(error) => {
+                    self.garbage.failures.push(error.into());
+                    return gone;
+                }
+            };
             let addresses: Vec<IpAddr> = addresses_of(entry).iter().map(IpNet::addr).collect();
             let deleted = match self.is_dry() {
                 true => Ok(()),
-                false => self.delete(entry, current),
+                false => self.delete(entry, current, &vacant),
             };
             let subject = |addresses| Subject {
                 network: network.to_owned(),
@@ -92,26 +101,37 @@ impl Gc<'_> {
         &mut self,
         entry: &Entry,
         current: Option<&NetworkConfig>,
+        vacant: &Vacant,
     ) -> Result<(), ignite_cni::Error> {
+        let mut cni = self.engine.config.cni.clone();
+        cni.inherited.extend(vacant.inherited());
         let made_with = NetworkConfig::parse(&entry.config);
         let config = match (&made_with, current) {
             (Ok(config), _) | (Err(_), Some(config)) => config,
             (Err(_), None) => {
                 let id = entry.attachment.id();
-                return self
-                    .engine
-                    .config
-                    .cni
-                    .del_cached(&entry.network, &id)
-                    .map(drop);
+                return cni.del_cached(&entry.network, &id).map(drop);
             }
         };
-        let runs = self.engine.config.cni.del(config, &entry.attachment)?;
+        if is_lost(config, entry) {
+            // By them plugins would take away what is another's by now.
+            cni.cache().write(&Entry {
+                result: None,
+                ..entry.clone()
+            })?;
+        }
+        let runs = cni.del(config, &entry.attachment)?;
         for run in runs {
             self.garbage.plugins += run.elapsed;
         }
         Ok(())
     }
+}
+
+/// Whether another container has its addresses by now: an earlier DEL gave them back before it failed.
+fn is_lost(config: &NetworkConfig, entry: &Entry) -> bool {
+    let addresses: Vec<IpAddr> = addresses_of(entry).iter().map(IpNet::addr).collect();
+    lease::is_anothers(config, &entry.attachment.container_id, &addresses)
 }
 
 fn described(ifname: &str, addresses: &[IpAddr]) -> String {

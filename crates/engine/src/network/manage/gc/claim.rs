@@ -1,5 +1,9 @@
 //! Whether anybody has a claim to what a container has on a network.
 
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
 use ignite_host::fs::Lock;
 use ignite_store::{Liveness, NetworkRecord, VmLock};
 
@@ -9,9 +13,21 @@ use crate::network::manage::ours;
 /// Nobody has a claim, and nobody gets one while this is held.
 pub(super) struct Vacant {
     /// Of a VM that is there and does not know of it.
-    _vm: Option<VmLock>,
+    vm: Option<VmLock>,
     /// Of CNI's tool, where it was at work on the container.
-    _tool: Option<Lock>,
+    tool: Option<Lock>,
+}
+
+impl Vacant {
+    /// What plugins keep open: should gc be killed, nobody else works on the container before the last
+    /// of them has ended.
+    pub(super) fn inherited(&self) -> Vec<Arc<OwnedFd>> {
+        let vm = self.vm.as_ref().map(VmLock::to_fd);
+        let tool = self.tool.as_ref().map(Lock::try_clone_fd);
+        // A descriptor that cannot be copied is no reason to leave things as they are.
+        let copied = vm.into_iter().chain(tool).filter_map(Result::ok);
+        copied.map(Arc::new).collect()
+    }
 }
 
 /// What a claim is asked about.
@@ -52,10 +68,25 @@ impl Gc<'_> {
             }
         };
         let tool = self.tool_lock(holding.container_id)?;
-        (!claimed).then_some(Vacant {
-            _vm: vm,
-            _tool: tool,
-        })
+        (!claimed).then_some(Vacant { vm, tool })
+    }
+
+    /// The same for a namespace of a VM's name: nothing where the VM lives, or has it by its record.
+    pub(super) fn deserted(&self, name: &str, path: &Path) -> Option<Vacant> {
+        let uid = self.prefixes.uid(name)?;
+        let vm = match self.engine.vms.try_lock(uid) {
+            Ok(Some(lock)) => Some(lock),
+            Err(error) if error.is_not_found() => None,
+            _ => return None,
+        };
+        let lives = Liveness::is_held(&self.engine.config.paths, uid).unwrap_or(true);
+        let recorded = match vm.as_ref().map(VmLock::network) {
+            Some(Ok(record)) => record.sandbox.as_deref() == Some(path),
+            Some(Err(_)) => true,
+            None => false,
+        };
+        let tool = None;
+        (!lives && !recorded).then_some(Vacant { vm, tool })
     }
 
     /// The lock CNI's tool takes; none where it never did, or nothing where it holds it.

@@ -10,7 +10,6 @@ use ignite_cni::cache::{Entry, Filter};
 use ignite_cni::leak::{self, Owner, Subject};
 use ignite_cni::lease::{self, Lease};
 use ignite_host::netns;
-use ignite_store::{Liveness, VmLock};
 
 use super::attachments::Gone;
 use super::claim::Holding;
@@ -294,9 +293,12 @@ impl Gc<'_> {
         names.sort();
         for name in names {
             let path = directory.join(&name);
-            if self.kept.contains(&name) || !self.is_deserted(&name, &path) {
+            if self.kept.contains(&name) {
                 continue;
             }
+            let Some(_deserted) = self.deserted(&name, &path) else {
+                continue;
+            };
             let deleted = match self.is_dry() {
                 true => Ok(()),
                 false => netns::delete(&path),
@@ -309,23 +311,5 @@ impl Gc<'_> {
                 }
             }
         }
-    }
-
-    fn is_deserted(&self, name: &str, path: &std::path::Path) -> bool {
-        let Some(uid) = self.prefixes.uid(name) else {
-            return false;
-        };
-        let vm = match self.engine.vms.try_lock(uid) {
-            Ok(Some(lock)) => Some(lock),
-            Err(error) if error.is_not_found() => None,
-            _ => return false,
-        };
-        let lives = Liveness::is_held(&self.engine.config.paths, uid).unwrap_or(true);
-        let recorded = match vm.as_ref().map(VmLock::network) {
-            Some(Ok(record)) => record.sandbox.as_deref() == Some(path),
-            Some(Err(_)) => true,
-            None => false,
-        };
-        !lives && !recorded
     }
 }

@@ -196,18 +196,19 @@ impl<'a> Gc<'a> {
         Ok(())
     }
 
-    /// One network, which nobody else touches meanwhile.
+    /// One network. Attachments are released one by one, as their VMs would; nobody else touches the
+    /// network while it is gone over for the rest.
     fn network(&mut self, name: &str, suspects: Suspects) -> Result<(), Error> {
         let config = self.networks.by_name(name).ok().cloned();
         let can_collect = config.as_ref().is_some_and(plugins::can_collect);
         if !can_collect && !self.any_leaked(name, &suspects) {
             return Ok(());
         }
+        let released = self.attachments(name, &suspects, config.as_ref());
         let _alone = match self.mode {
             Mode::Collect => Some(NetworkLock::exclusive(&self.engine.config.paths, name)?),
             Mode::DryRun => None,
         };
-        let released = self.attachments(name, &suspects, config.as_ref());
         self.left_over(name, &suspects, released);
         match config {
             Some(config) if can_collect && !self.is_dry() => self.collect_by_plugins(&config),

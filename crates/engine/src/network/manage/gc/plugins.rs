@@ -39,8 +39,9 @@ impl Gc<'_> {
             ));
             return;
         }
-        // All that is cached is on the list, so nothing is left for DEL.
-        let collected = self.engine.config.cni.gc(network, &valid);
+        // No DEL here: what is cached by now and not on the list was made since, by somebody who takes
+        // no lock of ours.
+        let collected = self.engine.config.cni.gc_by_plugins(network, &valid);
         for run in &collected.runs {
             self.garbage.plugins += run.elapsed;
         }
@@ -87,7 +88,10 @@ impl Gc<'_> {
             self.prefixes.uid(container_id).is_some()
                 || valid.iter().any(|id| id.container_id == container_id)
         };
-        let leases = lease::list(&lease::directory(network)).ok()?;
+        let leases = match lease::list(&lease::directory(network)) {
+            Ok(leases) => leases,
+            Err(error) => return Some(ignite_cni::error::chain(&error)),
+        };
         let stranger = leases.iter().find(|lease| !known(&lease.container_id))?;
         Some(format!(
             "{} is leased to {}",
