@@ -33,6 +33,15 @@ pub struct Solicitation {
 }
 
 impl Solicitation {
+    /// Asks for an address that the node with this MAC wants for itself.
+    pub fn detection(source_mac: [u8; 6], target: Ipv6Addr) -> Self {
+        Self {
+            source_mac,
+            source: Ipv6Addr::UNSPECIFIED,
+            target,
+        }
+    }
+
     /// Reads a frame; none if it holds anything else.
     pub fn parse(frame: &[u8]) -> Option<Self> {
         let packet = Packet::parse(frame)?;
@@ -48,7 +57,7 @@ impl Solicitation {
         self.source.is_unspecified()
     }
 
-    /// The frame, to all that may have the address.
+    /// The frame, to all that may have the address; without options if it is a detection.
     pub fn encode(&self) -> Vec<u8> {
         let mut payload = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
         payload.extend(self.target.octets());
@@ -168,6 +177,27 @@ mod tests {
         for length in 0..frame.len() {
             assert_eq!(Advertisement::parse(&frame[..length]), None, "{length}");
         }
+    }
+
+    #[test]
+    fn a_detection_is_minimal() {
+        let target = ip("fe80::1234:5678:9abc:def0");
+        let frame = Solicitation::detection(MAC, target).encode();
+        let expected = [
+            &[0x33, 0x33, 0xff, 0xbc, 0xde, 0xf0][..],
+            &MAC,
+            &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 24, 58, 255],
+            &[0; 16],
+            &ip("ff02::1:ffbc:def0").octets(),
+            &[135, 0, frame[56], frame[57], 0, 0, 0, 0],
+            &target.octets(),
+        ];
+        assert_eq!(frame, expected.concat());
+        // With its pseudo header, the sum of all words of it is all ones.
+        let words = frame[22..].chunks(2);
+        let words = words.map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+        let sum: u32 = words.sum::<u32>() + 24 + 58;
+        assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
     }
 
     #[test]

@@ -12,7 +12,10 @@
 //!
 //! A link-local address need not be made of the MAC (RFC 7217); what a guest wants to use is learned
 //! from its duplicate address detection, which every system does first. One that could be made of
-//! another's MAC, or given by hand as routers' are, is nobody's to learn.
+//! another's MAC, or given by hand as routers' are, is nobody's to learn; nor is one that another was
+//! heard to ask for a moment ago. What is asked on `eth0` is written here: no byte of it is the guest's.
+
+mod claims;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -29,6 +32,7 @@ use ignite_wire::refused::{Kind, Refused};
 use ignite_wire::supervisor::Attachment;
 use ignite_wire::{dhcp, dhcp6};
 
+use self::claims::{Attempts, Claims};
 use super::inquiry::{Inquiries, Purpose, Silence};
 use super::tally::Tally;
 use crate::log;
@@ -41,6 +45,12 @@ const MAX_FRAMES: usize = 64;
 
 /// Time without a look after one that took so many.
 const REST: Duration = Duration::from_millis(100);
+
+/// Neighbour discovery taken at one look: more than a socket holds, so that none is left.
+const MAX_OVERHEARD: usize = 1024;
+
+/// Time between looks at the network's neighbour discovery while nothing is asked there.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Link-local addresses that a guest may make up.
 const MAX_LEARNED: usize = 4;
@@ -56,9 +66,13 @@ pub struct Port {
     dhcp: Option<dhcp::Responder>,
     dhcp6: Option<dhcp6::Responder>,
     advertiser: Option<Advertiser>,
-    /// On `eth0`, while something is asked there.
-    watch: Option<PacketSocket>,
+    /// Neighbour discovery on `eth0`: a guest's question is judged by what others asked before it.
+    watch: PacketSocket,
+    /// The watch is not looked at until then, unless something is asked.
+    idle: Option<Instant>,
     inquiries: Inquiries,
+    claims: Claims,
+    attempts: Attempts,
     tally: Tally,
     /// The socket is not looked at until then.
     rest: Option<Instant>,
@@ -92,6 +106,7 @@ impl Port {
     ) -> Result<Self, OpenError> {
         let refused = guest.refused().map_err(OpenError::Addresses)?;
         let socket = PacketSocket::open(tap, &refused).map_err(OpenError::System)?;
+        let watch = PacketSocket::open(eth, &neighbour_discovery()).map_err(OpenError::System)?;
         let (lease, lease6) = (attachment.dhcp.clone(), attachment.ipv6.clone());
         let mac = guest.mac;
         Ok(Self {
@@ -103,8 +118,11 @@ impl Port {
             dhcp: lease.map(|lease| dhcp::Responder::new(mac, lease)),
             dhcp6: lease6.map(|lease| dhcp6::Responder::new(mac, lease)),
             advertiser,
-            watch: None,
+            watch,
+            idle: None,
             inquiries: Inquiries::default(),
+            claims: Claims::default(),
+            attempts: Attempts::default(),
             tally: Tally::default(),
             rest: None,
             repeat: None,
@@ -116,14 +134,16 @@ impl Port {
         self.rest.is_none().then(|| self.socket.as_fd())
     }
 
-    /// Where the network's answers arrive, while some are waited for.
+    /// Where the network's questions and answers arrive; none for the moment after a look while no
+    /// answer is waited for.
     pub fn watch(&self) -> Option<BorrowedFd<'_>> {
-        self.watch.as_ref().map(AsFd::as_fd)
+        let is_looked_at = self.idle.is_none() || !self.inquiries.is_empty();
+        is_looked_at.then(|| self.watch.as_fd())
     }
 
     /// When [`Port::wake`] has something to do.
     pub fn next(&self) -> Option<Instant> {
-        let times = [self.rest, self.repeat, self.inquiries.next()];
+        let times = [self.rest, self.idle, self.repeat, self.inquiries.next()];
         times.into_iter().flatten().min()
     }
 
@@ -162,7 +182,7 @@ impl Port {
         }
         let wanted = Solicitation::parse(frame).filter(|wanted| self.may_learn(wanted));
         if let Some(wanted) = wanted {
-            return self.ask(wanted.target, Purpose::Detection, frame, now);
+            return self.detect(wanted.target, now);
         }
         let is_own = |address: &IpAddr| self.guest.may_use(*address);
         if let Some(refused) = Refused::judge(frame, self.guest.mac, is_own) {
@@ -178,6 +198,29 @@ impl Port {
             && wanted.is_detection()
             && wanted.source_mac == self.guest.mac
             && is_made_up(wanted.target)
+    }
+
+    /// Asks in the guest's place whether anybody has the address, unless another asked before it.
+    fn detect(&mut self, target: Ipv6Addr, now: Instant) -> Result<(), SystemError> {
+        if !self.attempts.take(now) {
+            self.refuse(target);
+            return Ok(());
+        }
+        // What the guest can have heard is there already: the watch is before its tap.
+        self.listen(now)?;
+        if self.claims.cover(target, now) {
+            self.refuse(target);
+            return Ok(());
+        }
+        let question = Solicitation::detection(self.guest.mac, target);
+        self.ask(question, Purpose::Detection, now)
+    }
+
+    fn refuse(&mut self, target: Ipv6Addr) {
+        self.tally.add(Refused {
+            kind: Kind::Neighbour,
+            address: Some(IpAddr::V6(target)),
+        });
     }
 
     /// The guest looks for routers: each that has to be asked for is, the others are told at once.
@@ -214,14 +257,14 @@ impl Port {
         match router.gateway {
             Some(gateway) => {
                 let question = self.solicitation(gateway);
-                self.ask(gateway, Purpose::Gateway(number, asked), &question, now)
+                self.ask(question, Purpose::Gateway(number, asked), now)
             }
             None => self.tell(number, asked, None),
         }
     }
 
     /// Who has `target`? asks the guest, whose address nobody else has.
-    fn solicitation(&self, target: Ipv6Addr) -> Vec<u8> {
+    fn solicitation(&self, target: Ipv6Addr) -> Solicitation {
         let own = self
             .guest
             .addresses
@@ -230,74 +273,70 @@ impl Port {
                 IpAddr::V6(address) => Some(address),
                 IpAddr::V4(_) => None,
             });
-        let question = Solicitation {
+        Solicitation {
             source_mac: self.guest.mac,
             source: own.unwrap_or_else(|| eui64(self.guest.mac)),
             target,
-        };
-        question.encode()
+        }
     }
 
     /// Sends a question to the network, unless it is under way or there are too many.
     fn ask(
         &mut self,
-        target: Ipv6Addr,
+        question: Solicitation,
         purpose: Purpose,
-        question: &[u8],
         now: Instant,
     ) -> Result<(), SystemError> {
-        let watch = match self.watch.take() {
-            Some(watch) => watch,
-            None => PacketSocket::open(self.eth, &neighbour_discovery())?,
-        };
-        let sent = match self.inquiries.begin(target, purpose, now) {
-            true => watch.send(question),
+        match self.inquiries.begin(question.target, purpose, now) {
+            true => self.watch.send(&question.encode()),
             false => Ok(()),
-        };
-        self.watch = Some(watch).filter(|_| !self.inquiries.is_empty());
-        sent
+        }
     }
 
-    /// Takes what the network answered.
+    /// Takes what the network asked and answered.
     pub fn overhear(&mut self) -> Result<(), SystemError> {
+        let (now, is_idle) = (Instant::now(), self.inquiries.is_empty());
+        self.idle = is_idle.then(|| now + IDLE);
+        self.listen(now)
+    }
+
+    /// Takes all that there is of it; what is lost may have been about any address.
+    fn listen(&mut self, now: Instant) -> Result<(), SystemError> {
         let mut buffer = [0; FRAME_SIZE];
-        for _ in 0..MAX_FRAMES {
-            let Some(watch) = &self.watch else {
+        let mut left = MAX_OVERHEARD;
+        while let Some(length) = self.watch.recv(&mut buffer)? {
+            self.answered(&buffer[..length], now)?;
+            left -= 1;
+            if left == 0 {
+                self.claims.miss(now);
                 break;
-            };
-            let Some(length) = watch.recv(&mut buffer)? else {
-                break;
-            };
-            self.answered(&buffer[..length])?;
+            }
+        }
+        if self.watch.missed()? > 0 {
+            self.claims.miss(now);
         }
         Ok(())
     }
 
-    fn answered(&mut self, frame: &[u8]) -> Result<(), SystemError> {
+    fn answered(&mut self, frame: &[u8], now: Instant) -> Result<(), SystemError> {
         let advertised = Advertisement::parse(frame).map(|it| (it.target, it.mac));
         // Another that is about to take the address has it as good as taken.
-        let detected = Solicitation::parse(frame).filter(Solicitation::is_detection);
-        let detected = detected.map(|it| (it.target, it.source_mac));
+        let detected = Solicitation::parse(frame)
+            .filter(|it| it.is_detection() && it.source_mac != self.guest.mac)
+            .map(|it| (it.target, it.source_mac));
+        if let Some((target, _)) = detected.filter(|(target, _)| is_made_up(*target)) {
+            self.claims.hear(target, now);
+        }
         let Some((target, mac)) = advertised.or(detected) else {
             return Ok(());
         };
         for purpose in self.inquiries.answered(target) {
             match purpose {
-                Purpose::Detection => self.tally.add(Refused {
-                    kind: Kind::Neighbour,
-                    address: Some(IpAddr::V6(target)),
-                }),
+                Purpose::Detection => self.refuse(target),
                 Purpose::Gateway(number, asked) => self.tell(number, asked, Some(mac))?,
             }
         }
-        self.unwatch();
         Ok(())
-    }
-
-    fn unwatch(&mut self) {
-        if self.inquiries.is_empty() {
-            self.watch = None;
-        }
     }
 
     /// Tells the guest of a router, whose gateway has this MAC.
@@ -322,13 +361,19 @@ impl Port {
         if self.repeat.take_if(|at| *at <= now).is_some() {
             self.asked(Asked::Routers, now)?;
         }
+        self.idle.take_if(|at| *at <= now);
+        if self.inquiries.next().is_some_and(|at| at <= now) {
+            // An objection may be there that nobody has looked at yet.
+            self.listen(now)?;
+        }
         while let Some(silence) = self.inquiries.due(now) {
             match silence {
                 Silence::Again(target) => {
                     let question = self.solicitation(target);
-                    if let Some(watch) = &self.watch {
-                        watch.send(&question)?;
-                    }
+                    self.watch.send(&question.encode())?;
+                }
+                Silence::Final(target, Purpose::Detection) if self.claims.cover(target, now) => {
+                    self.refuse(target);
                 }
                 Silence::Final(target, Purpose::Detection) => self.learn(netlink, target),
                 Silence::Final(_, Purpose::Gateway(number, asked)) => {
@@ -336,7 +381,6 @@ impl Port {
                 }
             }
         }
-        self.unwatch();
         Ok(())
     }
 

@@ -109,12 +109,7 @@ impl Bench {
 }
 
 fn detection(target: Ipv6Addr) -> Vec<u8> {
-    let question = Solicitation {
-        source_mac: MAC,
-        source: Ipv6Addr::UNSPECIFIED,
-        target,
-    };
-    question.encode()
+    Solicitation::detection(MAC, target).encode()
 }
 
 fn icmp(source: Ipv6Addr, kind: u8) -> Vec<u8> {
@@ -140,7 +135,6 @@ fn a_link_local_address_is_learned_when_nobody_objects() {
         assert!(bench.network.take_news());
         bench.send(&detection(own), now);
         assert_eq!(bench.at_peer(), Some(detection(own)));
-        assert_eq!(bench.network.sockets().count(), 2);
         let at = bench.network.next().expect("a time");
         assert!(at < now + Duration::from_secs(1));
         assert!(bench.network.wake(at).is_empty());
@@ -148,7 +142,6 @@ fn a_link_local_address_is_learned_when_nobody_objects() {
         assert_eq!(bench.at_peer(), Some(icmp(own, 128)));
         assert!(bench.counted().addresses.is_empty(), "it is its own now");
         assert!(bench.network.take_news());
-        assert_eq!(bench.network.sockets().count(), 1);
     });
 }
 
@@ -171,6 +164,83 @@ fn a_neighbours_address_is_not_learned() {
         bench.at_peer();
         bench.send(&icmp(others, 128), now);
         assert_eq!(bench.at_peer(), None);
+    });
+}
+
+#[test]
+fn what_another_is_about_to_take_is_neither_asked_for_nor_learned() {
+    with_port(|mut bench| {
+        let (now, others) = (Instant::now(), ip("fe80::1234:5678:9abc:def0"));
+        let theirs = Solicitation::detection(ROUTER_MAC, others).encode();
+        bench.peer.send(&theirs).expect("send");
+        // The guest competes as soon as it hears of it, before its supervisor has looked.
+        assert_eq!(bench.at_guest(), theirs);
+        bench.send(&detection(others), now);
+        assert_eq!(bench.at_peer(), None);
+        assert_eq!(bench.network.next(), None, "nothing is under way");
+        assert_eq!(bench.counted().counts.neighbour, 1);
+        assert_eq!(bench.counted().addresses, [IpAddr::V6(others)]);
+        bench.send(&icmp(others, 128), now);
+        assert_eq!(bench.at_peer(), None);
+
+        // The same while the guest's own question is under way.
+        let second = ip("fe80::1234:5678:9abc:def1");
+        bench.send(&detection(second), now);
+        assert_eq!(bench.at_peer(), Some(detection(second)));
+        let theirs = Solicitation::detection(ROUTER_MAC, second).encode();
+        bench.peer.send(&theirs).expect("send");
+        assert_eq!(bench.at_guest(), theirs);
+        let at = bench.network.next().expect("a time");
+        assert!(bench.network.wake(at).is_empty());
+        bench.send(&icmp(second, 128), now);
+        assert_eq!(bench.at_peer(), None);
+    });
+}
+
+#[test]
+fn a_look_at_the_network_is_followed_by_rest() {
+    with_port(|mut bench| {
+        let others = ip("fe80::1234:5678:9abc:def0");
+        let theirs = Solicitation::detection(ROUTER_MAC, others).encode();
+        bench.peer.send(&theirs).expect("send");
+        bench.hear(Side::Network, Instant::now());
+        let is_watched = |bench: &Bench| bench.network.sockets().count() == 2;
+        assert!(!is_watched(&bench));
+        let at = bench.network.next().expect("a time");
+        bench.send(&detection(others), at);
+        assert_eq!(bench.at_peer(), None, "remembered");
+        let own = ip("fe80::1234:5678:9abc:def1");
+        bench.send(&detection(own), at);
+        assert_eq!(bench.at_peer(), Some(detection(own)));
+        assert!(is_watched(&bench), "an answer is waited for");
+        assert!(bench.network.wake(at + LONG).is_empty());
+        assert!(is_watched(&bench));
+        assert_eq!(bench.network.next(), None);
+    });
+}
+
+#[test]
+fn no_byte_of_the_guests_question_is_sent_and_not_many_questions() {
+    with_port(|mut bench| {
+        let now = Instant::now();
+        let address = |number: u16| Ipv6Addr::new(0xfe80, 0, 0, 0, 0x1234, 1, 1, number);
+        for number in 0..10 {
+            let target = address(number);
+            let question = detection(target);
+            let asked = Packet::parse(&question).expect("a packet");
+            let options = [asked.payload, &[14, 1, 1, 2, 3, 4, 5, 6]].concat();
+            let packet = Packet {
+                destination_mac: ROUTER_MAC,
+                destination: ip("fe80::9"),
+                payload: &options,
+                ..asked
+            };
+            let frame = packet.encode().expect("short");
+            bench.send(&[&frame[..], b"trailing"].concat(), now);
+            let expected = (number < 4).then_some(question);
+            assert_eq!(bench.at_peer(), expected, "{number}");
+        }
+        assert_eq!(bench.counted().counts.neighbour, 6);
     });
 }
 
@@ -279,7 +349,8 @@ fn a_flood_is_counted_and_keeps_nobody_waiting() {
             let Some(at) = bench.network.next() else {
                 break;
             };
-            assert_eq!(bench.network.sockets().count(), 0, "it rests");
+            let rests = |(_, side, _)| side == Side::Network;
+            assert!(bench.network.sockets().all(rests), "it rests");
             now = at;
             assert!(bench.network.wake(now).is_empty());
             looks += 1;
