@@ -42,7 +42,8 @@ impl Vms {
     }
 
     /// The same of a VM with more than a record: `fill` puts it into the VM's directory before that
-    /// gets its name. If it fails there is no VM.
+    /// gets its name. If it fails there is no VM. No other VM is made meanwhile, so what must be no
+    /// other VM's is compared there; it should not take long.
     pub fn create_with<E: From<Error>>(
         &self,
         record: &VmRecord,

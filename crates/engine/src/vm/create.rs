@@ -68,7 +68,9 @@ impl Engine {
     ) -> Result<(VmLock, VmRecord), Error> {
         let name = self.free_name(&request.vm)?;
         check(&request.vm)?;
-        self.check_macs(&request.vm.spec.network.interfaces)?;
+        let macs = wanted_macs(&request.vm.spec.network.interfaces);
+        // Again below: what is pulled in between takes minutes.
+        self.check_macs(&macs)?;
         let image = self.find_or_import_image(&request.image, report, cancel)?;
         let kernel = self.find_or_import_kernel(request.kernel.as_deref(), report, cancel)?;
         cancel.check()?;
@@ -80,6 +82,7 @@ impl Engine {
             let backing = self.images.dir(image.uid).join(crate::image::FILE);
             // A VM is there with its disk, or not at all.
             let lock = self.vms.create_with(&record, |directory| {
+                self.check_macs(&macs)?;
                 let size = record.spec.disk_size.bytes();
                 qcow2::create(&directory.join(DISK), &backing, size)?;
                 step::reached(Step::CreateDisk);
@@ -133,8 +136,7 @@ impl Engine {
     }
 
     /// A MAC that is asked for must be no other VM's: on one network, each would get the other's frames.
-    fn check_macs(&self, interfaces: &[InterfaceSpec]) -> Result<(), Error> {
-        let wanted: Vec<Mac> = interfaces.iter().filter_map(|wanted| wanted.mac).collect();
+    fn check_macs(&self, wanted: &[Mac]) -> Result<(), Error> {
         if wanted.is_empty() {
             return Ok(());
         }
@@ -213,6 +215,11 @@ fn check(vm: &Vm) -> Result<(), Error> {
         named.spec.image.oci = Some("image".parse().expect("a reference"));
     }
     validate(&named).map_err(Error::Invalid)
+}
+
+/// The MACs asked for; random ones are nobody's.
+fn wanted_macs(interfaces: &[InterfaceSpec]) -> Vec<Mac> {
+    interfaces.iter().filter_map(|wanted| wanted.mac).collect()
 }
 
 /// The interfaces asked for, or one on the default network. The MACs are made once.

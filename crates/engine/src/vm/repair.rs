@@ -13,7 +13,7 @@ use ignite_store::{Liveness, ProcessRecord, State, StatusRecord, VmLock, VmSumma
 use ignite_wire::supervisor::End;
 
 use crate::network::{self, cni::Cni};
-use crate::{Engine, Error, Report};
+use crate::{Engine, Error};
 
 /// How long a supervisor may take for its last act (its release is ended after two minutes), or a VMM
 /// to die after its supervisor.
@@ -100,19 +100,6 @@ impl Engine {
         }
         lock.write_network(&network).map_err(|e| one(e.into()))?;
         step::reached(Step::ReleaseDone);
-        Ok(())
-    }
-
-    /// Repairs VMs that died without release, but for `own`: their rules would shadow ours.
-    pub(super) fn repair_dead(&self, own: Uid, report: &dyn Report) -> Result<(), Error> {
-        for vm in self.dead_vms(Some(own))? {
-            if let Err(error) = self.repair_one(vm.uid) {
-                report.warn(&format!(
-                    "VM {} died and cannot be repaired: {error}",
-                    vm.name
-                ));
-            }
-        }
         Ok(())
     }
 

@@ -126,6 +126,83 @@ impl Engine {
 }
 
 impl Engine {
+    /// Finds a port that is taken before anything is made, and records that the VM is about to be
+    /// attached: from then on its ports are taken for every other start.
+    pub(super) fn reserve(
+        &self,
+        lock: &VmLock,
+        record: &VmRecord,
+        report: &dyn Report,
+    ) -> Result<(), Error> {
+        if record.network_plugin != NetworkPlugin::Cni {
+            return Err(network::Error::NoPlugin {
+                plugin: record.network_plugin,
+            }
+            .into());
+        }
+        // Until the intent is recorded.
+        let _ports = self.free_ports(record, report)?;
+        let network = NetworkRecord {
+            plugin: record.network_plugin,
+            sandbox: Some(self.config.paths.sandbox(&record.container_id)),
+            ..lock.network()?
+        };
+        Ok(lock.write_network(&network)?)
+    }
+
+    /// Finds out that the VM's ports are free; nobody takes them as long as the lock is held. Who
+    /// wants no port needs no lock, and waits for nobody who does.
+    fn free_ports(&self, record: &VmRecord, report: &dyn Report) -> Result<Option<Lock>, Error> {
+        let wanted = &record.spec.network.ports;
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let lock = self.lock_ports(record, report)?;
+        for other in self.vms.summary()?.vms {
+            if other.uid != record.uid && self.has_ports(&other)? {
+                ports::check_other(wanted, &other.name, &other.ports)
+                    .map_err(network::Error::from)?;
+            }
+        }
+        ports::check_host(wanted).map_err(network::Error::from)?;
+        Ok(Some(lock))
+    }
+
+    /// The lock under which ports are compared and taken, with no dead VM in the way. Repairs run
+    /// plugins and wait for networks, so they are made while it is not held; each VM is repaired
+    /// once, so this ends.
+    fn lock_ports(&self, record: &VmRecord, report: &dyn Report) -> Result<Lock, Error> {
+        let path = self.config.paths.run.join("ports.lock");
+        let mut tried = Vec::new();
+        let mut dead = self.dead_in_the_way(record, &tried)?;
+        loop {
+            for vm in dead {
+                tried.push(vm.uid);
+                if let Err(error) = self.repair_one(vm.uid) {
+                    report.warn(&format!(
+                        "VM {} died and cannot be repaired: {error}",
+                        vm.name
+                    ));
+                }
+            }
+            let lock = Lock::exclusive(&path).map_err(Error::File)?;
+            dead = self.dead_in_the_way(record, &tried)?;
+            if dead.is_empty() {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// VMs that died without release and whose rules would shadow ours, but for those `tried`.
+    fn dead_in_the_way(&self, record: &VmRecord, tried: &[Uid]) -> Result<Vec<VmSummary>, Error> {
+        let wanted = &record.spec.network.ports;
+        let mut dead = self.dead_vms(Some(record.uid))?;
+        dead.retain(|vm| {
+            !tried.contains(&vm.uid) && ports::check_other(wanted, &vm.name, &vm.ports).is_err()
+        });
+        Ok(dead)
+    }
+
     /// Whether another VM's ports are taken: it runs, or is being attached in this moment.
     fn has_ports(&self, other: &VmSummary) -> Result<bool, Error> {
         if other.state.is_live() {
@@ -155,7 +232,7 @@ struct Supervisor {
 impl Start<'_> {
     fn run(&mut self, options: &StartOptions) -> Result<Started, Error> {
         let parts = self.programs()?;
-        self.reserve()?;
+        self.engine.reserve(self.lock, &self.record, self.report)?;
         step::reached(Step::StartReserved);
         self.timings.end("preparation");
         self.cancel.check()?;
@@ -179,41 +256,6 @@ impl Start<'_> {
             networks: networks(&outcome.attached),
             timings: self.timings.clone(),
         })
-    }
-
-    /// Finds a port that is taken before anything is made, and records that the VM is about to be
-    /// attached: from then on its ports are taken for every other start.
-    fn reserve(&self) -> Result<(), Error> {
-        let paths = &self.engine.config.paths;
-        if self.record.network_plugin != NetworkPlugin::Cni {
-            return Err(network::Error::NoPlugin {
-                plugin: self.record.network_plugin,
-            }
-            .into());
-        }
-        let _ports = Lock::exclusive(&paths.run.join("ports.lock")).map_err(Error::File)?;
-        self.check_ports()?;
-        let network = NetworkRecord {
-            plugin: self.record.network_plugin,
-            sandbox: Some(paths.sandbox(&self.record.container_id)),
-            ..self.lock.network()?
-        };
-        Ok(self.lock.write_network(&network)?)
-    }
-
-    fn check_ports(&self) -> Result<(), Error> {
-        let wanted = &self.record.spec.network.ports;
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        self.engine.repair_dead(self.record.uid, self.report)?;
-        for other in self.engine.vms.summary()?.vms {
-            if other.uid != self.record.uid && self.engine.has_ports(&other)? {
-                ports::check_other(wanted, &other.name, &other.ports)
-                    .map_err(network::Error::from)?;
-            }
-        }
-        Ok(ports::check_host(wanted).map_err(network::Error::from)?)
     }
 
     /// The programs and files a start needs, looked for before anything is made.

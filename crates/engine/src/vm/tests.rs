@@ -1,11 +1,13 @@
 //! Verbs beside one another, on a host in a directory: whatever the order, records stay whole.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ignite_api::{Kind, Metadata, Size, Uid, Vm, VmSpec};
+use ignite_api::{InterfaceSpec, Kind, Metadata, PortMapping, Size, Uid, Vm, VmSpec};
+use ignite_host::fs::Lock;
 use ignite_store::{
     ImageConfig, ImageRecord, KernelRecord, Liveness, NetworkRecord, Paths, State, StatusRecord,
     VmLock,
@@ -71,8 +73,12 @@ fn add_kernel(engine: &Engine) {
 }
 
 fn create(engine: &Engine) -> Result<Uid, Error> {
+    create_as(engine, VmSpec::default())
+}
+
+fn create_as(engine: &Engine, spec: VmSpec) -> Result<Uid, Error> {
     let request = CreateRequest {
-        vm: Vm::new(Kind::Vm, Metadata::default(), VmSpec::default()),
+        vm: Vm::new(Kind::Vm, Metadata::default(), spec),
         image: IMAGE.into(),
         kernel: Some(KERNEL.into()),
         remove_when_ended: false,
@@ -199,4 +205,139 @@ fn a_start_that_failed_is_no_lost_vm() {
         .record_failed_start(&lock, &live, "again")
         .expect("nothing to record");
     assert_eq!(lock.status().expect("read"), status);
+}
+
+/// A VM with these ports, and its lock.
+fn with_ports(engine: &Engine, ports: &[PortMapping]) -> VmLock {
+    let mut spec = VmSpec::default();
+    spec.network.ports = ports.to_vec();
+    let uid = create_as(engine, spec).expect("a VM");
+    engine.vms.lock(uid).expect("its lock")
+}
+
+/// Makes it one that died when it was about to be attached.
+fn dies(engine: &Engine, lock: VmLock) -> Uid {
+    let network = NetworkRecord {
+        sandbox: Some(engine.config.paths.netns.join("ignite-x")),
+        ..NetworkRecord::default()
+    };
+    lock.write_network(&network).expect("its network");
+    lock.uid()
+}
+
+fn is_released(engine: &Engine, uid: Uid) -> bool {
+    engine.vms.network(uid).expect("read").is_released()
+}
+
+/// A port of this host that is free in this moment.
+fn port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").port()
+}
+
+fn mapping(address: &str, port: u16) -> Vec<PortMapping> {
+    PortMapping::parse(&format!("{address}:{port}:80")).expect("a mapping")
+}
+
+/// What a start does before it makes anything.
+fn reserve(engine: &Engine, lock: &VmLock) -> Result<(), Error> {
+    engine.reserve(lock, &lock.record()?, &Silent)
+}
+
+#[test]
+fn of_many_that_ask_for_one_mac_one_gets_it() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let engine = engine(root.path());
+    add_image(&engine);
+    add_kernel(&engine);
+    let mut spec = VmSpec::default();
+    spec.network.interfaces = InterfaceSpec::parse_all(["a:mac=02:00:00:00:00:07"]).expect("one");
+    for _ in 0..10 {
+        let start = Barrier::new(4);
+        let made: Vec<Result<Uid, Error>> = thread::scope(|scope| {
+            let one = || {
+                start.wait();
+                create_as(&engine, spec.clone())
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
+            let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().expect("no panic");
+            threads.into_iter().map(join).collect()
+        });
+        let (won, lost): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1, "{won:?}");
+        for error in lost.into_iter().filter_map(Result::err) {
+            assert!(matches!(error, Error::MacTaken { .. }), "{error}");
+        }
+        let vms = engine.vms.list().expect("listed").records;
+        assert_eq!(vms.len(), 1);
+        engine.remove(vms[0].uid.as_str(), false).expect("removed");
+    }
+}
+
+#[test]
+fn who_wants_no_port_waits_for_nobody_who_does() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let engine = engine(root.path());
+    let (_other, _live) = in_state(&engine, State::Running);
+    let vm = with_ports(&engine, &[]);
+    // Of a start that goes on for ever.
+    let path = engine.config.paths.run.join("ports.lock");
+    let _held = Lock::exclusive(&path).expect("free");
+    reserve(&engine, &vm).expect("reserved");
+    assert!(!is_released(&engine, vm.uid()), "the intent is recorded");
+}
+
+#[test]
+fn the_dead_are_repaired_while_others_compare_their_ports() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let engine = engine(root.path());
+    let (_other, _live) = in_state(&engine, State::Running);
+    let wanted = mapping("127.0.0.1", port());
+    let vm = with_ports(&engine, &wanted);
+    let dead = dies(&engine, with_ports(&engine, &wanted));
+    let held = Lock::exclusive(&engine.config.paths.run.join("ports.lock")).expect("free");
+    thread::scope(|scope| {
+        let held = held;
+        let waits = scope.spawn(|| reserve(&engine, &vm));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_released(&engine, dead) {
+            assert!(Instant::now() < deadline, "it waits for the lock first");
+            thread::sleep(Duration::from_millis(5));
+        }
+        // One dies while the lock is waited for, and one was tried already.
+        let late = dies(&engine, with_ports(&engine, &wanted));
+        dies(&engine, engine.vms.lock(dead).expect("its lock"));
+        assert!(!waits.is_finished(), "the lock is held");
+        drop(held);
+        waits.join().expect("no panic").expect("reserved");
+        assert!(is_released(&engine, late), "found under the lock");
+        assert!(!is_released(&engine, dead), "each is tried once");
+    });
+}
+
+#[test]
+fn the_dead_on_other_ports_are_in_nobodys_way() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let engine = engine(root.path());
+    let (_other, _live) = in_state(&engine, State::Running);
+    let port = port();
+    let vm = with_ports(&engine, &mapping("127.0.0.1", port));
+    let dead = dies(&engine, with_ports(&engine, &mapping("127.0.0.2", port)));
+    reserve(&engine, &vm).expect("reserved");
+    assert!(!is_released(&engine, dead), "that may take long");
+}
+
+#[test]
+fn a_port_of_one_about_to_be_attached_is_taken() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let engine = engine(root.path());
+    let (_other, _live) = in_state(&engine, State::Running);
+    let wanted = mapping("127.0.0.1", port());
+    let (first, second) = (with_ports(&engine, &wanted), with_ports(&engine, &wanted));
+    let live = Liveness::try_acquire(&engine.config.paths, first.uid()).expect("its liveness");
+    let _live = live.expect("free");
+    reserve(&engine, &first).expect("reserved");
+    let refused = reserve(&engine, &second).expect_err("taken");
+    assert!(refused.to_string().contains("published by VM"), "{refused}");
+    assert!(is_released(&engine, second.uid()), "nothing is recorded");
 }
