@@ -18,6 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ignite_host::fs::read_bounded;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -200,7 +202,7 @@ impl Cache {
             .create(&self.results);
         directory.map_err(failed("create the directory", &self.results))?;
         let temporary = self.temporary();
-        let written = write_new(&temporary, &bytes).and_then(|()| fs::rename(&temporary, &path));
+        let written = write_new(&temporary, &bytes).and_then(|()| replace(&temporary, &path));
         written.map_err(|source| {
             // It may never have been made.
             let _ = fs::remove_file(&temporary);
@@ -403,6 +405,20 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(bytes)
+}
+
+/// Puts one file in another's place. Ext4 writes a file to the disk at once if it is renamed over
+/// another; an exchange of the two costs a fifth of that. Should the power fail, a file that is cut
+/// short is no entry.
+fn replace(temporary: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, temporary, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => fs::remove_file(temporary),
+        // There is none yet, or the file system cannot exchange.
+        Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            fs::rename(temporary, path)
+        }
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> CacheError + 'a {
