@@ -38,6 +38,11 @@ impl Context {
         Ok(Engine::new(self.config())?)
     }
 
+    /// The engine for verbs that change networks alone.
+    pub fn networks(&self) -> Result<Engine, Failure> {
+        Ok(Engine::for_networks(self.config())?)
+    }
+
     /// The engine for verbs that only read.
     pub fn reader(&self) -> Result<Engine, Failure> {
         Ok(Engine::reader(self.config())?)

@@ -52,10 +52,7 @@ pub struct Engine {
 impl Engine {
     /// For verbs that change something, which only root may.
     pub fn new(config: Config) -> Result<Self, Error> {
-        if !rustix::process::geteuid().is_root() {
-            return Err(Error::NotRoot);
-        }
-        let engine = Self::reader(config)?;
+        let engine = Self::for_networks(config)?;
         // Left by a process that died; what cannot be swept is in nobody's way.
         for swept in [
             engine.vms.repair(),
@@ -67,6 +64,14 @@ impl Engine {
             }
         }
         Ok(engine)
+    }
+
+    /// For verbs that change networks and nothing of VMs, images and kernels.
+    pub fn for_networks(config: Config) -> Result<Self, Error> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(Error::NotRoot);
+        }
+        Self::reader(config)
     }
 
     /// For verbs that only read.

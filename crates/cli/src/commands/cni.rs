@@ -56,7 +56,7 @@ impl Verb for Cni {
 
 /// Gives the tool, with the environment of this process.
 fn with_tool(context: &Context, act: impl FnOnce(&Tool<'_>) -> Outcome) -> Outcome {
-    let engine = context.engine()?;
+    let engine = context.networks()?;
     act(&tool(&engine, context)?)
 }
 

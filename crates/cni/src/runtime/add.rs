@@ -88,14 +88,18 @@ impl Runtime {
                 .map_err(|source| step.bad_result(source))?;
             progress.runs.push(answer.run);
             reached(Moment::AddAnswered);
-            let (raw, _) = progress.result.insert(believed);
-            self.remember(network, attachment, raw)?;
+            let known = progress.result.replace(believed);
+            let raw = progress.result.as_ref().map(|(raw, _)| raw);
+            // Most plugins hand on what they were given.
+            if let Some(raw) = raw.filter(|raw| known.is_none_or(|(known, _)| known != **raw)) {
+                self.remember(network, attachment, raw)?;
+            }
             reached(Moment::AddCached);
         }
         Ok(())
     }
 
-    /// Writes the cache, after every plugin: should this process be killed before the
+    /// Writes the cache, after every plugin that changed the result: should this process be killed before the
     /// next one, DEL finds what there is by what is known so far. Without it the
     /// network could not be taken down properly, so failing here is failing.
     fn remember(
