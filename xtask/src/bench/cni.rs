@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Case, Unit};
 
-const RUNS: usize = 21;
+const RUNS: usize = 41;
 
 /// Attachments that are there when the second half is measured.
 const PRESENT: usize = 1000;
@@ -207,6 +207,8 @@ fn leak() -> Result<()> {
 }
 
 fn measure(network: &NetworkConfig, add: &mut Share, del: &mut Share) -> Result<()> {
+    // What was made before is not written to the disk meanwhile.
+    ensure!(Command::new("sync").status()?.success(), "sync failed");
     let runtime = Runtime::default();
     let path = namespace("measured")?;
     for round in 0..=RUNS {
