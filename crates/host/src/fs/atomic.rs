@@ -39,7 +39,8 @@ pub fn sync_directory(directory: &Path) -> Result<(), Error> {
 /// The content of `path`, at most `max` bytes; more is an error, so a stranger's file fills no memory.
 pub fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
     let file = File::open(path).map_err(Error::at("open", path))?;
-    let mut bytes = Vec::new();
+    // Records and leases fit: two reads, the second one finds the end.
+    let mut bytes = Vec::with_capacity(4096);
     file.take(max.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(Error::at("read", path))?;
