@@ -16,7 +16,7 @@ tools/as-root target/debug/xtask machine save "$before"
 status=0
 # Tests mostly wait for guests, whose boots `testkit::boot` bounds; a failure
 # is told by its message, not by where its error value was made.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} RUST_LIB_BACKTRACE=0
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-3} RUST_LIB_BACKTRACE=0
 cargo test --package ignite-cli --test e2e -- "$@" || status=$?
 tools/as-root target/debug/xtask machine compare "$before" || status=1
 exit $status
