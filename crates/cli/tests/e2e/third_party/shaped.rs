@@ -15,12 +15,22 @@ const RATE: u32 = 8_000_000;
 /// Two seconds of it, in bytes.
 const AMOUNT: u32 = RATE / 8 * 2;
 
+/// Transfers on a machine with much to do, of which the fastest one counts.
+const TRIES: u32 = 5;
+
 /// Bits a second of a transfer, by the host's clock: a guest's stands still now and then on a machine
-/// with much to do.
-fn rate(transfer: impl FnOnce() -> Result<String>) -> Result<f64> {
-    let begun = Instant::now();
-    transfer()?;
-    Ok(f64::from(AMOUNT) * 8.0 / begun.elapsed().as_secs_f64())
+/// with much to do. None is faster than the network lets it be, and one comes near to that.
+fn rate(transfer: impl Fn() -> Result<String>) -> Result<f64> {
+    let mut fastest = 0.0_f64;
+    for _ in 0..TRIES {
+        let begun = Instant::now();
+        transfer()?;
+        fastest = fastest.max(f64::from(AMOUNT) * 8.0 / begun.elapsed().as_secs_f64());
+        if fastest >= f64::from(RATE) / 1.5 {
+            break;
+        }
+    }
+    Ok(fastest)
 }
 
 #[test]
@@ -82,8 +92,7 @@ fn what_plugins_behind_a_bridge_say_holds() -> Result<()> {
     println!("{RATE} bit/s configured, {ingress:.0} in, {egress:.0} out");
     for measured in [ingress, egress] {
         let factor = measured / f64::from(RATE);
-        // Never faster; as slow as a machine with much to do makes it.
-        assert!((0.2..1.5).contains(&factor), "{measured} bit/s");
+        assert!((1.0 / 1.5..1.5).contains(&factor), "{measured} bit/s");
     }
 
     idle.again_without(&[&vm.uid])
