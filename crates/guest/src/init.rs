@@ -86,7 +86,8 @@ pub fn run(command: Result<Command, ExitStatus>, agent: OwnedFd) -> ! {
     };
     let _ = link::tell(&agent, Message::Ended(status.code()));
     let _ = link::tell(&agent, Message::Going(action));
-    wait_until_told(&agent);
+    // Not for long: it may be gone.
+    link::wait_for(Message::Told, &agent, Some(TELL_WITHIN));
     power::down(action)
 }
 
@@ -200,19 +201,6 @@ fn exit_status(status: WaitStatus) -> ExitStatus {
 
 fn remaining(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
-}
-
-/// Waits, not for long, until the agent says that the supervisor knows.
-fn wait_until_told(agent: &OwnedFd) {
-    let deadline = Instant::now() + TELL_WITHIN;
-    while Instant::now() < deadline {
-        let mut fds = [PollFd::new(agent, PollFlags::IN)];
-        let _ = poll(&mut fds, Some(remaining(deadline)));
-        match link::hear(agent) {
-            Ok(Some(Message::Told)) | Err(_) => return,
-            Ok(_) => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Between the agent and our own PID 1 of an image without init: one socket, fixed messages.
+//! Between the agent and PID 1: one socket, fixed messages. It ends where the image's init begins.
 //!
 //! ```text
 //!   agent                    init (PID 1)
+//!     | Ready ------------------->|   the supervisor knows that the guest is up
+//!     |<---------------- Complete |   the root is as programs expect it
 //!     | Stop(grace) ------------->|   the supervisor asks for a shutdown
 //!     |<-------------- Ended(code)|   the command ended
 //!     |<-------------- Going(how) |   the guest goes down now
@@ -10,7 +12,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
+use ignite_host::signal::{PollFd, PollFlags, poll};
 use ignite_wire::agent::PowerAction;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
@@ -21,6 +25,10 @@ const MESSAGE_LEN: usize = 9;
 /// What the two tell each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
+    /// Agent: the supervisor has been told that the guest is up.
+    Ready,
+    /// Init: nothing is missing from the root any more.
+    Complete,
     /// Agent: end the command; kill it past that many milliseconds.
     Stop(u64),
     /// Init: the command ended with this code.
@@ -48,6 +56,23 @@ pub fn tell(socket: impl AsFd, message: Message) -> io::Result<()> {
     Ok(())
 }
 
+/// Waits for one message, whatever else comes before it; whether it came. It does not once the other
+/// end is gone, or the limit has passed.
+pub fn wait_for(message: Message, socket: impl AsFd, limit: Option<Duration>) -> bool {
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)];
+        let ready = poll(&mut fds, left);
+        match hear(&socket) {
+            Ok(Some(heard)) if heard == message => return true,
+            Ok(Some(_)) => {}
+            Ok(None) if ready.is_ok_and(|ready| ready > 0) => {}
+            Ok(None) | Err(_) => return false,
+        }
+    }
+}
+
 /// The next message, if one is there. An error means the other end is gone.
 pub fn hear(socket: impl AsFd) -> io::Result<Option<Message>> {
     let mut bytes = [0; MESSAGE_LEN];
@@ -67,6 +92,8 @@ fn encode(message: Message) -> [u8; MESSAGE_LEN] {
         Message::Going(PowerAction::Halt) => (2, 1),
         Message::Going(PowerAction::Reboot) => (2, 2),
         Message::Told => (3, 0),
+        Message::Ready => (4, 0),
+        Message::Complete => (5, 0),
     };
     let mut bytes = [kind; MESSAGE_LEN];
     bytes[1..].copy_from_slice(&value.to_ne_bytes());
@@ -82,6 +109,8 @@ fn decode([kind, value @ ..]: [u8; MESSAGE_LEN]) -> Option<Message> {
         (2, 1) => Message::Going(PowerAction::Halt),
         (2, 2) => Message::Going(PowerAction::Reboot),
         (3, _) => Message::Told,
+        (4, _) => Message::Ready,
+        (5, _) => Message::Complete,
         _ => return None,
     })
 }
@@ -100,6 +129,8 @@ mod tests {
             Message::Going(PowerAction::Halt),
             Message::Going(PowerAction::Reboot),
             Message::Told,
+            Message::Ready,
+            Message::Complete,
         ];
         for message in messages {
             tell(&one, message).expect("the other end is there");
@@ -108,5 +139,18 @@ mod tests {
         assert_eq!(hear(&other).expect("nothing is no error"), None);
         drop(one);
         assert!(hear(&other).is_err());
+    }
+
+    #[test]
+    fn one_message_is_waited_for() {
+        const SHORT: Option<Duration> = Some(Duration::from_millis(5));
+        let (one, other) = pair().expect("a pair of sockets");
+        for message in [Message::Stop(1), Message::Complete] {
+            tell(&one, message).expect("the other end is there");
+        }
+        assert!(wait_for(Message::Complete, &other, SHORT));
+        assert!(!wait_for(Message::Complete, &other, SHORT));
+        drop(one);
+        assert!(!wait_for(Message::Complete, &other, None));
     }
 }

@@ -71,6 +71,11 @@ impl Root {
         })
     }
 
+    /// Opens the top directory, for what is asked of the file system itself.
+    pub fn top(&self) -> io::Result<OwnedFd> {
+        self.resolve("", OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
     /// Opens a directory, for mounts and changes of directory.
     pub fn directory(&self, path: &str) -> io::Result<OwnedFd> {
         self.resolve(path, OFlags::PATH | OFlags::DIRECTORY)

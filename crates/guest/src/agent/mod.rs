@@ -51,7 +51,7 @@ struct Agent {
     /// Base of the environment of every program.
     env: Vec<String>,
     programs: BTreeMap<u32, Program>,
-    /// Link to our own PID 1.
+    /// Link to PID 1, as long as that is our own program.
     init: Option<OwnedFd>,
     signals: Signals,
     /// Readable when a file system was mounted or unmounted: PID 1 may be another program then.
@@ -86,7 +86,6 @@ impl Agent {
     fn new() -> io::Result<Self> {
         let port = io::stdin().as_fd().try_clone_to_owned()?;
         let link = io::stdout().as_fd().try_clone_to_owned()?;
-        let is_socket = rustix::net::sockopt::socket_type(&link).is_ok();
         let env = std::env::vars_os()
             .filter_map(|(key, value)| Some(format!("{}={}", key.to_str()?, value.to_str()?)));
         Ok(Self {
@@ -95,7 +94,7 @@ impl Agent {
             null: File::options().read(true).write(true).open("dev/null")?,
             env: env.collect(),
             programs: BTreeMap::new(),
-            init: is_socket.then_some(link),
+            init: Some(link),
             signals: Signals::block(&[libc::SIGTERM]).map_err(io::Error::other)?,
             mounts: File::open("proc/self/mountinfo").ok(),
             shutdown: Shutdown::default(),
@@ -105,6 +104,7 @@ impl Agent {
 
     fn serve(&mut self) -> ExitCode {
         self.greet();
+        self.wait_for_root();
         boot::load_late_modules();
         loop {
             self.wait_and_act();
@@ -118,6 +118,15 @@ impl Agent {
     fn greet(&mut self) {
         self.send(0, Message::Hello { version: VERSION });
         self.send(0, Message::Ready);
+    }
+
+    /// Lets PID 1 go on, and takes no request before it has: a program shall see a whole root.
+    fn wait_for_root(&mut self) {
+        let Some(init) = &self.init else { return };
+        let _ = link::tell(init, Word::Ready);
+        if !link::wait_for(Word::Complete, init, None) {
+            self.init = None;
+        }
     }
 
     fn send(&mut self, channel: u32, message: Message) {

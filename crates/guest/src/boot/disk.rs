@@ -6,13 +6,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use ignite_wire::guest::{self, Modules};
-use rustix::fs::{Mode, OFlags};
 use rustix::mount::MountFlags;
 use thiserror::Error;
 
 use super::devices;
 use crate::root::{Mount, Root};
-use crate::{console, root, sys};
+use crate::{root, sys};
 
 /// Why the disks cannot be used.
 #[derive(Debug, Error)]
@@ -49,24 +48,21 @@ pub enum Error {
     },
 }
 
-/// Mounts the root file system at `target`, and grows it if that is wished; a root that cannot be
-/// grown is still a root.
+/// Mounts the root file system at `target`.
 pub fn mount_root(config: &guest::Root, target: &Path) -> Result<Root, Error> {
     devices::block_device(&config.device)?;
     let _ = std::fs::create_dir(target);
     let (device, filesystem) = (config.device.as_str(), config.filesystem.as_str());
-    rustix::mount::mount(device, target, filesystem, MountFlags::empty(), None).map_err(
+    // What a disk of the VM's own is grown by reads as zeroes: no inode table has to be cleared, not
+    // in the act and not by the kernel's thread for it later.
+    let options = config.grow.then_some(c"noinit_itable");
+    rustix::mount::mount(device, target, filesystem, MountFlags::empty(), options).map_err(
         |errno| Error::Root {
             device: device.to_owned(),
             filesystem: filesystem.to_owned(),
             source: errno.into(),
         },
     )?;
-    if config.grow
-        && let Err(error) = grow(device, target)
-    {
-        console::warn(&error);
-    }
     Ok(Root::open(target)?)
 }
 
@@ -83,7 +79,8 @@ pub fn mount_modules(modules: &Modules, root: &Root) -> Result<(), Error> {
     Ok(())
 }
 
-fn grow(device: &str, mounted_at: &Path) -> Result<(), Error> {
+/// Makes the root file system as large as its disk.
+pub fn grow(device: &str, root: &Root) -> Result<(), Error> {
     let failed = |source| Error::Grow {
         device: device.to_owned(),
         source,
@@ -100,10 +97,7 @@ fn grow(device: &str, mounted_at: &Path) -> Result<(), Error> {
     if blocks <= size.blocks {
         return Ok(());
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory =
-        rustix::fs::open(mounted_at, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
-    sys::resize_ext4(&directory, blocks).map_err(failed)
+    sys::resize_ext4(&root.top().map_err(failed)?, blocks).map_err(failed)
 }
 
 /// Where a disk's ext4 superblock begins, and how much of it is of interest.

@@ -16,7 +16,7 @@ use std::process::Command;
 
 use ignite_host::fs::RootDir;
 use ignite_wire::agent::ExitStatus;
-use ignite_wire::guest::{CONFIG_PATH, Process};
+use ignite_wire::guest::{CONFIG_PATH, Config, Process};
 use rustix::fs::{FsWord, statfs};
 use rustix::mount::{MountFlags, mount_move};
 use rustix::process::{chdir, chroot};
@@ -25,8 +25,9 @@ use thiserror::Error;
 use super::ROOT;
 use crate::execute::{self, Execution};
 use crate::launch::{DEFAULT_PATH, Launch, find_user};
+use crate::link::{self, Message};
 use crate::root::{Mount, Root};
-use crate::{agent, console, init, link, root};
+use crate::{agent, console, init, root};
 
 /// Why the user's program cannot be started.
 #[derive(Debug, Error)]
@@ -78,34 +79,40 @@ impl Error {
     }
 }
 
-/// Starts the agent, makes the root file system `/`, and becomes the image's init or our own.
+/// Starts the agent, makes the root file system `/`, completes it, and becomes the image's init or
+/// our own.
 pub fn hand_over(
-    process: &Process,
+    config: &Config,
     root: &Root,
     port: &mut Option<File>,
 ) -> Result<Infallible, Error> {
     // While there is a /proc to ask.
     let program = std::env::current_exe().map_err(|source| Error::Agent { source })?;
-    move_kernel_filesystems(root)?;
-    match process {
+    let env: &[String] = match &config.process {
         Process::Init { path } => {
             check_init(path, root)?;
-            root.move_mount("/proc", "/proc")?;
-            start_agent(&program, port.take(), None, &[])?;
-            switch_root()?;
-            Err(exec_init(path))
+            &[]
         }
+        Process::Command { env, .. } => env,
+    };
+    move_kernel_filesystems(root)?;
+    let (agent, agents) = link::pair().map_err(|source| Error::Agent { source })?;
+    start_agent(&program, port.take(), agents, env)?;
+    // It goes first where there is one processor.
+    link::wait_for(Message::Ready, &agent, None);
+    switch_root()?;
+    let root = Root::open(Path::new("/"))?;
+    super::complete(config, &root);
+    match &config.process {
+        // The link ends here, and the agent takes requests.
+        Process::Init { path } => Err(exec_init(path)),
         Process::Command {
             argv,
             env,
             user,
             cwd,
         } => {
-            mount_for_command(root);
-            root.move_mount("/proc", "/proc")?;
-            let (ours, agents) = link::pair().map_err(|source| Error::Agent { source })?;
-            start_agent(&program, port.take(), Some(agents), env)?;
-            switch_root()?;
+            mount_for_command(&root);
             let launch = Launch {
                 argv,
                 env,
@@ -113,7 +120,9 @@ pub fn hand_over(
                 cwd,
                 terminal: true,
             };
-            init::run(prepare(&launch), ours)
+            let command = prepare(&launch, &root);
+            let _ = link::tell(&agent, Message::Complete);
+            init::run(command, agent)
         }
     }
 }
@@ -132,7 +141,7 @@ fn move_kernel_filesystems(root: &Root) -> Result<(), Error> {
     for (target, path) in links {
         root.link(target, path)?;
     }
-    Ok(())
+    Ok(root.move_mount("/proc", "/proc")?)
 }
 
 /// What an init would mount. A command may do without any of it.
@@ -181,14 +190,14 @@ fn check_init(path: &str, root: &Root) -> Result<(), Error> {
 }
 
 /// Starts the agent as a process of its own. Its standard input is the port, its standard output the
-/// link to our own PID 1, its environment what it gives to the programs it runs.
+/// link to PID 1, its environment what it gives to the programs it runs.
 ///
 /// It runs from the initramfs's program, which stays in memory as long as somebody runs it, and its
 /// root is the initramfs: the root file system can be made read-only and whatever else under it.
 fn start_agent(
     program: &Path,
     port: Option<File>,
-    link: Option<OwnedFd>,
+    link: OwnedFd,
     env: &[String],
 ) -> Result<(), Error> {
     let failed = |source| Error::Agent { source };
@@ -200,10 +209,7 @@ fn start_agent(
         .env_clear()
         .env("PATH", DEFAULT_PATH);
     command.envs(pairs.filter(|(key, _)| !key.is_empty()));
-    command.current_dir(ROOT).stdin(port);
-    if let Some(link) = link {
-        command.stdout(link);
-    }
+    command.current_dir(ROOT).stdin(port).stdout(link);
     command.spawn().map_err(failed)?;
     Ok(())
 }
@@ -249,17 +255,14 @@ fn exec_init(path: &str) -> Error {
 }
 
 /// The command, with its directory there and its terminal its own.
-fn prepare(launch: &Launch<'_>) -> Result<Command, ExitStatus> {
-    let root = Root::open(Path::new("/")).map_err(|error| ExitStatus::NotExecutable {
-        message: console::chain(&error),
-    })?;
+fn prepare(launch: &Launch<'_>, root: &Root) -> Result<Command, ExitStatus> {
     if !launch.cwd.is_empty() {
         // As other runtimes do; what cannot be made is told when it is entered.
         let _ = root.create_directory(launch.cwd, 0o755);
     }
-    if let Ok(user) = find_user(launch.user, &root) {
+    if let Ok(user) = find_user(launch.user, root) {
         // So that the command can open /dev/stdout, where many send their logs.
         let _ = fchown(rustix::stdio::stdin(), Some(user.uid), None);
     }
-    launch.command(&root)
+    launch.command(root)
 }

@@ -1,9 +1,13 @@
 //! The initramfs's `/init`: from a bare kernel to the user's program.
 //!
 //! ```text
-//!   /dev /proc /sys -> configuration -> modules -> clock -> network -> root, grown, with its
-//!   modules, files of /etc -> agent -> root becomes / -> the image's init, or our own (`init`)
+//!   /dev /proc /sys -> configuration -> modules -> clock -> network -> root -> agent: ready
+//!   -> root becomes /, grown, with its modules, files of /etc -> agent takes requests
+//!   -> the image's init, or our own (`init`)
 //! ```
+//!
+//! The host hears of the agent as soon as nothing can fail any more; what a program in the guest
+//! would miss is made while the host does its part, and before any program runs.
 //!
 //! Anything that fails on the way is said on the console and to the supervisor, and powers the VM
 //! off: a guest without its network or its disk is of no use, and a hung one tells nobody why.
@@ -27,6 +31,7 @@ use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::root::Root;
 use crate::{console, power};
 
 /// Modules without which the guest does not start, in the initramfs.
@@ -127,17 +132,29 @@ fn boot(port: &mut Option<File>) -> Result<Infallible, Error> {
     let config = read_config()?;
     modules::load(Path::new(MODULES))?;
     set_clock(config.clock_ns);
+    // The port takes a moment to appear, so its failures wait for it, not its work.
+    let network = network::configure(&config.interfaces);
     *port = Some(devices::agent_port()?);
-    network::configure(&config.interfaces)?;
+    network?;
     let root = disk::mount_root(&config.root, Path::new(ROOT))?;
-    if let Some(modules) = &config.modules
-        && let Err(error) = disk::mount_modules(modules, &root)
+    Ok(handover::hand_over(&config, &root, port)?)
+}
+
+/// Makes the root, which is `/` by now, what programs expect it to be. It is a root without any of
+/// it: what fails is warned about.
+fn complete(config: &Config, root: &Root) {
+    if config.root.grow
+        && let Err(error) = disk::grow(&config.root.device, root)
     {
-        // What the guest itself needs is loaded.
         console::warn(&error);
     }
-    etc::write(&config, &root);
-    Ok(handover::hand_over(&config.process, &root, port)?)
+    // What the guest itself needs is loaded.
+    if let Some(modules) = &config.modules
+        && let Err(error) = disk::mount_modules(modules, root)
+    {
+        console::warn(&error);
+    }
+    etc::write(config, root);
 }
 
 /// They move into the root file system later: every user space finds them mounted.

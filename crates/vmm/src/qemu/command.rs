@@ -171,7 +171,8 @@ fn streams(line: &mut Line) {
     line.option("-chardev", format!("socket,id=control,fd={}", fd::CONTROL));
     line.option("-mon", "chardev=control,mode=control");
     line.option("-chardev", format!("socket,id=agent,fd={}", fd::AGENT));
-    line.device("virtio-serial-device");
+    // A guest sets up queues for all the ports there may be; the first is kept for a console.
+    line.device("virtio-serial-device,max_ports=2");
     line.option(
         "-device",
         format!("virtserialport,id={AGENT_ID},chardev=agent,name={AGENT_PORT}"),

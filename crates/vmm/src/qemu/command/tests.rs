@@ -67,7 +67,7 @@ fn a_translated_machine() {
     -chardev socket,id=control,fd=5
     -mon chardev=control,mode=control
     -chardev socket,id=agent,fd=4
-    -device virtio-serial-device,bus=virtio-mmio-bus.23
+    -device virtio-serial-device,max_ports=2,bus=virtio-mmio-bus.23
     -device virtserialport,id=agent,chardev=agent,name=org.ignite.agent
     -blockdev driver=file,node-name=disk0-file,read-only=off,auto-read-only=off,discard=unmap,filename=/vm/a,,b/disk
     -blockdev driver=file,node-name=disk0-base-file,read-only=on,auto-read-only=off,discard=unmap,filename=/image/image.ext4
@@ -110,7 +110,7 @@ fn a_machine_on_kvm_without_network() {
     -chardev socket,id=control,fd=5
     -mon chardev=control,mode=control
     -chardev socket,id=agent,fd=4
-    -device virtio-serial-device,bus=virtio-mmio-bus.23
+    -device virtio-serial-device,max_ports=2,bus=virtio-mmio-bus.23
     -device virtserialport,id=agent,chardev=agent,name=org.ignite.agent
     -device virtio-rng-device,bus=virtio-mmio-bus.22
     ");
