@@ -1,10 +1,10 @@
 //! `ignite cni`: what CNI's own tool does, with the distribution's plugins.
 
-use anyhow::{Context as _, Result};
-use ignite_testkit::Host;
+use anyhow::{Context as _, Result, ensure};
+use ignite_testkit::{Host, place, wait_until};
 use serde_json::{Value, json};
 
-use crate::support::two_hosts;
+use crate::support::{SOON, nothing_left, two_hosts};
 
 /// A network of the distribution's plugins.
 fn network(name: &str, version: &str) -> Value {
@@ -182,6 +182,34 @@ fn gc_releases_all_but_what_is_kept() -> Result<()> {
     let released = host.ignite(["cni", "gc", "tool", "/run/netns/two"]).ok()?;
     assert_eq!(released, "two/eth0");
     nothing_attached(&host)
+}
+
+#[test]
+fn gc_spares_vms_of_another_data_directory() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    // Its VMs are known by the locks in /run alone.
+    host.sh(
+        "mkdir /var/lib/other; cp -a /var/lib/ignite/image /var/lib/ignite/kernel /var/lib/other/",
+    )
+    .ok()?;
+    let image = place::image("busy")?;
+    let other = |words: &[&str]| host.ignite([&["--data-dir", "/var/lib/other"], words].concat());
+    let uid = other(&["run", "--quiet", &image]).ok()?;
+    let cached = format!("ignite-cni-bridge-ignite-{uid}-eth0");
+    let gc = || host.ignite(["cni", "gc", "ignite-cni-bridge"]).ok();
+    assert_eq!(gc()?, "");
+    assert_eq!(host.sh("ls /var/lib/cni/results").ok()?, cached);
+
+    // Nobody's, once its supervisor is gone.
+    host.sh("pkill -KILL ignite-spawn").ok()?;
+    let released = wait_until("a VM that does not live", SOON, || {
+        let released = gc()?;
+        ensure!(!released.is_empty(), "nothing is released");
+        Ok(released)
+    })?;
+    assert_eq!(released, format!("ignite-{uid}/eth0"));
+    other(&["rm", "-f", &uid]).ok()?;
+    nothing_left(&host)
 }
 
 #[test]

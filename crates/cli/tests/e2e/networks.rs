@@ -323,6 +323,40 @@ fn what_no_cache_knows_is_collected_too() -> Result<()> {
 }
 
 #[test]
+fn an_address_that_was_given_to_another_stays_his() -> Result<()> {
+    let host = Host::bare("alpha")?;
+    host.write(
+        "/etc/cni/net.d/10-blue.conflist",
+        bridge("blue", "10.78.0.0/16"),
+    )?;
+    vanish(&host, "blue", 1)?;
+    // The vanished VM's lease is lost, and its address taken by somebody else: rules that name nothing
+    // but the address are his.
+    host.sh("rm /var/lib/cni/networks/blue/10.78.0.2; ip netns del ignite-0000000000000001; ip netns add heir")
+        .ok()?;
+    host.ignite(["cni", "add", "blue", "/run/netns/heir"])
+        .env("CNI_ARGS", "IgnoreUnknown=1;IP=10.78.0.2")
+        .ok()?;
+    let rules = "iptables-save | grep -- '-[sd] 10.78.0.2/32'";
+    let before = host.sh(rules).ok()?;
+    let released = json_of(&gc(&host)?.stdout)?;
+    assert_eq!(released[0]["kind"], "attachment", "{released}");
+    let after = host.sh(rules).ok()?;
+    let forward = |rules: &str| rules.matches("-A CNI-FORWARD").count();
+    assert_eq!(forward(&after), 2, "before:\n{before}\nafter:\n{after}");
+    assert!(
+        host.read("/var/lib/cni/networks/blue/10.78.0.2")?
+            .starts_with("cnitool-")
+    );
+    host.sh("ip netns exec heir ping -c1 -W2 10.78.0.1").ok()?;
+    host.sh("rm /etc/cni/net.d/10-blue.conflist").ok()?;
+    host.ignite(["cni", "del", "blue", "/run/netns/heir"])
+        .ok()?;
+    assert_eq!(host.sh(&format!("{rules} || true")).ok()?, "");
+    Ok(())
+}
+
+#[test]
 fn a_plugin_that_is_gone_is_named_and_the_next_gc_goes_on() -> Result<()> {
     let host = Host::bare("alpha")?;
     host.write(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use ignite_testkit::{Host, Output, boot, place, wait_until};
+use rustix::process::Signal;
 
 use super::gate::{self, Gate};
 use crate::support::{BOOT, SOON, Vm, nothing_left};
@@ -103,6 +104,35 @@ fn a_slow_release_is_waited_for() -> Result<()> {
     vm.serving().context("started after its release")?;
     assert_eq!(vm.address()?, address, "the address it had");
     wait_until("the port", SOON, || host.get("127.0.0.1:8080"))?;
+    host.ignite(["rm", "-f", &vm.uid]).ok()?;
+    nothing_left(&host)
+}
+
+#[test]
+fn what_a_killed_gc_began_is_waited_for() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    gate::install(&host)?;
+    let vm = create(&host, &[])?;
+    for verb in ["start", "stop"] {
+        host.ignite([verb, &vm.uid]).ok()?;
+    }
+    // An attachment the VM's record knows nothing of.
+    host.sh("ip netns add stray").ok()?;
+    host.ignite(["cni", "add", "ignite-cni-bridge", "/run/netns/stray"])
+        .env("CNI_CONTAINERID", format!("ignite-{}", vm.uid))
+        .ok()?;
+    let gate = Gate::close(&host, "bridge-DEL-before")?;
+    let gc = host.ignite(["network", "gc"]).start()?;
+    gate.reached()?;
+    gc.signal_alone(Signal::KILL)?;
+    gc.wait(SOON)?;
+
+    let start = host.ignite(["start", &vm.uid]).start()?;
+    gate::waiting(&host, 1)?;
+    gate.open()?;
+    start.wait(BOOT)?.ok()?;
+    host.ignite(["network", "check", &vm.uid]).ok()?;
+    host.sh("ip netns del stray").ok()?;
     host.ignite(["rm", "-f", &vm.uid]).ok()?;
     nothing_left(&host)
 }

@@ -83,10 +83,10 @@ impl Gc<'_> {
 
     /// Somebody with an address of the network whom nobody knows, in words.
     fn stranger(&self, network: &NetworkConfig, valid: &BTreeSet<AttachmentId>) -> Option<String> {
+        let valid: BTreeSet<&str> = valid.iter().map(|id| id.container_id.as_str()).collect();
         let known = |container_id: &str| {
             // Leaked ones of ours are for the plugins to collect.
-            self.prefixes.uid(container_id).is_some()
-                || valid.iter().any(|id| id.container_id == container_id)
+            self.prefixes.uid(container_id).is_some() || valid.contains(container_id)
         };
         let leases = match lease::list(&lease::directory(network)) {
             Ok(leases) => leases,
