@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -215,6 +215,16 @@ pub fn search_path(directories: &[PathBuf]) -> OsString {
         .join(OsStr::new(":"))
 }
 
+/// Names of the specification's variables.
+pub const VARIABLES: [&str; 6] = [
+    "CNI_COMMAND",
+    "CNI_CONTAINERID",
+    "CNI_NETNS",
+    "CNI_ARGS",
+    "CNI_IFNAME",
+    "CNI_PATH",
+];
+
 /// One variable.
 pub type Variable = (OsString, OsString);
 
@@ -233,6 +243,17 @@ pub fn environment(base: impl IntoIterator<Item = Variable>, cni: Vec<Variable>)
     variables.push((OsString::from("PATH"), with_system_path(&path)));
     variables.extend(cni);
     variables
+}
+
+/// Of this process's environment what every plugin gets that is told all the [`VARIABLES`]; it does
+/// not change.
+pub fn inherited() -> &'static [Variable] {
+    static INHERITED: LazyLock<Vec<Variable>> = LazyLock::new(|| {
+        let others = std::env::vars_os()
+            .filter(|(name, _)| !VARIABLES.iter().any(|variable| name == variable));
+        environment(others, Vec::new())
+    });
+    &INHERITED
 }
 
 fn with_system_path(path: &OsStr) -> OsString {

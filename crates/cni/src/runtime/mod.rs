@@ -156,7 +156,8 @@ impl Runtime {
                 source,
             }
         })?;
-        let variables = exec::environment(std::env::vars_os(), self.variables(step, attachment)?);
+        let mut variables = exec::inherited().to_vec();
+        variables.extend(self.variables(step, attachment)?);
         let stdin = Value::Object(stdin).to_string();
         let ran = self
             .program(path)
@@ -189,15 +190,16 @@ impl Runtime {
             }
             args => args.unwrap_or_default(),
         };
-        let variable = |name: &str, value: OsString| (OsString::from(name), value);
-        Ok(vec![
-            variable("CNI_COMMAND", step.command.to_string().into()),
-            variable("CNI_CONTAINERID", attachment.container_id.clone().into()),
-            variable("CNI_NETNS", attachment.netns.clone().into()),
-            variable("CNI_ARGS", args.into()),
-            variable("CNI_IFNAME", attachment.ifname.clone().into()),
-            variable("CNI_PATH", exec::search_path(&self.bin_dirs)),
-        ])
+        let values: [OsString; 6] = [
+            step.command.to_string().into(),
+            attachment.container_id.clone().into(),
+            attachment.netns.clone().into(),
+            args.into(),
+            attachment.ifname.clone().into(),
+            exec::search_path(&self.bin_dirs),
+        ];
+        let names = exec::VARIABLES.into_iter().map(OsString::from);
+        Ok(names.zip(values).collect())
     }
 }
 
