@@ -143,6 +143,9 @@ fn boot(port: &mut Option<File>) -> Result<Infallible, Error> {
 /// Makes the root, which is `/` by now, what programs expect it to be. It is a root without any of
 /// it: what fails is warned about.
 fn complete(config: &Config, root: &Root) {
+    if let Err(error) = network::set_loopback_up() {
+        console::warn(&error);
+    }
     if config.root.grow
         && let Err(error) = disk::grow(&config.root.device, root)
     {

@@ -57,7 +57,6 @@ const LOOPBACK: u32 = 1;
 /// Brings up the loopback and all `interfaces`.
 pub fn configure(interfaces: &[Interface]) -> Result<(), Error> {
     let netlink = Netlink::open()?;
-    netlink.set_up(LOOPBACK)?;
     let devices = interfaces
         .iter()
         .map(find)
@@ -74,6 +73,11 @@ pub fn configure(interfaces: &[Interface]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Brings loopback up, which nobody but programs misses.
+pub fn set_loopback_up() -> Result<(), Error> {
+    Ok(Netlink::open()?.set_up(LOOPBACK)?)
 }
 
 /// An interface as the kernel made it.
