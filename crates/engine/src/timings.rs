@@ -79,6 +79,12 @@ impl Timings {
         self.last - self.begun
     }
 
+    /// From the VMM's start until the agent was ready.
+    pub fn boot(&self) -> Duration {
+        let boots = self.phases.iter().filter(|phase| phase.name == BOOT);
+        boots.map(|phase| phase.duration).sum()
+    }
+
     /// Time spent in the processes of CNI plugins.
     pub fn plugins(&self) -> Duration {
         self.phases
@@ -122,12 +128,7 @@ impl Timings {
     /// Where the time went, for programs.
     pub fn report(&self) -> TimingsReport {
         let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
-        let boot: Duration = self
-            .phases
-            .iter()
-            .filter(|p| p.name == BOOT)
-            .map(|p| p.duration)
-            .sum();
+        let boot = self.boot();
         TimingsReport {
             phases: self
                 .phases

@@ -162,7 +162,7 @@ fn early_end(status: &StatusRecord, uid: Uid) -> String {
             .unwrap_or_else(|| "its VMM ended".into()),
     };
     format!(
-        "the VM ended within a second: {how}; see its console with: ignite logs {uid}, \
+        "the VM ended at once: {how}; see its console with: ignite logs {uid}, \
          or give it another command: ignite run IMAGE -- CMD"
     )
 }
