@@ -12,6 +12,7 @@
 
 pub mod bpf;
 pub mod cpu;
+pub mod datagram;
 pub mod error;
 pub mod fs;
 pub mod iptables;
@@ -26,3 +27,4 @@ pub mod step;
 pub mod sysctl;
 pub mod tap;
 pub mod tc;
+pub mod tun;

@@ -12,7 +12,7 @@ use crate::link::Netlink;
 
 pub use crate::error::SystemError as Error;
 
-const DEVICE: &str = "/dev/net/tun";
+pub(crate) const DEVICE: &str = "/dev/net/tun";
 
 /// Bytes of the header before every frame: `struct virtio_net_hdr_mrg_rxbuf`, as every VMM has it.
 const HEADER: libc::c_int = 12;
@@ -71,7 +71,7 @@ impl AsFd for Tap {
 }
 
 /// Keeps IPv6 off the new interface; its index.
-fn quieten(name: &str) -> io::Result<u32> {
+pub(crate) fn quieten(name: &str) -> io::Result<u32> {
     let netlink = Netlink::open().map_err(|error| error.source)?;
     let link = netlink
         .link(name)
@@ -83,7 +83,9 @@ fn quieten(name: &str) -> io::Result<u32> {
     Ok(link.index)
 }
 
-fn set_interface(fd: &OwnedFd, name: &str, flags: libc::c_int) -> io::Result<()> {
+/// Binds an open `/dev/net/tun` to the interface `name`, which may hold `%d` for the first free number;
+/// the name it has.
+pub(crate) fn set_interface(fd: &OwnedFd, name: &str, flags: libc::c_int) -> io::Result<String> {
     // SAFETY: all zeros is a valid value of this plain structure.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     if name.is_empty() || name.len() >= request.ifr_name.len() {
@@ -96,7 +98,10 @@ fn set_interface(fd: &OwnedFd, name: &str, flags: libc::c_int) -> io::Result<()>
     request.ifr_ifru.ifru_flags = flags as libc::c_short;
     // SAFETY: the descriptor is open; TUNSETIFF reads and writes one `ifreq`.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
-    answer(result)
+    answer(result)?;
+    let bytes = request.ifr_name.map(|byte| byte.to_ne_bytes()[0]);
+    let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(name).into_owned())
 }
 
 fn set_header_size(fd: &OwnedFd) -> io::Result<()> {
@@ -106,7 +111,7 @@ fn set_header_size(fd: &OwnedFd) -> io::Result<()> {
     answer(result)
 }
 
-fn answer(result: libc::c_int) -> io::Result<()> {
+pub(crate) fn answer(result: libc::c_int) -> io::Result<()> {
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

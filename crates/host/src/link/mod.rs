@@ -3,8 +3,13 @@
 //! A [`Netlink`] stays bound to the namespace it was opened in, whatever its thread does later.
 
 mod address;
+mod change;
+mod lookup;
+mod neighbour;
 mod port;
 mod route;
+mod vxlan;
+mod watch;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -14,7 +19,12 @@ use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
 };
 
-pub use self::route::Route;
+pub use self::change::Change;
+pub use self::lookup::Way;
+pub use self::neighbour::{Forwarding, Neighbour};
+pub use self::route::{Protocol, Route, Scope};
+pub use self::vxlan::Vxlan;
+pub use self::watch::{Changed, Watch};
 pub use crate::netlink::Error;
 use crate::netlink::{Refusal, Socket, malformed};
 use crate::netns::Namespace;
@@ -279,3 +289,5 @@ fn kind(info: LinkInfo) -> Option<String> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tunnel_tests;

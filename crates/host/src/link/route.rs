@@ -8,7 +8,7 @@ use netlink_packet_core::Parseable;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric,
-    RouteProtocol, RouteScope, RouteType,
+    RouteNextHopFlags, RouteProtocol, RouteScope, RouteType,
 };
 
 use super::{Error, NEW, Netlink};
@@ -31,6 +31,36 @@ pub struct Route {
     pub mtu: Option<u32>,
     /// Maximal segment size to advertise, in bytes.
     pub advmss: Option<u32>,
+    /// The next hop is taken to be on the link, whatever the link's addresses say.
+    pub onlink: bool,
+    /// Who made it.
+    pub protocol: Protocol,
+    /// How far its destination is; IPv6 knows [`Scope::Universe`] alone.
+    pub scope: Scope,
+}
+
+/// Who made a route (`RTPROT_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocol(pub u8);
+
+impl Protocol {
+    /// The kernel, along with an address.
+    pub const KERNEL: Self = Self(2);
+    /// Nobody said who: `ip route add` and Flannel.
+    pub const BOOT: Self = Self(3);
+    /// An administrator.
+    pub const STATIC: Self = Self(4);
+}
+
+/// How far a destination is (`RT_SCOPE_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Anywhere; `global` to `ip route`.
+    Universe,
+    /// On the link itself.
+    Link,
+    /// Any other.
+    Other(u8),
 }
 
 impl Route {
@@ -47,6 +77,12 @@ impl Route {
             metric: None,
             mtu: None,
             advmss: None,
+            onlink: false,
+            protocol: Protocol::STATIC,
+            scope: match (destination, gateway) {
+                (IpNet::V4(_), None) => Scope::Link,
+                _ => Scope::Universe,
+            },
         }
     }
 }
@@ -73,6 +109,24 @@ impl Netlink {
         Ok(found.into_iter().flatten().collect())
     }
 
+    /// Those routes of the main table that `wanted` says yes to. The kernel leaves the other tables
+    /// out, where it knows how.
+    pub fn main_routes(&self, wanted: impl Fn(&Route) -> bool) -> Result<Vec<Route>, Error> {
+        let mut message = RouteMessage::default();
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        let wanted = |route: &Route| route.table == Route::MAIN && wanted(route);
+        let read = |payload: &[u8]| {
+            let routes = read(payload)?.into_iter();
+            let routes: Vec<Route> = routes.filter(|route| wanted(route)).collect();
+            Ok(Some(routes).filter(|routes| !routes.is_empty()))
+        };
+        let found = self
+            .socket
+            .dump(libc::RTM_GETROUTE, &message, read)
+            .map_err(|refusal| Error::new("list the routes of the main table", refusal))?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
     /// Adds a route; one with the same destination, table and metric is an error ([`Error::is_exists`]).
     pub fn add_route(&self, route: &Route) -> Result<(), Error> {
         self.socket
@@ -91,7 +145,7 @@ impl Netlink {
     }
 }
 
-fn message(route: &Route) -> RouteMessage {
+pub(super) fn message(route: &Route) -> RouteMessage {
     let mut message = RouteMessage::default();
     let destination = route.destination.trunc();
     message.header = RouteHeader {
@@ -102,12 +156,17 @@ fn message(route: &Route) -> RouteMessage {
         destination_prefix_length: destination.prefix_len(),
         // The attribute below holds every table; this field has eight bits and yields to it.
         table: RouteHeader::RT_TABLE_UNSPEC,
-        protocol: RouteProtocol::Static,
-        scope: match (destination, route.gateway) {
-            (IpNet::V4(_), None) => RouteScope::Link,
-            _ => RouteScope::Universe,
+        protocol: RouteProtocol::from(route.protocol.0),
+        scope: match route.scope {
+            Scope::Universe => RouteScope::Universe,
+            Scope::Link => RouteScope::Link,
+            Scope::Other(scope) => RouteScope::from(scope),
         },
         kind: RouteType::Unicast,
+        flags: match route.onlink {
+            true => RouteFlags::Onlink,
+            false => RouteFlags::empty(),
+        },
         ..RouteHeader::default()
     };
     let attributes = &mut message.attributes;
@@ -152,6 +211,13 @@ pub(super) fn read(payload: &[u8]) -> io::Result<Vec<Route>> {
         metric: None,
         mtu: None,
         advmss: None,
+        onlink: header.flags.contains(RouteFlags::Onlink),
+        protocol: Protocol(header.protocol.into()),
+        scope: match header.scope {
+            RouteScope::Universe => Scope::Universe,
+            RouteScope::Link => Scope::Link,
+            scope => Scope::Other(scope.into()),
+        },
     };
     let mut hops = Vec::new();
     for attribute in message.attributes {
@@ -166,6 +232,7 @@ pub(super) fn read(payload: &[u8]) -> io::Result<Vec<Route>> {
     let routes = hops.into_iter().map(|hop| {
         let mut route = route.clone();
         route.index = Some(hop.interface_index);
+        route.onlink = hop.flags.contains(RouteNextHopFlags::Onlink);
         hop.attributes
             .into_iter()
             .for_each(|attribute| apply(&mut route, attribute));
@@ -199,7 +266,7 @@ fn apply(route: &mut Route, attribute: RouteAttribute) {
     }
 }
 
-fn ip(address: RouteAddress) -> Option<IpAddr> {
+pub(super) fn ip(address: RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(address) => Some(address.into()),
         RouteAddress::Inet6(address) => Some(address.into()),

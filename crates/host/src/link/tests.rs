@@ -185,7 +185,10 @@ fn routes_of_both_families() {
         for route in [&default, &default6, &elsewhere] {
             assert!(routes.contains(route), "{route:?} in {routes:?}");
         }
-        let on_link = Route::new(net("10.61.0.0/16"), None, index);
+        let on_link = Route {
+            protocol: Protocol::KERNEL,
+            ..Route::new(net("10.61.0.0/16"), None, index)
+        };
         assert!(routes.contains(&on_link), "{routes:?}");
         for route in [&default, &default6, &elsewhere] {
             netlink.delete_route(route).expect("delete");
@@ -211,7 +214,10 @@ fn every_next_hop_is_a_route() {
         assert!(status.success());
         let routes = netlink.routes().expect("list");
         for (index, gateway) in [(index, "10.1.0.1"), (other, "10.2.0.1")] {
-            let hop = Route::new(net("192.0.2.0/24"), Some(ip(gateway)), index);
+            let hop = Route {
+                protocol: Protocol::BOOT,
+                ..Route::new(net("192.0.2.0/24"), Some(ip(gateway)), index)
+            };
             assert!(routes.contains(&hop), "{hop} in {routes:?}");
         }
     });

@@ -23,6 +23,9 @@ const DONE: u16 = libc::NLMSG_DONE as u16;
 
 /// The kernel fills a dump's datagrams up to 32 KiB; one message alone may be larger.
 const BUFFER: usize = 64 * 1024;
+/// Requests sent in one datagram. The kernel answers them all before `send` returns, and every answer
+/// takes about 1 KiB of a receive buffer of 200 KiB.
+const BATCH: usize = 64;
 /// How often a dump is started again because the tables changed meanwhile.
 const DUMP_ATTEMPTS: usize = 20;
 /// The kernel answers before `send` returns, so only a kernel that is ill lets this pass.
@@ -82,6 +85,14 @@ impl Socket {
         })
     }
 
+    /// Opens one that hears of every change of the multicast `groups` (`RTMGRP_*`), without waiting.
+    pub(crate) fn listen(groups: u32) -> io::Result<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        rustix::net::bind(&fd, &netlink::SocketAddrNetlink::new(0, groups))?;
+        Ok(fd)
+    }
+
     /// Sends a request that changes something and waits for its acknowledgement.
     pub(crate) fn change(
         &self,
@@ -92,6 +103,54 @@ impl Socket {
         let flags = REQUEST | ACKNOWLEDGE | u16::try_from(flags).unwrap_or_default();
         let sequence = self.send(kind, flags, body)?;
         self.receive(sequence, |_| Ok(true)).map(drop)
+    }
+
+    /// Sends many requests that change something, several in a datagram, and waits for all
+    /// acknowledgements: one result for each, in order. A refused one does not keep the others.
+    pub(crate) fn change_all<B: Emitable>(
+        &self,
+        requests: &[(u16, i32, B)],
+    ) -> Vec<Result<(), Refusal>> {
+        requests
+            .chunks(BATCH)
+            .flat_map(|batch| self.change_batch(batch))
+            .collect()
+    }
+
+    fn change_batch<B: Emitable>(&self, requests: &[(u16, i32, B)]) -> Vec<Result<(), Refusal>> {
+        let first = self.sequence.get();
+        let mut bytes = Vec::new();
+        for (kind, flags, body) in requests {
+            let flags = REQUEST | ACKNOWLEDGE | u16::try_from(*flags).unwrap_or_default();
+            let sequence = self.next_sequence();
+            bytes.extend(frame::encode(*kind, flags, sequence, body));
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        let mut results: Vec<_> = requests.iter().map(|_| None).collect();
+        let outcome = (self.transmit(&bytes)).and_then(|()| self.collect(first, &mut results));
+        let kind = outcome.err().map(|error| error.raw_os_error());
+        let unanswered = || {
+            let errno = kind.flatten().unwrap_or(libc::EIO);
+            Err(io::Error::from_raw_os_error(errno).into())
+        };
+        (results.into_iter())
+            .map(|result| result.unwrap_or_else(unanswered))
+            .collect()
+    }
+
+    /// Reads acknowledgements, the first of them for the request `first`, until all have come.
+    fn collect(&self, first: u32, results: &mut [Option<Result<(), Refusal>>]) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER];
+        while results.iter().any(Option::is_none) {
+            let length = self.receive_datagram(&mut buffer)?;
+            for frame in frame::frames(&buffer[..length]) {
+                let place = frame.sequence.wrapping_sub(first) as usize;
+                if let (ERROR, Some(result)) = (frame.kind, results.get_mut(place)) {
+                    *result = Some(outcome(frame));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Sends a request for one object and gives the payload of its reply to `read`.
@@ -132,13 +191,22 @@ impl Socket {
     }
 
     fn send(&self, kind: u16, flags: u16, body: &impl Emitable) -> Result<u32, Refusal> {
+        let sequence = self.next_sequence();
+        self.transmit(&frame::encode(kind, flags, sequence, body))?;
+        Ok(sequence)
+    }
+
+    fn next_sequence(&self) -> u32 {
         let sequence = self.sequence.get();
         self.sequence.set(sequence.wrapping_add(1));
-        let bytes = frame::encode(kind, flags, sequence, body);
+        sequence
+    }
+
+    fn transmit(&self, bytes: &[u8]) -> io::Result<()> {
         let kernel = netlink::SocketAddrNetlink::new(0, 0);
         loop {
-            match rustix::net::sendto(&self.fd, &bytes, SendFlags::empty(), &kernel) {
-                Ok(_) => return Ok(sequence),
+            match rustix::net::sendto(&self.fd, bytes, SendFlags::empty(), &kernel) {
+                Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
