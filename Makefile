@@ -71,7 +71,7 @@ test: test-packages lint unit fuzz-short e2e ## Run every test, with real VMs
 .PHONY: test-packages
 test-packages:
 	@tools/packages.sh run build test
-	@tools/unpack.sh shellcheck docker-registry
+	@tools/unpack.sh shellcheck docker-registry etcd-server
 
 .PHONY: lint
 lint: ## Format, lints, layers, shell scripts
@@ -84,6 +84,7 @@ lint: ## Format, lints, layers, shell scripts
 
 .PHONY: unit
 unit: helper ## Unit, property and snapshot tests
+	@tools/unpack.sh etcd-server
 	$(test_as_root) cargo test --quiet --workspace
 
 .PHONY: e2e

@@ -1,0 +1,228 @@
+//! Joining: from nothing to a node that the others can reach.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use ignite_host::link::Netlink;
+
+use super::follow::Node;
+use super::guard::Guard;
+use super::options::Options;
+use super::translate::settings;
+use super::{ASK_AGAIN, Agent, Error};
+use crate::backend::{Backend, Prepared};
+use crate::config::Config;
+use crate::interface::{self, Choice, External};
+use crate::lease::{Attributes, Subnet};
+use crate::pool::{self, Situation, Take};
+use crate::registry::{Held, Registry};
+use crate::subnet_env::{Half, SubnetEnv};
+
+impl Agent {
+    /// Does all that has to be done once.
+    pub(super) async fn join(self) -> Result<Node, Error> {
+        let (config, revision) = self.configuration().await;
+        tracing::info!(
+            "Found network config - Backend type: {}",
+            config.backend.kind()
+        );
+        let external = external(&self.options.interface, &config)?;
+        let wanted = settings(&config, self.options.wireguard_key.as_deref())?;
+        let (mut backend, prepared) = Backend::prepare(&wanted, &external)?;
+        let attributes = attributes(&external, &config, &prepared);
+        let previous = previous(&self.options);
+        let held = acquire(&self.registry, &config, &attributes, previous).await?;
+        backend.assign(held.subnet)?;
+        let guard = Guard::start(&self.options, &config, held.subnet);
+        let node = Node::new(
+            self, config, revision, external, backend, prepared, attributes, held, guard,
+        );
+        node.write_subnet_env()?;
+        Ok(node)
+    }
+
+    /// The configuration, once there is a valid one, and the revision it was read at.
+    async fn configuration(&self) -> (Config, i64) {
+        let mut told = None;
+        loop {
+            let problem = match self.registry.config().await {
+                Ok(read) => match read.bytes.as_deref().map(Config::parse) {
+                    Some(Ok(config)) => return (config, read.revision),
+                    Some(Err(error)) => chain(&error),
+                    None => "there is none".to_owned(),
+                },
+                Err(error) => chain(&error),
+            };
+            // Once for each problem, not once a second.
+            if told.as_ref() != Some(&problem) {
+                tracing::error!("Couldn't fetch network config: {problem}");
+                told = Some(problem);
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn external(choice: &Choice, config: &Config) -> Result<External, Error> {
+    let choice = Choice {
+        dual_stack: config.ipv6.is_some(),
+        ..choice.clone()
+    };
+    let netlink = Netlink::open().map_err(interface::Error::from)?;
+    let external = interface::find(&netlink, &choice)?;
+    tracing::info!(
+        "Using interface with name {} and address {}",
+        external.name,
+        external.address
+    );
+    if external.public_ip == external.address {
+        tracing::info!(
+            "Defaulting external address to interface address ({})",
+            external.address
+        );
+    } else {
+        tracing::info!("Using {} as external address", external.public_ip);
+    }
+    Ok(external)
+}
+
+fn attributes(external: &External, config: &Config, prepared: &Prepared) -> Attributes {
+    Attributes {
+        public_ip: external.public_ip,
+        // Peers without IPv6 cannot bear it.
+        public_ipv6: external.public_ipv6.filter(|_| config.ipv6.is_some()),
+        backend: prepared.backend.map(str::to_owned),
+        data: prepared.data.clone(),
+        v6_data: prepared.v6_data.clone(),
+    }
+}
+
+/// The subnet of last time: a reboot takes the first file away, and leaves the second.
+fn previous(options: &Options) -> Option<Subnet> {
+    last_time(options).and_then(|file| file.subnet())
+}
+
+/// What was written last time.
+pub(super) fn last_time(options: &Options) -> Option<SubnetEnv> {
+    let files = [Some(&options.subnet_file), options.subnet_copy.as_ref()];
+    files.into_iter().flatten().find_map(|path| read(path))
+}
+
+fn read(path: &Path) -> Option<SubnetEnv> {
+    match SubnetEnv::read(path) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            tracing::debug!(
+                "no subnet of last time in {}: {}",
+                path.display(),
+                chain(&error)
+            );
+            None
+        }
+    }
+}
+
+/// Comes by a subnet, and says how.
+pub(super) async fn acquire(
+    registry: &Registry,
+    config: &Config,
+    attributes: &Attributes,
+    previous: Option<Subnet>,
+) -> Result<Held, Error> {
+    let mut how = String::new();
+    let held = registry
+        .acquire(attributes, |snapshot| {
+            let leases = snapshot.leases();
+            let decision = pool::decide(
+                &Situation {
+                    config,
+                    leases: &leases,
+                    unreadable: &snapshot.unreadable,
+                    public_ip: attributes.public_ip,
+                    previous,
+                },
+                &mut random,
+            )?;
+            how = told(decision.take, previous, attributes.public_ip);
+            Ok(decision)
+        })
+        .await
+        .map_err(Box::new)?;
+    tracing::info!("{how}");
+    Ok(held)
+}
+
+/// How the subnet was come by, in the words of Flannel's log.
+fn told(take: Take, previous: Option<Subnet>, public_ip: Ipv4Addr) -> String {
+    let subnet = take.subnet();
+    match take {
+        Take::Reuse(_) => format!(
+            "Found lease (ip: {}) for current IP ({public_ip}), reusing",
+            subnet.v4
+        ),
+        Take::Create(_) if Some(subnet) == previous => {
+            format!("Found previously leased subnet ({}), reusing", subnet.v4)
+        }
+        Take::Create(_) => format!(
+            "Allocated lease (ip: {}) to current node ({public_ip})",
+            subnet.v4
+        ),
+    }
+}
+
+/// A number below `limit`. Not being quite even does no harm here.
+fn random(limit: usize) -> usize {
+    let mut bytes = [0; 8];
+    // Without randomness all nodes draw the same, and race.
+    let _ = getrandom::fill(&mut bytes);
+    usize::from_ne_bytes(bytes)
+        .checked_rem(limit)
+        .unwrap_or_default()
+}
+
+impl Node {
+    /// Tells CNI's plugin, and the next start of this agent.
+    pub(super) fn write_subnet_env(&self) -> Result<(), Error> {
+        let config = &self.config;
+        let file = SubnetEnv {
+            ipv4: config.ipv4.as_ref().map(|range| Half {
+                networks: vec![range.network()],
+                subnet: self.held.subnet.v4,
+            }),
+            ipv6: config
+                .ipv6
+                .as_ref()
+                .zip(self.held.subnet.v6)
+                .map(|(range, subnet)| Half {
+                    networks: vec![range.network()],
+                    subnet,
+                }),
+            mtu: self.prepared.mtu,
+            ip_masq: self.agent.options.ip_masq,
+        };
+        let options = &self.agent.options;
+        // First the one that lasts: whoever sees the other may count on both.
+        if let Some(copy) = &options.subnet_copy {
+            file.write(copy)?;
+        }
+        file.write(&options.subnet_file)?;
+        tracing::info!("Wrote subnet file to {}", options.subnet_file.display());
+        Ok(())
+    }
+}
+
+/// The usual pause before something is tried again that needs etcd.
+pub(super) const PAUSE: Duration = Duration::from_secs(5);

@@ -1,0 +1,236 @@
+//! Keys and values.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::Error;
+use super::transport::{Client, MAX_ANSWER};
+use super::wire::{Header, KeyValue, encode, end_of, number};
+
+/// Keys asked for at once: etcd and we hold one page in memory, not all.
+const PAGE: usize = 512;
+/// A listing is begun anew so often when etcd forgets its revision in the middle of it.
+const LISTINGS: usize = 3;
+
+/// One key as it was at a revision of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The store's revision.
+    pub revision: i64,
+    /// The key, if it exists.
+    pub pair: Option<KeyValue>,
+}
+
+/// All keys of a prefix as they were at one revision of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The store's revision.
+    pub revision: i64,
+    /// In order of keys.
+    pub pairs: Vec<KeyValue>,
+}
+
+/// Whether a conditional write was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It was; the store's revision is the one of the write.
+    Yes {
+        /// That revision.
+        revision: i64,
+    },
+    /// The condition did not hold.
+    No,
+}
+
+#[derive(Deserialize)]
+struct RangeReply {
+    #[serde(default)]
+    header: Header,
+    #[serde(default)]
+    kvs: Vec<KeyValue>,
+    #[serde(default)]
+    more: bool,
+}
+
+#[derive(Deserialize)]
+struct WriteReply {
+    #[serde(default)]
+    header: Header,
+}
+
+#[derive(Deserialize)]
+struct DeleteReply {
+    #[serde(default, deserialize_with = "number")]
+    deleted: i64,
+}
+
+#[derive(Deserialize)]
+struct TxnReply {
+    #[serde(default)]
+    header: Header,
+    #[serde(default)]
+    succeeded: bool,
+}
+
+impl Client {
+    /// One key.
+    pub async fn get(&self, key: &str) -> Result<Read, Error> {
+        let body = json!({"key": encode(key)});
+        let reply: RangeReply = self.call("/v3/kv/range", &body).await?;
+        Ok(Read {
+            revision: reply.header.revision,
+            pair: reply.kvs.into_iter().next(),
+        })
+    }
+
+    /// All keys that begin with `prefix`, at one revision.
+    pub async fn list(&self, prefix: &str) -> Result<Listing, Error> {
+        let mut attempt = 1;
+        loop {
+            match self.list_once(prefix).await {
+                Err(Error::Compacted { .. }) if attempt < LISTINGS => attempt += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn list_once(&self, prefix: &str) -> Result<Listing, Error> {
+        let mut from = prefix.as_bytes().to_vec();
+        let mut listing = Listing {
+            revision: 0,
+            pairs: Vec::new(),
+        };
+        let mut bytes = 0;
+        loop {
+            let body = json!({
+                "key": encode(&from),
+                "range_end": encode(end_of(prefix.as_bytes())),
+                "limit": PAGE.to_string(),
+                "revision": listing.revision.to_string(),
+            });
+            let page: RangeReply = self.call("/v3/kv/range", &body).await?;
+            if listing.revision == 0 {
+                listing.revision = page.header.revision;
+            }
+            bytes += page.kvs.iter().map(size).sum::<usize>();
+            if bytes > MAX_ANSWER {
+                return Err(Error::TooLarge {
+                    endpoint: prefix.to_owned(),
+                    max: MAX_ANSWER,
+                });
+            }
+            // A page that does not get on would be asked for for ever.
+            let next = page.kvs.last().map(|last| [&last.key[..], b"\0"].concat());
+            listing.pairs.extend(page.kvs);
+            match next {
+                Some(next) if page.more && next > from => from = next,
+                _ => return Ok(listing),
+            }
+        }
+    }
+
+    /// Writes a key, with a lease or for good; the revision of the write.
+    pub async fn put(&self, key: &str, value: &[u8], lease: Option<i64>) -> Result<i64, Error> {
+        let reply: WriteReply = self.call("/v3/kv/put", &write(key, value, lease)).await?;
+        Ok(reply.header.revision)
+    }
+
+    /// Writes a key unless it exists.
+    pub async fn create_if_absent(
+        &self,
+        key: &str,
+        value: &[u8],
+        lease: Option<i64>,
+    ) -> Result<Written, Error> {
+        let absent =
+            json!({"target": "VERSION", "result": "EQUAL", "key": encode(key), "version": "0"});
+        let put = json!({"requestPut": write(key, value, lease)});
+        self.write_if(absent, put).await
+    }
+
+    /// Writes a key that was last changed at `revision`, and not since.
+    pub async fn replace_if_unchanged(
+        &self,
+        key: &str,
+        revision: i64,
+        value: &[u8],
+        lease: Option<i64>,
+    ) -> Result<Written, Error> {
+        let put = json!({"requestPut": write(key, value, lease)});
+        self.write_if(unchanged_since(key, revision), put).await
+    }
+
+    /// Removes a key that was last changed at `revision`, and not since.
+    pub async fn delete_if_unchanged(&self, key: &str, revision: i64) -> Result<Written, Error> {
+        let delete = json!({"requestDeleteRange": {"key": encode(key)}});
+        self.write_if(unchanged_since(key, revision), delete).await
+    }
+
+    async fn write_if(&self, condition: Value, operation: Value) -> Result<Written, Error> {
+        let body = json!({"compare": [condition], "success": [operation]});
+        let reply: TxnReply = self.call("/v3/kv/txn", &body).await?;
+        Ok(match reply.succeeded {
+            true => Written::Yes {
+                revision: reply.header.revision,
+            },
+            false => Written::No,
+        })
+    }
+
+    /// Removes a key; whether it existed.
+    pub async fn delete(&self, key: &str) -> Result<bool, Error> {
+        let body = json!({"key": encode(key)});
+        let reply: DeleteReply = self.call("/v3/kv/deleterange", &body).await?;
+        Ok(reply.deleted > 0)
+    }
+
+    /// Has etcd forget the revisions before this one. The overlay never does; its tests do.
+    pub async fn compact(&self, revision: i64) -> Result<(), Error> {
+        let body = json!({"revision": revision.to_string(), "physical": true});
+        let _: WriteReply = self.call("/v3/kv/compaction", &body).await?;
+        Ok(())
+    }
+}
+
+fn unchanged_since(key: &str, revision: i64) -> Value {
+    json!({
+        "target": "MOD", "result": "EQUAL", "key": encode(key), "mod_revision": revision.to_string(),
+    })
+}
+
+fn size(pair: &KeyValue) -> usize {
+    pair.key.len() + pair.value.len()
+}
+
+fn write(key: &str, value: &[u8], lease: Option<i64>) -> Value {
+    let mut put = json!({"key": encode(key), "value": encode(value)});
+    if let Some(id) = lease {
+        put["lease"] = id.to_string().into();
+    }
+    put
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_put_without_a_lease_names_none() {
+        assert_eq!(
+            write("/a", b"v", None).to_string(),
+            r#"{"key":"L2E=","value":"dg=="}"#
+        );
+        assert_eq!(
+            write("/a", b"v", Some(-1)).to_string(),
+            r#"{"key":"L2E=","value":"dg==","lease":"-1"}"#
+        );
+    }
+
+    #[test]
+    fn the_answer_to_a_lost_race_lacks_the_member() {
+        let reply: TxnReply =
+            serde_json::from_str(r#"{"header":{"revision":"7"}}"#).expect("reply");
+        assert!(!reply.succeeded);
+        assert_eq!(reply.header.revision, 7);
+    }
+}

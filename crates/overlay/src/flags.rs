@@ -1,0 +1,273 @@
+//! The flags of `flanneld`, as far as they mean the same here, and a few of our own.
+//!
+//! Each is a variable too: `FLANNELD_` and its name in capitals. As in Go, one dash or two begin a
+//! flag.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser};
+use ignite_overlay::agent::Options;
+use ignite_overlay::etcd::{ClientIdentity, ClientTls, Credentials, Settings};
+use ignite_overlay::interface::Choice;
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite-overlay --etcd-endpoints=http://10.0.0.1:2379 --ip-masq
+  ignite-overlay --etcd-endpoints=https://10.0.0.1:2379 --etcd-cafile=ca.pem --etcd-certfile=node.pem \\
+    --etcd-keyfile=node.key --iface=eth1";
+
+/// The overlay agent of one host: a node of a Flannel network whose truth is in etcd.
+#[derive(Debug, Parser)]
+#[command(name = "ignite-overlay", version, after_help = EXAMPLES)]
+pub struct Flags {
+    /// Client URLs of etcd
+    #[arg(
+        long,
+        env = "FLANNELD_ETCD_ENDPOINTS",
+        value_name = "URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:4001,http://127.0.0.1:2379"
+    )]
+    etcd_endpoints: Vec<String>,
+
+    /// Where the network's records begin
+    #[arg(
+        long,
+        env = "FLANNELD_ETCD_PREFIX",
+        value_name = "KEY",
+        default_value = "/coreos.com/network"
+    )]
+    etcd_prefix: String,
+
+    /// Certificate of the only authority that is trusted to vouch for etcd (PEM)
+    #[arg(long, env = "FLANNELD_ETCD_CAFILE", value_name = "FILE")]
+    etcd_cafile: Option<PathBuf>,
+
+    /// Certificate that is shown to etcd (PEM)
+    #[arg(
+        long,
+        env = "FLANNELD_ETCD_CERTFILE",
+        value_name = "FILE",
+        requires = "etcd_keyfile"
+    )]
+    etcd_certfile: Option<PathBuf>,
+
+    /// Its key (PEM)
+    #[arg(
+        long,
+        env = "FLANNELD_ETCD_KEYFILE",
+        value_name = "FILE",
+        requires = "etcd_certfile"
+    )]
+    etcd_keyfile: Option<PathBuf>,
+
+    /// User of etcd
+    #[arg(
+        long,
+        env = "FLANNELD_ETCD_USERNAME",
+        value_name = "NAME",
+        requires = "etcd_password"
+    )]
+    etcd_username: Option<String>,
+
+    /// Its password; better in the variable, where nobody else sees it
+    #[arg(
+        long,
+        env = "FLANNELD_ETCD_PASSWORD",
+        value_name = "TEXT",
+        hide_env_values = true
+    )]
+    etcd_password: Option<String>,
+
+    /// Interface by which the other nodes are reached, by name or address; the first that is there
+    #[arg(
+        long,
+        env = "FLANNELD_IFACE",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    iface: Vec<String>,
+
+    /// The same by a pattern of addresses or names
+    #[arg(long, env = "FLANNELD_IFACE_REGEX", value_name = "PATTERN")]
+    iface_regex: Vec<String>,
+
+    /// The same by an address it leads to
+    #[arg(long, env = "FLANNELD_IFACE_CAN_REACH", value_name = "ADDRESS")]
+    iface_can_reach: Option<IpAddr>,
+
+    /// Address by which the others reach this node [default: that of the interface]
+    #[arg(long, env = "FLANNELD_PUBLIC_IP", value_name = "ADDRESS")]
+    public_ip: Option<Ipv4Addr>,
+
+    /// The same for IPv6
+    #[arg(long, env = "FLANNELD_PUBLIC_IPV6", value_name = "ADDRESS")]
+    public_ipv6: Option<Ipv6Addr>,
+
+    /// File that tells CNI's plugin of the subnet
+    #[arg(
+        long,
+        env = "FLANNELD_SUBNET_FILE",
+        value_name = "FILE",
+        default_value = "/run/flannel/subnet.env"
+    )]
+    subnet_file: PathBuf,
+
+    /// A copy of it that a reboot does not take away
+    #[arg(long, value_name = "FILE")]
+    subnet_copy: Option<PathBuf>,
+
+    /// File for the state that `ignite overlay status` shows
+    #[arg(long, value_name = "FILE")]
+    status_file: Option<PathBuf>,
+
+    /// Minutes before its end that the lease is renewed
+    #[arg(long, env = "FLANNELD_SUBNET_LEASE_RENEW_MARGIN", value_name = "MINUTES", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(1..=1439))]
+    subnet_lease_renew_margin: u32,
+
+    /// Seconds a lease lasts without renewal
+    #[arg(long, value_name = "SECONDS", hide = true, default_value_t = NonZeroU32::new(86_400).expect("not zero"))]
+    lease_time: NonZeroU32,
+
+    /// Masquerade what leaves the network
+    #[arg(long, env = "FLANNELD_IP_MASQ", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    ip_masq: bool,
+
+    /// Seconds between two looks at the packet filter's rules
+    #[arg(long, env = "FLANNELD_IPTABLES_RESYNC", value_name = "SECONDS", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    iptables_resync: u32,
+
+    /// Let packets of the network pass where the host forwards nothing else
+    #[arg(long, env = "FLANNELD_IPTABLES_FORWARD_RULES", value_name = "BOOL", num_args = 0..=1,
+          require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    iptables_forward_rules: bool,
+
+    /// Address for /healthz, /readyz and /metrics
+    #[arg(
+        long,
+        env = "FLANNELD_HEALTHZ_IP",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0"
+    )]
+    healthz_ip: IpAddr,
+
+    /// Port for them; 0 for none
+    #[arg(
+        long,
+        env = "FLANNELD_HEALTHZ_PORT",
+        value_name = "PORT",
+        default_value_t = 0
+    )]
+    healthz_port: u16,
+
+    /// Private key of wireguard
+    #[arg(long, env = "WIREGUARD_KEY_FILE", value_name = "FILE")]
+    wireguard_key_file: Option<PathBuf>,
+
+    /// How much to log: 5 for more, 10 for everything
+    #[arg(short = 'v', long = "v", value_name = "LEVEL", default_value_t = 0)]
+    pub verbosity: u8,
+}
+
+/// Flags of one dash with two.
+pub fn with_two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let with_two = |argument: OsString| match argument.to_str() {
+        Some(text) if is_long(text) => OsString::from(format!("-{text}")),
+        _ => argument,
+    };
+    arguments.into_iter().map(with_two).collect()
+}
+
+/// A dash and a word, not `-v10` or `-h`.
+fn is_long(text: &str) -> bool {
+    let word = text.strip_prefix('-').filter(|word| !word.starts_with('-'));
+    word.is_some_and(|word| {
+        let name = word.split('=').next().unwrap_or_default();
+        name.len() > 1
+            && name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c == '-' || c == '6')
+            || name == "v" && word.contains('=')
+    })
+}
+
+impl Flags {
+    /// What the agent is told.
+    pub fn into_options(self) -> Options {
+        let mut etcd = Settings::new(self.etcd_endpoints);
+        // Both or none of the two, as clap sees to.
+        let identity = self.etcd_certfile.zip(self.etcd_keyfile);
+        let identity = identity.map(|(certificate, key)| ClientIdentity { certificate, key });
+        if self.etcd_cafile.is_some() || identity.is_some() {
+            etcd.tls = Some(ClientTls {
+                ca: self.etcd_cafile,
+                identity,
+            });
+        }
+        let user = self.etcd_username.zip(self.etcd_password);
+        etcd.user = user.map(|(user, password)| Credentials { user, password });
+        Options {
+            prefix: self.etcd_prefix,
+            interface: Choice {
+                interfaces: self.iface,
+                patterns: self.iface_regex,
+                can_reach: self.iface_can_reach,
+                public_ip: self.public_ip,
+                public_ipv6: self.public_ipv6,
+                dual_stack: false,
+            },
+            subnet_file: self.subnet_file,
+            subnet_copy: self.subnet_copy,
+            status_file: self.status_file,
+            renew_margin: Duration::from_secs(60 * u64::from(self.subnet_lease_renew_margin)),
+            lease_time: self.lease_time,
+            ip_masq: self.ip_masq,
+            forward: self.iptables_forward_rules,
+            filter_interval: Duration::from_secs(self.iptables_resync.into()),
+            health: SocketAddr::new(self.healthz_ip, self.healthz_port),
+            wireguard_key: self.wireguard_key_file,
+            ..Options::new(etcd)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Flags {
+        let words = std::iter::once("ignite-overlay").chain(words.iter().copied());
+        let words = with_two_dashes(words.map(OsString::from));
+        Flags::try_parse_from(words).expect("well formed")
+    }
+
+    #[test]
+    fn flags_are_those_of_flanneld() {
+        let flags = parsed(&[
+            "-etcd-endpoints=http://a:1,http://b:2",
+            "--iface=eth0",
+            "-iface=eth1",
+            "-ip-masq",
+            "-public-ipv6=fd00::1",
+            "-v=10",
+            "--subnet-lease-renew-margin",
+            "30",
+        ]);
+        assert_eq!(flags.verbosity, 10);
+        let options = flags.into_options();
+        assert_eq!(options.etcd.endpoints, ["http://a:1", "http://b:2"]);
+        assert_eq!(options.interface.interfaces, ["eth0", "eth1"]);
+        assert_eq!(options.renew_margin, Duration::from_secs(1800));
+        assert!(options.ip_masq && options.etcd.tls.is_none());
+        let options = parsed(&["-ip-masq=false", "-v", "5"]).into_options();
+        assert!(!options.ip_masq);
+        assert_eq!(options.etcd.endpoints.len(), 2);
+    }
+}

@@ -1,0 +1,115 @@
+//! `ignite-overlay`: the agent of one host. It takes the flags and variables of `flanneld` where they
+//! mean the same, and needs nothing of Ignite but itself.
+
+mod flags;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, stderr};
+use std::os::unix::net::UnixDatagram;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use ignite_overlay::agent::{Agent, Error};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use flags::Flags;
+
+fn main() -> ExitCode {
+    let flags = Flags::parse_from(flags::with_two_dashes(std::env::args_os()));
+    log(flags.verbosity);
+    let options = flags.into_options();
+    // One thread: it stays in its network namespace, and the kernel is changed in order.
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start: {error}"), None),
+    };
+    let lived = runtime.block_on(async {
+        let agent = Agent::new(options)?;
+        tokio::select! {
+            lived = agent.run(say_ready) => lived,
+            () = stopped() => {
+                tracing::info!("Exiting. What was made stays, traffic goes on");
+                Ok(())
+            }
+        }
+    });
+    match lived {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&chain(&error), error.hint()),
+    }
+}
+
+fn log(verbosity: u8) {
+    let level = match verbosity {
+        0..=4 => "info",
+        5..=9 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::new(format!("warn,ignite_overlay={level},ignite_host={level}"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+fn failed(problem: &str, hint: Option<String>) -> ExitCode {
+    tracing::error!("{problem}");
+    if let Some(hint) = hint {
+        tracing::error!("hint: {hint}");
+    }
+    ExitCode::FAILURE
+}
+
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Until SIGTERM or SIGINT.
+async fn stopped() {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        // Without handlers the signals end the process, which is as well.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Tells the service manager, if there is one (sd_notify(3)).
+fn say_ready() {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
+    if let Err(error) = notify(&socket) {
+        tracing::warn!("cannot tell the service manager: {error}");
+    }
+}
+
+fn notify(socket: &OsString) -> std::io::Result<()> {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::net::SocketAddr;
+    let bytes = socket.as_bytes();
+    let address = match bytes.strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(socket)?,
+    };
+    UnixDatagram::unbound()?
+        .send_to_addr(b"READY=1", &address)
+        .map(drop)
+}

@@ -1,0 +1,9 @@
+//! The client, the registry and the certificates against the real `etcd` program, on loopback.
+
+mod calls;
+mod gate;
+mod lease_watch;
+mod leases;
+mod server;
+mod tls;
+mod watching;
