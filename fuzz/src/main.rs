@@ -10,6 +10,7 @@ mod api_manifest;
 mod api_words;
 mod cni_cache;
 mod cni_config;
+mod cni_flannel;
 mod cni_leaks;
 mod cni_result;
 mod cni_words;
@@ -23,6 +24,10 @@ mod kernel_config;
 mod kernel_deb;
 mod kernel_elf;
 mod kernel_unpack;
+mod overlay_config;
+mod overlay_lease;
+mod overlay_packet;
+mod overlay_subnet_env;
 mod pieces;
 mod sample;
 mod scratch;
@@ -44,12 +49,13 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 24] = [
+const TARGETS: [(&str, Target); 29] = [
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
     ("api_words", api_words::run),
     ("cni_cache", cni_cache::run),
     ("cni_config", cni_config::run),
+    ("cni_flannel", cni_flannel::run),
     ("cni_leaks", cni_leaks::run),
     ("cni_result", cni_result::run),
     ("cni_words", cni_words::run),
@@ -63,6 +69,10 @@ const TARGETS: [(&str, Target); 24] = [
     ("kernel_deb", kernel_deb::run),
     ("kernel_elf", kernel_elf::run),
     ("kernel_unpack", kernel_unpack::run),
+    ("overlay_config", overlay_config::run),
+    ("overlay_lease", overlay_lease::run),
+    ("overlay_packet", overlay_packet::run),
+    ("overlay_subnet_env", overlay_subnet_env::run),
     ("store_index", store_index::run),
     ("store_records", store_records::run),
     ("vmm_qmp", vmm_qmp::run),
