@@ -97,9 +97,9 @@ pub fn outcome(evidence: &Evidence, name: &str) -> Outcome {
         None => (None, false),
     };
     let message = match exit_code {
-        Some(code) if end == End::PoweredOff && sudden => Some(format!(
-            "the command ended within a second, with exit code {code}"
-        )),
+        Some(code) if end == End::PoweredOff && sudden => {
+            Some(format!("the command ended at once, with exit code {code}"))
+        }
         _ => message.or_else(|| (!evidence.ready).then(|| too_early(end))),
     };
     let hint = match end {

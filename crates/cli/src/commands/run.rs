@@ -23,6 +23,9 @@ If the VM cannot be started, or Ctrl-C is pressed, nothing of it is left.";
 /// A VM whose command ends sooner was probably meant to do something else.
 const TOO_SOON: Duration = Duration::from_secs(1);
 
+/// Longer than a guest that is ready needs until it begins the command, however slow the host.
+const MOST_TO_COMPLETE: Duration = Duration::from_secs(3);
+
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Run {
@@ -50,7 +53,7 @@ impl Verb for Run {
         context.terminal.line(started.uid.as_str())?;
         self.start.print_timings(context, &started.timings);
         // A guest that is ready still completes its root: some part of what it needed to boot.
-        let too_soon = TOO_SOON + started.timings.boot() / 4;
+        let too_soon = TOO_SOON + (started.timings.boot() / 4).min(MOST_TO_COMPLETE);
         if !context.terminal.is_quiet()
             && let Some(remark) = engine.ended_within(started.uid, too_soon, &cancel)?
         {

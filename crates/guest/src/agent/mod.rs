@@ -104,8 +104,9 @@ impl Agent {
 
     fn serve(&mut self) -> ExitCode {
         self.greet();
-        self.wait_for_root();
+        self.let_init_go_on();
         boot::load_late_modules();
+        self.wait_for_root();
         loop {
             self.wait_and_act();
             self.end_programs();
@@ -120,10 +121,16 @@ impl Agent {
         self.send(0, Message::Ready);
     }
 
-    /// Lets PID 1 go on, and takes no request before it has: a program shall see a whole root.
+    fn let_init_go_on(&self) {
+        if let Some(init) = &self.init {
+            // One that is gone is found out when it is waited for.
+            let _ = link::tell(init, Word::Ready);
+        }
+    }
+
+    /// Takes no request before PID 1 is done: a program shall see a whole root.
     fn wait_for_root(&mut self) {
         let Some(init) = &self.init else { return };
-        let _ = link::tell(init, Word::Ready);
         if !link::wait_for(Word::Complete, init, None) {
             self.init = None;
         }

@@ -53,10 +53,7 @@ pub fn mount_root(config: &guest::Root, target: &Path) -> Result<Root, Error> {
     devices::block_device(&config.device)?;
     let _ = std::fs::create_dir(target);
     let (device, filesystem) = (config.device.as_str(), config.filesystem.as_str());
-    // What a disk of the VM's own is grown by reads as zeroes: no inode table has to be cleared, not
-    // in the act and not by the kernel's thread for it later.
-    let options = config.grow.then_some(c"noinit_itable");
-    rustix::mount::mount(device, target, filesystem, MountFlags::empty(), options).map_err(
+    rustix::mount::mount(device, target, filesystem, MountFlags::empty(), None).map_err(
         |errno| Error::Root {
             device: device.to_owned(),
             filesystem: filesystem.to_owned(),

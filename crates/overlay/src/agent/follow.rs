@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::guard::Guard;
 use super::join::{PAUSE, acquire, chain};
@@ -14,8 +14,8 @@ use crate::backend::{self, Backend, Prepared};
 use crate::config::Config;
 use crate::etcd::jittered;
 use crate::interface::External;
-use crate::lease::Attributes;
-use crate::registry::{self, AcquireError, Event, Held, Own};
+use crate::lease::{Attributes, Subnet};
+use crate::registry::{self, Event, Held, Own};
 
 /// How often the kernel is compared with what it should hold.
 const TICK: Duration = Duration::from_secs(10);
@@ -39,6 +39,8 @@ pub(super) struct Node {
     backend: Backend,
     attributes: Attributes,
     peers: Peers,
+    /// The others' leases are known.
+    listed: bool,
     troubles: BTreeSet<String>,
     /// Not to be told in the log once more.
     configuration_changed: bool,
@@ -81,6 +83,7 @@ impl Node {
             backend,
             attributes,
             peers: Peers::default(),
+            listed: false,
             troubles: BTreeSet::new(),
             configuration_changed: false,
             announcements: 0,
@@ -106,7 +109,7 @@ impl Node {
         let registry = self.agent.registry.clone();
         let mut leases = registry.watch_leases(Some(self.held.subnet), None);
         let mut configuration = registry.watch_config(self.revision);
-        let mut tick = interval(TICK);
+        let mut tick = interval_at(Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let lease = tokio::select! {
@@ -115,7 +118,8 @@ impl Node {
                     self.hear_configuration(bytes.ok_or(Error::WatchOver)?);
                     Lease::Kept
                 }
-                _ = tick.tick() => {
+                // What an agent before this one set stays until it is known what is wanted.
+                _ = tick.tick(), if self.listed => {
                     let errors = self.backend.tick();
                     self.note_all(errors);
                     Lease::Kept
@@ -151,6 +155,7 @@ impl Node {
                 }
             }
             Event::Resynced(leases) => {
+                self.listed = true;
                 self.peers.replace(&leases, now);
                 let errors = self.backend.sync(&leases);
                 self.note_all(errors);
@@ -171,12 +176,13 @@ impl Node {
             tracing::error!("The lease of {} was taken by {by}", self.held.subnet.v4);
             return Lease::Lost;
         }
-        if self.held.lease_id != lease_id {
+        let before = self.held.lease_id;
+        if before != lease_id {
             let adopted = self.agent.registry.adopt(&mut self.held, lease_id).await;
             if let Err(error) = adopted {
                 tracing::warn!("cannot tell when the lease ends: {}", chain(&error));
             }
-            self.plan_renewal();
+            self.plan_renewal_if_changed(before);
         }
         Lease::Kept
     }
@@ -205,13 +211,21 @@ impl Node {
 
     /// Writes the own key once more, for peers that missed it.
     async fn announce(&mut self) -> Lease {
+        let before = self.held.lease_id;
         let written = self
             .agent
             .registry
             .announce(&mut self.held, &self.attributes)
             .await;
-        self.announcements += 1;
-        self.announce_at = Instant::now() + jittered(timing::announcement(self.announcements));
+        let pause = match &written {
+            Ok(()) => {
+                self.announcements += 1;
+                timing::announcement(self.announcements)
+            }
+            Err(_) => PAUSE,
+        };
+        self.announce_at = Instant::now() + jittered(pause);
+        self.plan_renewal_if_changed(before);
         self.kept(written, "announce")
     }
 
@@ -252,14 +266,14 @@ impl Node {
         }
         let before = self.held.subnet;
         self.held = loop {
-            let registry = &self.agent.registry;
-            match acquire(registry, &self.config, &self.attributes, Some(before)).await {
+            match self.acquire(before).await {
                 Ok(held) => break held,
-                Err(Error::Acquire(error)) => self.told_once(&error),
-                Err(error) => return Err(error),
+                Err(error @ (Error::ConfigurationChanged | Error::WatchOver)) => return Err(error),
+                Err(error) => self.told_once(&error),
             }
             sleep(jittered(PAUSE)).await;
         };
+        self.agent.health.set_ready();
         self.troubles.clear();
         if self.held.subnet != before {
             self.backend.assign(self.held.subnet)?;
@@ -271,8 +285,21 @@ impl Node {
         Ok(())
     }
 
-    fn told_once(&mut self, error: &AcquireError<crate::pool::PoolError>) {
+    /// Comes by a subnet, if the configuration still is what this node follows.
+    async fn acquire(&self, before: Subnet) -> Result<Held, Error> {
+        let registry = &self.agent.registry;
+        let bytes = registry.config().await?.bytes;
+        match bytes.as_deref().map(Config::parse).transpose()? {
+            Some(config) if config == self.config => {}
+            Some(_) => return Err(Error::ConfigurationChanged),
+            None => return Err(Error::NoConfiguration),
+        }
+        acquire(registry, &self.config, &self.attributes, Some(before)).await
+    }
+
+    fn told_once(&mut self, error: &Error) {
         let trouble = format!("no lease: {}", chain(error));
+        self.agent.health.set_unready(&trouble);
         if self.troubles.contains(&trouble) {
             return;
         }
@@ -290,6 +317,12 @@ impl Node {
         self.changed();
     }
 
+    fn plan_renewal_if_changed(&mut self, before: Option<i64>) {
+        if self.held.lease_id != before {
+            self.plan_renewal();
+        }
+    }
+
     fn plan_renewal(&mut self) {
         let now = SystemTime::now();
         let margin = self.agent.options.renew_margin;
@@ -303,16 +336,19 @@ impl Node {
     /// All that the backend cannot do at present; told when it is new.
     fn note_all(&mut self, errors: Vec<backend::Error>) {
         let before = std::mem::take(&mut self.troubles);
-        self.note_new(errors, &before);
+        self.note_new(&errors, &before);
     }
 
     /// What it could not do just now.
     fn note(&mut self, errors: Vec<backend::Error>) {
-        let before = self.troubles.clone();
-        self.note_new(errors, &before);
+        self.changed();
+        if !errors.is_empty() {
+            let before = self.troubles.clone();
+            self.note_new(&errors, &before);
+        }
     }
 
-    fn note_new(&mut self, errors: Vec<backend::Error>, before: &BTreeSet<String>) {
+    fn note_new(&mut self, errors: &[backend::Error], before: &BTreeSet<String>) {
         let now: BTreeSet<String> = errors.iter().map(|error| chain(error)).collect();
         let new = now.difference(before);
         for trouble in new.clone().take(TOLD) {
@@ -332,7 +368,7 @@ impl Node {
     fn write_status(&mut self) {
         self.write_at = None;
         let health = &self.agent.health;
-        health.leases.set(self.peers.iter().count() as u64 + 1);
+        health.leases.set(self.peers.iter().count() as u64);
         health.set_lease_expiry(self.held.expires);
         let Some(path) = &self.agent.options.status_file else {
             return;
@@ -369,7 +405,12 @@ fn peer_status((subnet, peer): (&crate::lease::Subnet, &super::peers::Peer)) -> 
     PeerStatus {
         subnet: subnet.v4,
         public_ip: peer.attributes.public_ip,
-        backend: peer.attributes.backend.clone(),
+        // A stranger's words.
+        backend: peer
+            .attributes
+            .backend
+            .as_ref()
+            .map(|name| name.chars().take(32).collect()),
         changed: seconds(peer.changed),
     }
 }

@@ -22,11 +22,10 @@ impl Guard {
     pub fn start(options: &Options, config: &Config, subnet: Subnet) -> Self {
         let rules = rules(options, config, subnet);
         let before = last_time(options).map(|file| Rules::from_env(&file));
-        let mut filter = Filter::new(before.unwrap_or_else(|| rules.clone()));
-        tell(filter.update(rules));
+        let filter = Filter::new(before.unwrap_or_else(|| rules.clone()));
         let (wanted, told) = channel();
         let interval = options.filter_interval;
-        thread::spawn(move || guard(filter, &told, interval));
+        thread::spawn(move || guard(filter, rules, &told, interval));
         Self { wanted }
     }
 
@@ -37,24 +36,31 @@ impl Guard {
     }
 }
 
-fn guard(mut filter: Filter, told: &Receiver<Rules>, interval: Duration) {
+fn guard(mut filter: Filter, mut wanted: Rules, told: &Receiver<Rules>, interval: Duration) {
+    let mut current = false;
     let mut silent = false;
     loop {
-        let done = match told.recv_timeout(interval) {
-            Ok(rules) => filter.update(rules),
-            Err(RecvTimeoutError::Timeout) => filter.resync().map(|restored| {
+        let done = match current {
+            true => filter.resync().map(|restored| {
                 for rule in restored {
                     tracing::info!("Some rules are missing; put back: {rule}");
                 }
             }),
-            Err(RecvTimeoutError::Disconnected) => return,
+            // Until it succeeds: the filter keeps the rules before.
+            false => filter.update(wanted.clone()),
         };
+        current |= done.is_ok();
         // Once for each outage, not every few seconds.
         let failed = done.is_err();
         if !silent {
             tell(done);
         }
         silent = failed;
+        match told.recv_timeout(interval) {
+            Ok(rules) => (wanted, current) = (rules, false),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
     }
 }
 

@@ -215,8 +215,13 @@ impl Node {
         };
         let options = &self.agent.options;
         // First the one that lasts: whoever sees the other may count on both.
-        if let Some(copy) = &options.subnet_copy {
-            file.write(copy)?;
+        if let Some(copy) = &options.subnet_copy
+            && let Err(error) = file.write(copy)
+        {
+            tracing::warn!(
+                "the subnet may be another after a reboot: {}",
+                chain(&error)
+            );
         }
         file.write(&options.subnet_file)?;
         tracing::info!("Wrote subnet file to {}", options.subnet_file.display());

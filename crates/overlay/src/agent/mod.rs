@@ -64,6 +64,9 @@ pub enum Error {
     /// The lease is lost, and the configuration another: everything begins anew.
     #[error("the network's configuration changed, and the lease is lost: start again to follow it")]
     ConfigurationChanged,
+    /// The configuration is gone from etcd.
+    #[error("the network has no configuration in etcd any more")]
+    NoConfiguration,
     /// The watch of etcd is over: its runtime ends.
     #[error("the watch of etcd is over")]
     WatchOver,
@@ -84,7 +87,7 @@ impl Error {
             Self::Backend(source) => source.hint(),
             Self::Health(source) => source.hint(),
             Self::SubnetEnv(source) => source.hint(),
-            Self::ConfigurationChanged | Self::WatchOver => None,
+            Self::ConfigurationChanged | Self::NoConfiguration | Self::WatchOver => None,
         }
     }
 }

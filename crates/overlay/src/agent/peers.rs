@@ -1,6 +1,6 @@
 //! The other nodes, as this one knows them: what is told of their coming and going.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use crate::lease::{Attributes, Lease, Subnet};
@@ -50,10 +50,11 @@ impl Peers {
 
     /// Notes that there are these and no others.
     pub fn replace(&mut self, leases: &[Lease], now: SystemTime) {
+        let there: BTreeSet<Subnet> = leases.iter().map(|lease| lease.subnet).collect();
         let gone: Vec<Subnet> = self
             .0
             .keys()
-            .filter(|subnet| !leases.iter().any(|lease| lease.subnet == **subnet))
+            .filter(|subnet| !there.contains(subnet))
             .copied()
             .collect();
         for subnet in gone {

@@ -18,6 +18,9 @@ use crate::stream::Received;
 /// words: the agent may be ended long before the last file system is unmounted.
 const HALT_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Longer than a guest that is ready needs until it begins the command, however slow the host.
+const MOST_TO_COMPLETE: Duration = Duration::from_secs(3);
+
 impl Supervisor<'_> {
     /// Sends a frame to the agent; false if there is no link.
     pub(super) fn tell_agent(&mut self, frame: &Frame) -> bool {
@@ -154,7 +157,7 @@ impl Supervisor<'_> {
     fn command_ended(&mut self, code: i32) {
         // A guest that is ready completes its root before it begins the command: as slow as it boots, in
         // some part of that time.
-        let begun = |ready: Instant| ready + (ready - self.started) / 4;
+        let begun = |ready: Instant| ready + ((ready - self.started) / 4).min(MOST_TO_COMPLETE);
         let after = self
             .ready
             .map(|ready| Instant::now().saturating_duration_since(begun(ready)))
