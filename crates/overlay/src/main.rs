@@ -9,7 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use ignite_overlay::agent::{Agent, Error};
+use ignite_overlay::agent::{Agent, chain};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -62,17 +62,6 @@ fn failed(problem: &str, hint: Option<String>) -> ExitCode {
         tracing::error!("hint: {hint}");
     }
     ExitCode::FAILURE
-}
-
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Until SIGTERM or SIGINT.

@@ -19,6 +19,7 @@ pub mod status;
 mod timing;
 mod translate;
 
+pub use join::chain;
 pub use options::Options;
 
 use std::sync::Arc;
