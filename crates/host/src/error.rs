@@ -32,6 +32,18 @@ impl SystemError {
     }
 }
 
+/// An error and its causes in one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 /// What can be done about a refusal that means the same everywhere.
 pub(crate) fn hint(error: &io::Error) -> Option<String> {
     let text = match error.raw_os_error()? {

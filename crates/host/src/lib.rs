@@ -22,6 +22,7 @@ pub mod netns;
 pub mod nft;
 pub mod packet;
 pub mod process;
+pub mod service;
 pub mod signal;
 pub mod step;
 pub mod sysctl;
