@@ -33,12 +33,23 @@ impl fmt::Debug for Authority {
 impl Authority {
     /// A new authority, not kept anywhere yet.
     pub fn create(name: &str, validity: Validity) -> Result<Self, Error> {
+        let key = KeyPair::generate().map_err(Error::make("key"))?;
+        Self::self_signed(name, validity, key)
+    }
+
+    /// The authority of a key (PEM) whose certificate was not kept. To those who trust the one there was
+    /// by this name, it is the same.
+    pub fn of_key(name: &str, validity: Validity, key: &str) -> Result<Self, Error> {
+        let key = KeyPair::from_pem(key).map_err(Error::unreadable_key)?;
+        Self::self_signed(name, validity, key)
+    }
+
+    fn self_signed(name: &str, validity: Validity, key: KeyPair) -> Result<Self, Error> {
         let mut parameters = named(name)?;
         limit(&mut parameters, validity);
         // It signs certificates of hosts, no further authorities.
         parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().map_err(Error::make("key"))?;
         let certificate = parameters
             .self_signed(&key)
             .map_err(Error::make("authority's certificate"))?;
@@ -55,10 +66,7 @@ impl Authority {
         if !facts.authority {
             return Err(Error::NotAnAuthority);
         }
-        let key = KeyPair::from_pem(key).map_err(|error| Error::Unreadable {
-            what: "key",
-            reason: error.to_string(),
-        })?;
+        let key = KeyPair::from_pem(key).map_err(Error::unreadable_key)?;
         if key.subject_public_key_info() != facts.public_key {
             return Err(Error::WrongKey);
         }
@@ -108,7 +116,12 @@ impl Authority {
         self.certify(profile, &request.parameters.public_key)
     }
 
-    fn certify(&self, profile: &Profile, key: &impl PublicKeyData) -> Result<String, Error> {
+    /// The certificate (PEM) for this key.
+    pub(super) fn certify(
+        &self,
+        profile: &Profile,
+        key: &impl PublicKeyData,
+    ) -> Result<String, Error> {
         let until = self.facts.not_after;
         if profile.validity.from >= until || profile.validity.to <= self.facts.not_before {
             return Err(Error::AuthorityExpired);
@@ -163,7 +176,7 @@ mod tests {
         );
         assert!(!facts.is_due(now()));
         assert!(facts.is_due(now() + Duration::from_secs(300 * 86_400)));
-        assert_eq!(facts.remaining(now() - Duration::from_secs(3600)), None);
+        assert_eq!(facts.remaining(now() - Duration::from_secs(2 * 3600)), None);
         assert!(facts.is_due(now() + Duration::from_secs(400 * 86_400)));
     }
 

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rcgen::{KeyPair, PublicKeyData};
 use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::time::ASN1Time;
 
-use super::Error;
+use super::{Error, Validity};
 
 /// What a certificate says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +36,7 @@ pub struct Facts {
 impl Facts {
     /// Reads the first certificate of a PEM text.
     pub fn of_pem(pem: &str) -> Result<Self, Error> {
-        let (_, pem) = parse_x509_pem(pem.as_bytes()).map_err(unreadable)?;
-        Self::of_der(&pem.contents)
+        Self::of_der(&der(pem)?)
     }
 
     /// Reads a certificate.
@@ -58,6 +58,26 @@ impl Facts {
         })
     }
 
+    /// From when to when it is valid.
+    pub fn validity(&self) -> Validity {
+        Validity {
+            from: self.not_before,
+            to: self.not_after,
+        }
+    }
+
+    /// Whether it is good for all of these.
+    pub fn covers(&self, names: &[String], addresses: &[IpAddr]) -> bool {
+        names.iter().all(|name| self.names.contains(name))
+            && addresses.iter().all(|address| self.addresses.contains(address))
+    }
+
+    /// Whether it is the certificate of this key (PEM).
+    pub fn is_for(&self, key: &str) -> Result<bool, Error> {
+        let key = KeyPair::from_pem(key).map_err(Error::unreadable_key)?;
+        Ok(key.subject_public_key_info() == self.public_key)
+    }
+
     /// How long it is still valid; none if it is not.
     pub fn remaining(&self, now: SystemTime) -> Option<Duration> {
         match now >= self.not_before {
@@ -72,6 +92,12 @@ impl Facts {
         let third = life.unwrap_or_default() / 3;
         self.remaining(now).is_none_or(|left| left <= third)
     }
+}
+
+/// The bytes (DER) of the first certificate of a PEM text.
+pub fn der(pem: &str) -> Result<Vec<u8>, Error> {
+    let (_, pem) = parse_x509_pem(pem.as_bytes()).map_err(unreadable)?;
+    Ok(pem.contents)
 }
 
 /// SHA-256 of a certificate's bytes (DER), in hexadecimal.

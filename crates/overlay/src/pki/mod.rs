@@ -8,16 +8,20 @@
 //!   TokenStore: issue, list, revoke; admit = the token is right -> sign -> used, on disk -> certificate
 //! ```
 //!
+//! [`AuthorityFiles`] and [`NodeFiles`] keep all of it on disk.
+//!
 //! One provider of cryptography: ring. Keys are ECDSA on P-256. Times are arguments, no clock is read.
 
 mod authority;
 mod error;
 mod facts;
+mod files;
 mod profile;
 mod refusal;
 mod request;
 mod store;
 mod token;
+mod trust;
 
 use std::path::Path;
 
@@ -25,12 +29,16 @@ use ignite_host::fs;
 
 pub use authority::{Authority, Issued};
 pub use error::Error;
-pub use facts::{Facts, fingerprint};
+pub(crate) use error::when;
+pub use facts::{Facts, der, fingerprint};
+pub(crate) use files::client;
+pub use files::{AuthorityFiles, Made, NodeFiles, PEER_NAME, Pair};
 pub use profile::{Profile, Usage, Validity};
 pub use refusal::{AdmitError, RedeemError, Refusal, StoreError};
 pub use request::{NewRequest, Request};
 pub use store::{IssuedToken, TokenStore};
 pub use token::{Token, TokenError};
+pub use trust::check_signed;
 
 /// No certificate, request or key of ours is as large.
 const MAX_FILE: u64 = 256 << 10;

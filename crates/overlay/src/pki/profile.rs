@@ -11,8 +11,9 @@ use rcgen::{
 
 use super::Error;
 
-/// Clocks of hosts differ: certificates begin so much earlier.
-const SKEW: Duration = Duration::from_secs(5 * 60);
+/// Clocks of hosts differ, by whole hours where a time zone was mistaken: certificates begin so much
+/// earlier.
+pub(super) const SKEW: Duration = Duration::from_secs(3600);
 /// The longest common name (RFC 5280, upper bound `ub-common-name`).
 const MAX_COMMON_NAME: usize = 64;
 

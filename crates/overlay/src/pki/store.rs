@@ -1,7 +1,7 @@
 //! The tokens that were given out, in one file: what is known of each is no secret.
 
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ignite_host::fs::{self, Lock};
@@ -124,10 +124,15 @@ impl TokenStore {
         })
     }
 
-    fn lock(&self) -> Result<Lock, StoreError> {
+    /// The file whose lock a change of the store needs.
+    pub(super) fn lock_path(&self) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(".lock");
-        Ok(Lock::exclusive(Path::new(&name))?)
+        name.into()
+    }
+
+    fn lock(&self) -> Result<Lock, StoreError> {
+        Ok(Lock::exclusive(&self.lock_path())?)
     }
 
     fn read(&self) -> Result<Document, StoreError> {
