@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use ignite_overlay::agent::Options;
+use ignite_overlay::entrance;
 use ignite_overlay::etcd::{ClientIdentity, ClientTls, Credentials, Settings};
 use ignite_overlay::interface::Choice;
 
@@ -171,6 +172,34 @@ pub struct Flags {
     #[arg(long, env = "WIREGUARD_KEY_FILE", value_name = "FILE")]
     wireguard_key_file: Option<PathBuf>,
 
+    /// Where hosts with a token join this overlay, on its first host
+    #[arg(
+        long,
+        env = "IGNITE_OVERLAY_ENTRANCE",
+        value_name = "ADDRESS:PORT",
+        requires_all = ["entrance_authority", "entrance_endpoints"]
+    )]
+    entrance: Option<SocketAddr>,
+
+    /// Directory of the authority that signs their certificates
+    #[arg(
+        long,
+        env = "IGNITE_OVERLAY_ENTRANCE_AUTHORITY",
+        value_name = "DIRECTORY",
+        requires = "entrance"
+    )]
+    entrance_authority: Option<PathBuf>,
+
+    /// Client URLs of etcd they are told, https:// each
+    #[arg(
+        long,
+        env = "IGNITE_OVERLAY_ENTRANCE_ENDPOINTS",
+        value_name = "URL",
+        value_delimiter = ',',
+        requires = "entrance"
+    )]
+    entrance_endpoints: Vec<String>,
+
     /// How much to log: 5 for more, 10 for everything
     #[arg(short = 'v', long = "v", value_name = "LEVEL", default_value_t = 0)]
     pub verbosity: u8,
@@ -213,6 +242,13 @@ impl Flags {
         }
         let user = self.etcd_username.zip(self.etcd_password);
         etcd.user = user.map(|(user, password)| Credentials { user, password });
+        // Both or none of the two, again.
+        let entrance = self.entrance.zip(self.entrance_authority);
+        let entrance = entrance.map(|(address, authority)| entrance::Settings {
+            address,
+            authority,
+            endpoints: self.entrance_endpoints,
+        });
         Options {
             prefix: self.etcd_prefix,
             interface: Choice {
@@ -233,6 +269,7 @@ impl Flags {
             filter_interval: Duration::from_secs(self.iptables_resync.into()),
             health: SocketAddr::new(self.healthz_ip, self.healthz_port),
             wireguard_key: self.wireguard_key_file,
+            entrance,
             ..Options::new(etcd)
         }
     }
@@ -269,5 +306,25 @@ mod tests {
         let options = parsed(&["-ip-masq=false", "-v", "5"]).into_options();
         assert!(!options.ip_masq);
         assert_eq!(options.etcd.endpoints.len(), 2);
+        assert!(options.entrance.is_none());
+    }
+
+    #[test]
+    fn an_entrance_is_told_whole_or_not_at_all() {
+        let words = [
+            "--entrance=[::]:2378",
+            "--entrance-authority=/a",
+            "--entrance-endpoints=https://a:2379,https://b:2379",
+        ];
+        let entrance = parsed(&words).into_options().entrance.expect("told");
+        assert_eq!(entrance.address.port(), entrance::PORT);
+        assert_eq!(entrance.authority, PathBuf::from("/a"));
+        assert_eq!(entrance.endpoints, ["https://a:2379", "https://b:2379"]);
+        for missing in 0..words.len() {
+            let mut words = words.to_vec();
+            words[missing] = "-v=1";
+            let words = ["ignite-overlay"].into_iter().chain(words);
+            Flags::try_parse_from(words).expect_err("not whole");
+        }
     }
 }

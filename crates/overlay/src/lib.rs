@@ -17,6 +17,8 @@
 pub mod agent;
 pub mod backend;
 pub mod config;
+mod dial;
+pub mod entrance;
 pub mod etcd;
 pub mod filter;
 pub mod health;

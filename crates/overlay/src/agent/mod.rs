@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::ConfigError;
+use crate::entrance;
 use crate::etcd::{self, Client};
 use crate::health::{Health, HealthError, Server};
 use crate::pool::PoolError;
@@ -121,6 +122,13 @@ impl Agent {
         let server = Server::bind(self.options.health).await?;
         // Ends with the runtime.
         let _server = server.map(|server| tokio::spawn(server.serve(Arc::clone(&health))));
+        // Hosts join while this one still waits for a configuration, which one of them may bring.
+        let _entrance = self
+            .options
+            .entrance
+            .clone()
+            .map(entrance::run)
+            .map(tokio::spawn);
         let node = self.join().await?;
         health.set_ready();
         ready();

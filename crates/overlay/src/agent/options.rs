@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::entrance;
 use crate::etcd::Settings;
 use crate::interface::Choice;
 use crate::registry::LEASE_TIME;
@@ -39,6 +40,8 @@ pub struct Options {
     pub wireguard_key: Option<PathBuf>,
     /// Where health is told; port 0 for nowhere.
     pub health: SocketAddr,
+    /// Where other hosts join, on the first host of an overlay.
+    pub entrance: Option<entrance::Settings>,
 }
 
 impl Options {
@@ -58,6 +61,7 @@ impl Options {
             filter_interval: Duration::from_secs(5),
             wireguard_key: None,
             health: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            entrance: None,
         }
     }
 }

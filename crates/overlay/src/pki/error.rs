@@ -50,8 +50,14 @@ pub enum Error {
     /// A file of the authority is gone.
     #[error("a file of the authority's key and certificate (ca.key, ca.crt) is gone")]
     KeyLost,
+    /// Not the authority that was named.
+    #[error("the authority's certificate is not the one that the token names")]
+    OtherAuthority,
     /// Another authority's, or for another usage.
-    #[error("the certificate is not one that the authority signed for {}", for_whom(usage))]
+    #[error(
+        "the certificate is not one that the authority signed for {}",
+        for_whom(usage)
+    )]
     NotSigned {
         /// What it should be good for.
         usage: Usage,

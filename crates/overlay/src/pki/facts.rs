@@ -69,7 +69,9 @@ impl Facts {
     /// Whether it is good for all of these.
     pub fn covers(&self, names: &[String], addresses: &[IpAddr]) -> bool {
         names.iter().all(|name| self.names.contains(name))
-            && addresses.iter().all(|address| self.addresses.contains(address))
+            && addresses
+                .iter()
+                .all(|address| self.addresses.contains(address))
     }
 
     /// Whether it is the certificate of this key (PEM).

@@ -23,7 +23,9 @@ pub fn check_signed(authority: &[u8], certificate: &[u8], usage: Usage) -> Resul
     let refused = |source| Error::NotSigned { usage, source };
 
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(authority)).map_err(refused)?;
+    roots
+        .add(CertificateDer::from(authority))
+        .map_err(refused)?;
     if usage == Usage::Server {
         let parsed = ParsedCertificate::try_from(&certificate).map_err(refused)?;
         let algorithms = ring::default_provider().signature_verification_algorithms;
@@ -84,7 +86,10 @@ mod tests {
             (&root, &root, Usage::Client),
         ] {
             let refused = check_signed(root, certificate, usage);
-            assert!(matches!(refused, Err(Error::NotSigned { .. })), "{refused:?}");
+            assert!(
+                matches!(refused, Err(Error::NotSigned { .. })),
+                "{refused:?}"
+            );
         }
         check_signed(b"junk", &client, Usage::Client).expect_err("no authority");
         check_signed(&root, b"junk", Usage::Client).expect_err("no certificate");

@@ -58,13 +58,20 @@ fn content(files: &AuthorityFiles) -> Vec<(String, String)> {
 #[test]
 fn what_is_made_is_complete_private_and_stays() {
     let (_directory, files) = files();
-    assert_eq!(create(&files, &["first"], &["10.0.0.1"]).expect("create"), ALL);
+    assert_eq!(
+        create(&files, &["first"], &["10.0.0.1"]).expect("create"),
+        ALL
+    );
     let mode = |path: &Path| {
         let metadata = std::fs::metadata(path).expect("stat");
         metadata.permissions().mode() & 0o777
     };
     assert_eq!(mode(files.directory()), 0o700);
-    for key in [files.directory().join("ca.key"), files.etcd().key, files.peer().key] {
+    for key in [
+        files.directory().join("ca.key"),
+        files.etcd().key,
+        files.peer().key,
+    ] {
         assert_eq!(mode(&key), 0o600, "{key:?}");
     }
     let authority = der(&read_text(&files.ca()).expect("read")).expect("der");
@@ -81,10 +88,16 @@ fn what_is_made_is_complete_private_and_stays() {
         assert_eq!(facts.not_before, now() - Duration::from_secs(3600));
         assert_eq!(facts.not_after, end);
     }
-    assert_eq!(facts(&files.peer().certificate).common_name.as_deref(), Some(PEER_NAME));
+    assert_eq!(
+        facts(&files.peer().certificate).common_name.as_deref(),
+        Some(PEER_NAME)
+    );
 
     let before = content(&files);
-    assert_eq!(create(&files, &["first"], &["10.0.0.1"]).expect("again"), NOTHING);
+    assert_eq!(
+        create(&files, &["first"], &["10.0.0.1"]).expect("again"),
+        NOTHING
+    );
     assert_eq!(create(&files, &[], &[]).expect("less"), NOTHING);
     assert_eq!(content(&files), before);
 }
@@ -96,7 +109,13 @@ fn more_names_make_new_certificates_for_the_same_keys() {
     let keys = [files.etcd().key, files.peer().key];
     let before = keys.clone().map(|key| read_text(&key).expect("read"));
     let made = create(&files, &["second"], &["fd00::1"]).expect("more");
-    assert_eq!(made, Made { authority: false, ..ALL });
+    assert_eq!(
+        made,
+        Made {
+            authority: false,
+            ..ALL
+        }
+    );
     assert_eq!(keys.map(|key| read_text(&key).expect("read")), before);
     let facts = facts(&files.etcd().certificate);
     let both = ["first".to_owned(), "second".to_owned()];
@@ -147,21 +166,28 @@ fn an_authority_that_lost_its_key_is_told_and_left_as_it_is() {
     create(&files, &[], &[]).expect("create");
     let other = Authority::create("other", Validity::days(now(), 9)).expect("authority");
     let unused = files.directory().join("unused");
-    other.save(&unused, &files.directory().join("ca.key")).expect("save");
+    other
+        .save(&unused, &files.directory().join("ca.key"))
+        .expect("save");
     create(&files, &[], &[]).expect_err("the key of another");
 }
 
 #[test]
 fn one_who_dies_between_two_files_is_made_good() {
     // In the order they are written: any beginning of it may be all there is.
-    let order = ["ca.key", "ca.crt", "etcd.key", "etcd.crt", "peer.key", "peer.crt"];
+    let order = [
+        "ca.key", "ca.crt", "etcd.key", "etcd.crt", "peer.key", "peer.crt",
+    ];
     for there in 0..order.len() {
         let (_directory, files) = files();
         create(&files, &["first"], &[]).expect("create");
         for name in &order[there..] {
             std::fs::remove_file(files.directory().join(name)).expect("remove");
         }
-        assert!(create(&files, &["first"], &[]).expect("mend").peer, "{there}");
+        assert!(
+            create(&files, &["first"], &[]).expect("mend").peer,
+            "{there}"
+        );
         assert_eq!(create(&files, &["first"], &[]).expect("good"), NOTHING);
     }
 }
@@ -185,7 +211,11 @@ fn the_first_hosts_node_is_a_client_and_stays() {
     for name in ["node.key", "ca.crt", "node.crt"] {
         std::fs::write(path.join(name), "junk").expect("write");
         node.check(now()).expect_err(name);
-        files.node(&path, "first", now()).expect(name).check(now()).expect(name);
+        files
+            .node(&path, "first", now())
+            .expect(name)
+            .check(now())
+            .expect(name);
     }
 }
 
@@ -193,12 +223,17 @@ fn the_first_hosts_node_is_a_client_and_stays() {
 fn a_node_tells_what_is_wrong_with_its_files() {
     let (directory, files) = files();
     create(&files, &[], &[]).expect("create");
-    let node = files.node(directory.path().join("node"), "n", now()).expect("node");
+    let node = files
+        .node(directory.path().join("node"), "n", now())
+        .expect("node");
     for (moment, advice) in [(now() + 3651 * DAY, "join again"), (now() - DAY, "clock")] {
         let error = node.check(moment).expect_err("not then");
         assert!(matches!(error, Error::NotNow { .. }), "{error}");
         assert!(error.hint().expect("hint").contains(advice));
-        assert!(error.to_string().contains("2027-01-15 07:00:00 UTC"), "{error}");
+        assert!(
+            error.to_string().contains("2027-01-15 07:00:00 UTC"),
+            "{error}"
+        );
     }
     let other = Authority::create("other", Validity::days(now(), 9)).expect("authority");
     std::fs::write(directory.path().join("node/ca.crt"), other.certificate()).expect("write");
@@ -210,7 +245,9 @@ fn a_node_tells_what_is_wrong_with_its_files() {
 #[test]
 fn a_clock_that_was_never_set_dates_nothing() {
     let (_directory, files) = files();
-    let error = files.create(&[], &[], SystemTime::UNIX_EPOCH + DAY).expect_err("1970");
+    let error = files
+        .create(&[], &[], SystemTime::UNIX_EPOCH + DAY)
+        .expect_err("1970");
     assert!(error.to_string().contains("1970-01-02"), "{error}");
     assert!(!files.directory().exists());
 }
