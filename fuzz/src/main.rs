@@ -25,6 +25,7 @@ mod kernel_deb;
 mod kernel_elf;
 mod kernel_unpack;
 mod overlay_config;
+mod overlay_entrance;
 mod overlay_lease;
 mod overlay_packet;
 mod overlay_subnet_env;
@@ -49,7 +50,7 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 29] = [
+const TARGETS: [(&str, Target); 30] = [
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
     ("api_words", api_words::run),
@@ -70,6 +71,7 @@ const TARGETS: [(&str, Target); 29] = [
     ("kernel_elf", kernel_elf::run),
     ("kernel_unpack", kernel_unpack::run),
     ("overlay_config", overlay_config::run),
+    ("overlay_entrance", overlay_entrance::run),
     ("overlay_lease", overlay_lease::run),
     ("overlay_packet", overlay_packet::run),
     ("overlay_subnet_env", overlay_subnet_env::run),

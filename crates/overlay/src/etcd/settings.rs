@@ -4,11 +4,13 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ignite_host::fs;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, Client, Identity, Url, redirect};
+
+use crate::pki::{Facts, Validity};
 
 /// No certificate or key of etcd is as large.
 const MAX_PEM: u64 = 1 << 20;
@@ -212,6 +214,17 @@ fn identity(pair: &ClientIdentity) -> Result<Identity, SettingsError> {
         what: "certificate with its key beside it",
         path: pair.certificate.clone(),
     })
+}
+
+/// From when to when the client certificate is valid, if that is not now.
+pub(super) fn over(settings: &Settings, now: SystemTime) -> Option<Validity> {
+    let pair = settings.tls.as_ref()?.identity.as_ref()?;
+    let bytes = read("client certificate", &pair.certificate).ok()?;
+    let facts = Facts::of_pem(&String::from_utf8_lossy(&bytes)).ok()?;
+    match facts.remaining(now) {
+        Some(_) => None,
+        None => Some(facts.validity()),
+    }
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {

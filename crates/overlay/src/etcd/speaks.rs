@@ -41,7 +41,7 @@ pub enum Speaks {
 pub async fn speaks(host: &str, port: u16) -> Speaks {
     match ask(host, port, &greeting()).await {
         Err(found) => return found,
-        Ok(answer) if matches!(answer, [ALERT | HANDSHAKE, 3, ..]) => return Speaks::Tls,
+        Ok([ALERT | HANDSHAKE, 3, ..]) => return Speaks::Tls,
         Ok(_) => {}
     }
     let request = b"GET /version HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n";

@@ -2,6 +2,8 @@
 
 use rustls::{AlertDescription, CertificateError};
 
+use crate::pki::{Validity, when};
+
 /// Why there is no trusted connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsProblem {
@@ -20,6 +22,10 @@ pub enum TlsProblem {
     /// It does not take the certificate it was shown, or wants one.
     #[error("it refuses the client's certificate ({0})")]
     ClientRefused(String),
+    /// The same, and ours is over or has not begun.
+    #[error("it refuses this host's certificate, which is valid from {} until {}",
+        when(.0.from), when(.0.to))]
+    OwnExpired(Validity),
     /// It speaks no TLS.
     #[error("it seems not to speak TLS")]
     NotTls,
@@ -56,6 +62,9 @@ impl TlsProblem {
             }
             Self::ClientRefused(_) => {
                 "give a client certificate and key signed by the authority etcd trusts (--trusted-ca-file), and not expired".into()
+            }
+            Self::OwnExpired(_) => {
+                "let this host join again, with a new token, or give another client certificate; if it should be valid, set this host's clock".into()
             }
             Self::NotTls => "that endpoint begins with http://, or etcd must be given a certificate".into(),
         }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use reqwest::{Response, StatusCode, Url, header};
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use super::classify::{answer, failure, is_stale_login, name};
 use super::error::Error;
 use super::settings::{self, Settings};
+use super::tls::TlsProblem;
 
 /// The largest answer: ten thousand leases are about 10 MB, a page of them far less.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
@@ -140,7 +142,7 @@ impl Client {
             let response = request
                 .send()
                 .await
-                .map_err(|error| failure(endpoint, error))?;
+                .map_err(|error| self.failure(endpoint, error))?;
             let status = response.status().as_u16();
             let bytes = bounded(endpoint, response, MAX_SMALL).await?;
             serde_json::from_slice(&bytes).map_err(|_| answer(endpoint, status, &bytes, None))
@@ -227,7 +229,7 @@ impl Client {
         let response = request
             .send()
             .await
-            .map_err(|error| failure(endpoint, error))?;
+            .map_err(|error| self.failure(endpoint, error))?;
         if response.status() == StatusCode::OK {
             return Ok(response);
         }
@@ -240,6 +242,30 @@ impl Client {
     pub(super) fn said(&self, endpoint: &Url, status: u16, bytes: &[u8]) -> Error {
         let user = self.shared.settings.user.as_ref();
         answer(endpoint, status, bytes, user.map(|user| user.user.as_str()))
+    }
+
+    /// Why there was no answer. A refusal does not say what is wrong with our certificate: the time is
+    /// looked at here.
+    fn failure(&self, endpoint: &Url, source: reqwest::Error) -> Error {
+        let error = failure(endpoint, source);
+        let refused = matches!(
+            &error,
+            Error::Tls {
+                problem: TlsProblem::ClientRefused(_),
+                ..
+            }
+        );
+        let over = match refused {
+            true => settings::over(&self.shared.settings, SystemTime::now()),
+            false => None,
+        };
+        match over {
+            Some(validity) => Error::Tls {
+                endpoint: name(endpoint),
+                problem: TlsProblem::OwnExpired(validity),
+            },
+            None => error,
+        }
     }
 
     fn http(&self) -> reqwest::Client {

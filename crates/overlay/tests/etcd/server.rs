@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ignite_overlay::etcd::{Client, Settings};
+use ignite_overlay::pki::PEER_NAME;
 use tempfile::TempDir;
 
 /// Generous: it is reached on failure only.
@@ -18,6 +19,7 @@ pub struct Etcd {
     port: u16,
     peer_port: u16,
     tls: Option<ServerTls>,
+    peer_tls: Option<ServerTls>,
 }
 
 /// Files for a server that speaks TLS and wants client certificates.
@@ -31,17 +33,22 @@ pub struct ServerTls {
 impl Etcd {
     /// One without TLS, ready to be asked.
     pub async fn start() -> Self {
-        let etcd = Self::launch(None);
+        let etcd = Self::launch(None, None);
         etcd.ready(&etcd.client()).await;
         etcd
     }
 
     /// One with TLS, listening. Whether it can be asked is the test's matter.
     pub fn start_tls(tls: ServerTls) -> Self {
-        Self::launch(Some(tls))
+        Self::launch(Some(tls), None)
     }
 
-    fn launch(tls: Option<ServerTls>) -> Self {
+    /// The same with TLS between members too.
+    pub fn start_tls_everywhere(tls: ServerTls, peer_tls: ServerTls) -> Self {
+        Self::launch(Some(tls), Some(peer_tls))
+    }
+
+    fn launch(tls: Option<ServerTls>, peer_tls: Option<ServerTls>) -> Self {
         // Another program may take a port between our look and etcd's use of it.
         for _ in 0..3 {
             let mut etcd = Self {
@@ -50,6 +57,7 @@ impl Etcd {
                 port: free_port(),
                 peer_port: free_port(),
                 tls: tls.clone(),
+                peer_tls: peer_tls.clone(),
             };
             if etcd.spawn() {
                 return etcd;
@@ -60,7 +68,7 @@ impl Etcd {
 
     /// Starts the program; whether it listens.
     fn spawn(&mut self) -> bool {
-        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let peer = self.peer_endpoint();
         let log = self.directory.path().join("log");
         let mut command = Command::new(program());
         command
@@ -85,6 +93,20 @@ impl Etcd {
                 .arg("--key-file")
                 .arg(&tls.key)
                 .arg("--trusted-ca-file")
+                .arg(&tls.ca);
+        }
+        if let Some(tls) = &self.peer_tls {
+            command
+                .args([
+                    "--peer-client-cert-auth",
+                    "--peer-cert-allowed-cn",
+                    PEER_NAME,
+                ])
+                .arg("--peer-cert-file")
+                .arg(&tls.certificate)
+                .arg("--peer-key-file")
+                .arg(&tls.key)
+                .arg("--peer-trusted-ca-file")
                 .arg(&tls.ca);
         }
         let child = command
@@ -120,6 +142,16 @@ impl Etcd {
     pub fn endpoint(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// Where other members would reach it.
+    pub fn peer_endpoint(&self) -> String {
+        let scheme = if self.peer_tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://127.0.0.1:{}", self.peer_port)
     }
 
     pub fn port(&self) -> u16 {
@@ -187,7 +219,7 @@ fn program() -> PathBuf {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
     listener.local_addr().expect("address").port()
 }

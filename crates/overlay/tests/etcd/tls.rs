@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ignite_overlay::etcd::{
     Client, ClientIdentity, ClientTls, Error, Settings, TlsProblem, WatchMessage,
@@ -90,6 +90,18 @@ impl Files {
     }
 }
 
+/// As certificates have it.
+fn whole_seconds(validity: Validity) -> Validity {
+    let whole = |time: SystemTime| {
+        let since = time.duration_since(UNIX_EPOCH).expect("after 1970");
+        UNIX_EPOCH + Duration::from_secs(since.as_secs())
+    };
+    Validity {
+        from: whole(validity.from),
+        to: whole(validity.to),
+    }
+}
+
 /// Valid until a day ago.
 fn over() -> Validity {
     let now = SystemTime::now();
@@ -156,10 +168,10 @@ async fn certificates_of_our_own_work_and_others_are_told_apart() {
     late.validity = over();
     let expired = files.make("expired", &late);
     let expired = client(&etcd, files.path("ca.crt"), Some(expired));
-    assert!(matches!(
+    assert_eq!(
         problem(&expired).await,
-        TlsProblem::ClientRefused(_)
-    ));
+        TlsProblem::OwnExpired(whole_seconds(late.validity))
+    );
 
     // Plain text against TLS.
     let plain = etcd.endpoint().replace("https", "http");
