@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use ignite_overlay::agent::Options;
-use ignite_overlay::entrance;
+use ignite_overlay::entrance::{self, message::is_endpoint};
 use ignite_overlay::etcd::{ClientIdentity, ClientTls, Credentials, Settings};
 use ignite_overlay::interface::Choice;
 
@@ -196,6 +196,7 @@ pub struct Flags {
         env = "IGNITE_OVERLAY_ENTRANCE_ENDPOINTS",
         value_name = "URL",
         value_delimiter = ',',
+        value_parser = tls_endpoint,
         requires = "entrance"
     )]
     entrance_endpoints: Vec<String>,
@@ -203,6 +204,13 @@ pub struct Flags {
     /// How much to log: 5 for more, 10 for everything
     #[arg(short = 'v', long = "v", value_name = "LEVEL", default_value_t = 0)]
     pub verbosity: u8,
+}
+
+fn tls_endpoint(url: &str) -> Result<String, String> {
+    match is_endpoint(url) {
+        true => Ok(url.to_owned()),
+        false => Err("a client URL of an etcd with TLS is expected, https://HOST:2379".to_owned()),
+    }
 }
 
 /// Flags of one dash with two.
@@ -326,5 +334,6 @@ mod tests {
             let words = ["ignite-overlay"].into_iter().chain(words);
             Flags::try_parse_from(words).expect_err("not whole");
         }
+        tls_endpoint("http://a:2379").expect_err("no TLS");
     }
 }

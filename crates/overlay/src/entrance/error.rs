@@ -194,10 +194,13 @@ impl JoinError {
             Self::Token { host, .. } => format!("make a new one on {host}: ignite overlay token new"),
             Self::Rejected { .. } => "see the log of the agent on the first host; the token is still good".into(),
             Self::Broken { .. } => "see the log of the agent on the first host, and join again; if the token was used up, make a new one".into(),
-            Self::Malformed { .. } | Self::TooLong { .. } => {
+            Self::Malformed { .. } | Self::TooLong { .. } | Self::Tls { .. } => {
                 "is the same version of Ignite on both hosts?".into()
             }
-            Self::Tls { .. } | Self::Useless { .. } | Self::Request(_) => return None,
+            Self::Useless { .. } => {
+                "is the same version of Ignite on both hosts? The token is used up: make a new one".into()
+            }
+            Self::Request(source) => return source.hint(),
         })
     }
 

@@ -191,8 +191,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, MessageError> {
     Ok(serde_json::from_slice(bytes)?)
 }
 
-fn is_endpoint(url: &str) -> bool {
+/// Whether this is a client URL of an etcd with TLS: `https://`, a host, a port.
+pub fn is_endpoint(url: &str) -> bool {
     let rest = url.strip_prefix("https://").unwrap_or_default();
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     !rest.is_empty() && rest.len() <= 300 && rest.chars().all(plain)
 }
@@ -235,7 +237,7 @@ mod tests {
             let text = format!(r#"{{"certificate":"","authority":"","endpoints":[{endpoints}]}}"#);
             JoinReply::parse(text.as_bytes())
         };
-        reply(r#""https://a-1.example:2379","https://[::1]:2379""#).expect("good");
+        reply(r#""https://a-1.example:2379","https://[::1]:2379/""#).expect("good");
         for bad in [
             "",
             r#""http://a:2379""#,

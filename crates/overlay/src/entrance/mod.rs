@@ -30,7 +30,7 @@ use std::time::Duration;
 
 pub use client::{Joined, join};
 pub use error::JoinError;
-pub use server::Server;
+pub use server::{ListenError, Server};
 
 use crate::agent::chain;
 
