@@ -13,6 +13,7 @@
 pub mod bpf;
 pub mod cpu;
 pub mod datagram;
+pub mod echo;
 pub mod error;
 pub mod fs;
 pub mod iptables;
@@ -29,3 +30,4 @@ pub mod sysctl;
 pub mod tap;
 pub mod tc;
 pub mod tun;
+pub mod wireguard;

@@ -10,6 +10,7 @@ mod port;
 mod route;
 mod vxlan;
 mod watch;
+mod wireguard;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

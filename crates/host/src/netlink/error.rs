@@ -43,6 +43,11 @@ impl Error {
         self.errno() == Some(libc::EEXIST)
     }
 
+    /// Whether the kernel has no such thing, or lacks the module for it.
+    pub fn is_unsupported(&self) -> bool {
+        self.errno() == Some(libc::EOPNOTSUPP)
+    }
+
     /// "TC classifier not found", "Failed to load TC action module".
     fn is_about_filters(&self) -> bool {
         let detail = self.detail.as_deref();

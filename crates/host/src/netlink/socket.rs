@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use netlink_packet_core::Emitable;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt,
+};
 
 use super::frame::{self, Frame};
 
@@ -53,7 +55,7 @@ impl Refusal {
     }
 }
 
-/// A route netlink socket, bound to the network namespace it was opened in.
+/// A netlink socket, bound to the network namespace it was opened in.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
@@ -61,14 +63,23 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens one in the calling thread's network namespace.
+    /// Opens one for links, addresses and routes in the calling thread's network namespace.
     pub(crate) fn open() -> io::Result<Self> {
+        // NETLINK_ROUTE is protocol 0.
+        Self::open_protocol(None)
+    }
+
+    /// Opens one for the families of generic netlink in the calling thread's network namespace.
+    pub(crate) fn open_generic() -> io::Result<Self> {
+        Self::open_protocol(Some(netlink::GENERIC))
+    }
+
+    fn open_protocol(protocol: Option<Protocol>) -> io::Result<Self> {
         let fd = rustix::net::socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
             SocketFlags::CLOEXEC,
-            // NETLINK_ROUTE is protocol 0.
-            None,
+            protocol,
         )?;
         sockopt::set_socket_timeout(&fd, sockopt::Timeout::Recv, Some(PATIENCE))?;
         // Older kernels know fewer of these; without them only messages get poorer and dumps longer.

@@ -32,8 +32,12 @@ const WELL: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
 /// Time for a keeper to appear or to vanish: longer than it gives its service.
 const LIMIT: Duration = Duration::from_secs(15);
+/// For so long a lock that is taken may be that of somebody who looks.
+const LOOKERS: Duration = Duration::from_secs(2);
 /// Between two looks at a lock.
 const LOOK: Duration = Duration::from_millis(20);
+/// No command line of a keeper is longer, in bytes.
+const MAX_WORDS: u64 = 1 << 16;
 /// No description is longer, in bytes.
 const MAX_DESCRIPTION: u64 = 1 << 20;
 
@@ -88,7 +92,10 @@ impl Keeper {
         })?;
         // Until it holds its lock: then it can be stopped.
         let deadline = Instant::now() + LIMIT;
-        while !self.is_running(name)? && Instant::now() < deadline {
+        while !self.is_running(name)? {
+            if Instant::now() >= deadline {
+                return Err(Error::NoKeeper { name: name.clone() });
+            }
             std::thread::sleep(LOOK);
         }
         Ok(())
@@ -122,7 +129,8 @@ impl Keeper {
         if !path.exists() {
             return Ok(false);
         }
-        let free = Lock::try_exclusive(&path).map_err(|source| Error::File {
+        // Shared: who looks is in no other looker's way.
+        let free = Lock::try_shared(&path).map_err(|source| Error::File {
             name: name.to_owned(),
             source,
         })?;
@@ -140,8 +148,13 @@ impl Keeper {
     /// The keeper's process; of meaning only while its lock is held.
     fn pid(&self, name: &str) -> Option<Pid> {
         let bytes = fs::read_bounded(&self.file(name, "pid"), 32).ok()?;
-        let pid = std::str::from_utf8(&bytes).ok()?.trim().parse().ok()?;
-        Pid::from_raw(pid)
+        let pid: i32 = std::str::from_utf8(&bytes).ok()?.trim().parse().ok()?;
+        // Of the keeper before this one, perhaps, whose number is another process's by now.
+        let words = fs::read_bounded(Path::new(&format!("/proc/{pid}/cmdline")), MAX_WORDS).ok()?;
+        let description = self.file(name, "json");
+        let kept = description.as_os_str().as_encoded_bytes();
+        let is_keeper = words.split(|byte| *byte == 0).any(|word| word == kept);
+        Pid::from_raw(pid).filter(|_| is_keeper)
     }
 }
 
@@ -164,8 +177,7 @@ pub fn keep(description: &Path, log: &Path) -> Result<(), Error> {
         name: name.clone(),
         source,
     };
-    let Some(_lock) = Lock::try_exclusive(&description.with_extension("lock")).map_err(failed)?
-    else {
+    let Some(_lock) = only_keeper(&description.with_extension("lock")).map_err(failed)? else {
         return Ok(());
     };
     let pid = std::process::id().to_string();
@@ -199,6 +211,19 @@ pub fn keep(description: &Path, log: &Path) -> Result<(), Error> {
         pause = (2 * pause).min(PAUSE[1]);
     }
     Ok(())
+}
+
+/// The lock of the only keeper; none if there is another. Somebody who just looks holds it for a
+/// moment, too.
+fn only_keeper(path: &Path) -> Result<Option<Lock>, fs::Error> {
+    let deadline = Instant::now() + LOOKERS;
+    loop {
+        match Lock::try_exclusive(path)? {
+            Some(lock) => return Ok(Some(lock)),
+            None if Instant::now() >= deadline => return Ok(None),
+            None => std::thread::sleep(LOOK / 4),
+        }
+    }
 }
 
 /// How a life of the service ended.

@@ -31,8 +31,6 @@ pub struct Service {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Whether it says that it is ready (sd_notify(3)).
-    pub notifies: bool,
 }
 
 /// Errors of services.
@@ -63,6 +61,12 @@ pub enum Error {
         unit: String,
         /// What it said.
         text: String,
+    },
+    /// Its keeper was started, and is not there.
+    #[error("the keeper of the service {name} does not come up")]
+    NoKeeper {
+        /// The service.
+        name: String,
     },
     /// It was told to end, killed, and is still there.
     #[error("the service {name} does not end")]
@@ -95,7 +99,10 @@ impl Error {
             Self::File { source, .. } => source.hint(),
             Self::Start { source, .. } => source.hint(),
             Self::Systemctl { unit, .. } => Some(format!("see why: journalctl -u {unit} -n 30")),
-            Self::DoesNotEnd { .. } | Self::Signals { .. } | Self::Unreadable { .. } => None,
+            Self::NoKeeper { .. }
+            | Self::DoesNotEnd { .. }
+            | Self::Signals { .. }
+            | Self::Unreadable { .. } => None,
         }
     }
 }
@@ -138,6 +145,17 @@ impl Manager {
         match self {
             Self::Systemd(systemd) => systemd.start(service),
             Self::Keeper(keeper) => keeper.start(service),
+        }
+    }
+
+    /// The same, but one that runs is started again in any case.
+    pub fn restart(&self, service: &Service) -> Result<(), Error> {
+        match self {
+            Self::Systemd(systemd) => systemd.restart(service),
+            Self::Keeper(keeper) => {
+                keeper.stop(&service.name)?;
+                keeper.start(service)
+            }
         }
     }
 

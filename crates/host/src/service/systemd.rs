@@ -7,7 +7,7 @@ use super::{Error, Service};
 use crate::fs;
 use crate::process::{Limits, Spec, run};
 
-/// Time for systemctl: a service that says when it is ready may take its own.
+/// Time for systemctl: a service that is stopped may take its own.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// systemd, told by unit files.
@@ -26,22 +26,40 @@ impl Systemd {
 
     pub(super) fn start(&self, service: &Service) -> Result<(), Error> {
         let path = self.path(&service.name);
-        let wanted = text(service);
         let there = fs::read_bounded(&path, 1 << 20).ok();
-        let same = there.as_deref() == Some(wanted.as_bytes());
-        if !same {
-            fs::write_atomic(&path, wanted.as_bytes(), 0o644).map_err(|source| Error::File {
-                name: service.name.clone(),
-                source,
-            })?;
-            systemctl("daemon-reload", &[])?;
+        match there.as_deref() == Some(text(service).as_bytes()) && !self.mark(service).exists() {
+            true => self.ask_to("start", service),
+            false => self.restart(service),
         }
+    }
+
+    /// The mark is there from before the file is written until the service runs by it: a death in
+    /// between is made good by the next call.
+    pub(super) fn restart(&self, service: &Service) -> Result<(), Error> {
+        let failed = |source| Error::File {
+            name: service.name.clone(),
+            source,
+        };
+        let mark = self.mark(service);
+        fs::write_atomic(&mark, b"", 0o644).map_err(failed)?;
+        let path = self.path(&service.name);
+        fs::write_atomic(&path, text(service).as_bytes(), 0o644).map_err(failed)?;
+        self.ask_to("restart", service)?;
+        // Left there, it costs one more restart.
+        let _ = std::fs::remove_file(mark);
+        Ok(())
+    }
+
+    /// What the service is waited for to do is its starter's affair: this does not wait.
+    fn ask_to(&self, verb: &'static str, service: &Service) -> Result<(), Error> {
         let unit = unit(&service.name);
+        systemctl("daemon-reload", &[])?;
         systemctl("enable", &[&unit])?;
-        match same {
-            true => systemctl("start", &[&unit]),
-            false => systemctl("restart", &[&unit]),
-        }
+        systemctl(verb, &["--no-block", &unit])
+    }
+
+    fn mark(&self, service: &Service) -> PathBuf {
+        self.units.join(format!(".{}.changed", unit(&service.name)))
     }
 
     pub(super) fn stop(&self, name: &str) -> Result<(), Error> {
@@ -50,6 +68,8 @@ impl Systemd {
             return Ok(());
         }
         systemctl("disable", &["--now", &unit(name)])?;
+        // One that fails again and again is no more waited for, either.
+        let _ = ask("reset-failed", &[&unit(name)]);
         if let Err(source) = std::fs::remove_file(&path) {
             tracing::warn!("cannot remove {}: {source}", path.display());
         }
@@ -101,21 +121,18 @@ fn text(service: &Service) -> String {
     let words = std::iter::once(service.program.to_string_lossy().into_owned())
         .chain(service.args.iter().cloned());
     let command: Vec<String> = words.map(|word| quoted(&word)).collect();
-    let kind = if service.notifies { "notify" } else { "exec" };
     format!(
         "# Written by ignite, which writes it anew; see systemctl edit {unit} for changes of your own.\n\
          [Unit]\n\
          Description={}\n\
-         Wants=network-online.target\n\
-         After=network-online.target\n\
+         After=network.target\n\
          StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\
-         Type={kind}\n\
+         Type=exec\n\
          ExecStart={}\n\
          Restart=always\n\
          RestartSec=2\n\
-         TimeoutStartSec=infinity\n\
          \n\
          [Install]\n\
          WantedBy=multi-user.target\n",
@@ -152,7 +169,6 @@ mod tests {
             description: "etcd of Ignite's overlay".into(),
             program: "/usr/bin/etcd".into(),
             args: vec!["--data-dir=/var/lib/a b".into(), "100%$X\"\\".into()],
-            notifies: true,
         };
         let text = text(&service);
         let line = text.lines().find(|line| line.starts_with("ExecStart="));
@@ -160,6 +176,6 @@ mod tests {
             line,
             Some(r#"ExecStart="/usr/bin/etcd" "--data-dir=/var/lib/a b" "100%%$$X\"\\""#)
         );
-        assert!(text.contains("Type=notify\n") && text.contains("WantedBy=multi-user.target\n"));
+        assert!(text.contains("WantedBy=multi-user.target\n"));
     }
 }
