@@ -1,7 +1,7 @@
 //! The flags of `flanneld`, as far as they mean the same here, and a few of our own.
 //!
-//! Each is a variable too: `FLANNELD_` and its name in capitals. As in Go, one dash or two begin a
-//! flag.
+//! Each is a variable too: `FLANNELD_` and its name in capitals; an empty one counts as not set. As in
+//! Go, one dash or two begin a flag, and there are many words for true and false.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,7 +9,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser};
+use clap::builder::Resettable;
+use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser};
 use ignite_overlay::agent::Options;
 use ignite_overlay::entrance::{self, message::is_endpoint};
 use ignite_overlay::etcd::{ClientIdentity, ClientTls, Credentials, Settings};
@@ -122,6 +123,10 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     subnet_copy: Option<PathBuf>,
 
+    /// A copy of the network's configuration, for the day of leaving
+    #[arg(long, value_name = "FILE")]
+    network_copy: Option<PathBuf>,
+
     /// File for the state that `ignite overlay status` shows
     #[arg(long, value_name = "FILE")]
     status_file: Option<PathBuf>,
@@ -137,7 +142,7 @@ pub struct Flags {
 
     /// Masquerade what leaves the network
     #[arg(long, env = "FLANNELD_IP_MASQ", value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+          default_value = "false", default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
     ip_masq: bool,
 
     /// Seconds between two looks at the packet filter's rules
@@ -147,7 +152,8 @@ pub struct Flags {
 
     /// Let packets of the network pass where the host forwards nothing else
     #[arg(long, env = "FLANNELD_IPTABLES_FORWARD_RULES", value_name = "BOOL", num_args = 0..=1,
-          require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+          require_equals = true, default_value = "true", default_missing_value = "true", action = ArgAction::Set,
+          value_parser = go_bool)]
     iptables_forward_rules: bool,
 
     /// Address for /healthz, /readyz and /metrics
@@ -214,7 +220,7 @@ fn tls_endpoint(url: &str) -> Result<String, String> {
 }
 
 /// Flags of one dash with two.
-pub fn with_two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+fn with_two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let with_two = |argument: OsString| match argument.to_str() {
         Some(text) if is_long(text) => OsString::from(format!("-{text}")),
         _ => argument,
@@ -235,7 +241,35 @@ fn is_long(text: &str) -> bool {
     })
 }
 
+/// What Go's `strconv.ParseBool` takes.
+fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("neither true nor false".to_owned()),
+    }
+}
+
+/// Without the variables that are set to nothing, as `flanneld` takes them.
+fn without_empty_variables(command: Command) -> Command {
+    command.mut_args(|flag| {
+        let value = flag.get_env().and_then(std::env::var_os);
+        match value.is_some_and(|value| value.is_empty()) {
+            true => flag.env(Resettable::Reset),
+            false => flag,
+        }
+    })
+}
+
 impl Flags {
+    /// The flags among the program's arguments, and its variables; ends the program where they are wrong,
+    /// or help is wanted.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Self {
+        let command = without_empty_variables(Self::command());
+        let matches = command.get_matches_from(with_two_dashes(arguments));
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// What the agent is told.
     pub fn into_options(self) -> Options {
         let mut etcd = Settings::new(self.etcd_endpoints);
@@ -269,6 +303,7 @@ impl Flags {
             },
             subnet_file: self.subnet_file,
             subnet_copy: self.subnet_copy,
+            network_copy: self.network_copy,
             status_file: self.status_file,
             renew_margin: Duration::from_secs(60 * u64::from(self.subnet_lease_renew_margin)),
             lease_time: self.lease_time,
@@ -335,5 +370,22 @@ mod tests {
             Flags::try_parse_from(words).expect_err("not whole");
         }
         tls_endpoint("http://a:2379").expect_err("no TLS");
+    }
+
+    #[test]
+    fn booleans_are_spelled_as_in_go() {
+        for (spelled, meant) in [
+            ("1 t T TRUE true True", true),
+            ("0 f F FALSE false False", false),
+        ] {
+            for word in spelled.split(' ') {
+                let masq = format!("-ip-masq={word}");
+                let forward = format!("--iptables-forward-rules={word}");
+                let options = parsed(&[&masq, &forward]).into_options();
+                assert_eq!((options.ip_masq, options.forward), (meant, meant), "{word}");
+            }
+        }
+        let wrong = Flags::try_parse_from(["ignite-overlay", "--ip-masq=yes"]);
+        assert!(wrong.is_err_and(|error| error.to_string().contains("neither true nor false")));
     }
 }

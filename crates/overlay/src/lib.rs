@@ -16,6 +16,7 @@
 
 pub mod agent;
 pub mod backend;
+pub mod checkup;
 pub mod config;
 mod dial;
 pub mod entrance;
@@ -25,6 +26,7 @@ pub mod health;
 pub mod interface;
 pub mod json;
 pub mod lease;
+pub mod leave;
 pub mod pki;
 pub mod pool;
 pub mod registry;

@@ -8,7 +8,6 @@ use std::io::{IsTerminal as _, stderr};
 use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ignite_overlay::agent::{Agent, chain};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 use flags::Flags;
 
 fn main() -> ExitCode {
-    let flags = Flags::parse_from(flags::with_two_dashes(std::env::args_os()));
+    let flags = Flags::read(std::env::args_os());
     log(flags.verbosity);
     let options = flags.into_options();
     // One thread: it stays in its network namespace, and the kernel is changed in order.

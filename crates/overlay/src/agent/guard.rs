@@ -1,11 +1,16 @@
 //! The packet filter's rules, looked after by a thread of their own: its programs take their time.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::join::{chain, last_time};
 use super::options::Options;
+use super::troubles;
+use crate::checkup::Trouble;
 use crate::config::Config;
 use crate::filter::{Filter, FilterError, Rules, Scope};
 use crate::lease::Subnet;
@@ -14,6 +19,7 @@ use crate::lease::Subnet;
 #[derive(Debug)]
 pub(super) struct Guard {
     wanted: Sender<Rules>,
+    trouble: watch::Receiver<Option<Trouble>>,
 }
 
 impl Guard {
@@ -24,9 +30,10 @@ impl Guard {
         let before = last_time(options).map(|file| Rules::from_env(&file));
         let filter = Filter::new(before.unwrap_or_else(|| rules.clone()));
         let (wanted, told) = channel();
+        let (tell, trouble) = watch::channel(None);
         let interval = options.filter_interval;
-        thread::spawn(move || guard(filter, rules, &told, interval));
-        Self { wanted }
+        thread::spawn(move || guard(filter, rules, &told, &tell, interval));
+        Self { wanted, trouble }
     }
 
     /// Other rules from now on.
@@ -34,28 +41,45 @@ impl Guard {
         // The thread ends after this end of the channel only.
         let _ = self.wanted.send(rules(options, config, subnet));
     }
+
+    /// Whether the rules are there, whenever that changes.
+    pub fn trouble(&self) -> watch::Receiver<Option<Trouble>> {
+        self.trouble.clone()
+    }
 }
 
-fn guard(mut filter: Filter, mut wanted: Rules, told: &Receiver<Rules>, interval: Duration) {
+fn guard(
+    mut filter: Filter,
+    mut wanted: Rules,
+    told: &Receiver<Rules>,
+    trouble: &watch::Sender<Option<Trouble>>,
+    interval: Duration,
+) {
     let mut current = false;
-    let mut silent = false;
+    let mut before = BTreeSet::new();
     loop {
-        let done = match current {
-            true => filter.resync().map(|restored| {
+        let errors = match current {
+            true => {
+                let (restored, errors) = filter.resync();
                 for rule in restored {
                     tracing::info!("Some rules are missing; put back: {rule}");
                 }
-            }),
-            // Until it succeeds: the filter keeps the rules before.
-            false => filter.update(wanted.clone()),
+                errors
+            }
+            // Until it succeeds: the filter remembers the rules before.
+            false => {
+                let errors = filter.update(wanted.clone());
+                current = errors.is_empty();
+                errors
+            }
         };
-        current |= done.is_ok();
-        // Once for each outage, not every few seconds.
-        let failed = done.is_err();
-        if !silent {
-            tell(done);
-        }
-        silent = failed;
+        let now = errors.first().map(troubles::of_rules);
+        trouble.send_if_modified(|before| {
+            let changed = *before != now;
+            *before = now;
+            changed
+        });
+        before = tell(&errors, &before);
         match told.recv_timeout(interval) {
             Ok(rules) => (wanted, current) = (rules, false),
             Err(RecvTimeoutError::Timeout) => {}
@@ -64,13 +88,21 @@ fn guard(mut filter: Filter, mut wanted: Rules, told: &Receiver<Rules>, interval
     }
 }
 
-fn tell(done: Result<(), FilterError>) {
-    if let Err(error) = done {
-        tracing::error!("{}", chain(&error));
-        if let Some(hint) = error.hint() {
-            tracing::error!("hint: {hint}");
+/// Says what was not among the problems before: once for each outage, not every few seconds. The
+/// problems there are now.
+fn tell(errors: &[FilterError], before: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut now = BTreeSet::new();
+    for error in errors {
+        let problem = chain(error);
+        if !before.contains(&problem) {
+            tracing::error!("{problem}");
+            if let Some(hint) = error.hint() {
+                tracing::error!("hint: {hint}");
+            }
         }
+        now.insert(problem);
     }
+    now
 }
 
 fn rules(options: &Options, config: &Config, subnet: Subnet) -> Rules {

@@ -2,22 +2,29 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ignite_host::link::Netlink;
 
 use super::follow::Node;
 use super::guard::Guard;
 use super::options::Options;
+use super::report::Source;
 use super::translate::settings;
+use super::troubles;
 use super::{ASK_AGAIN, Agent, Error};
 use crate::backend::{Backend, Prepared};
 use crate::config::Config;
+use crate::etcd::Outage;
 use crate::interface::{self, Choice, External};
 use crate::lease::{Attributes, Subnet};
+use crate::leave::{same_data_plane, take_away_data_plane};
 use crate::pool::{self, Situation, Take};
 use crate::registry::{Held, Registry};
 use crate::subnet_env::{Half, SubnetEnv};
+
+/// The largest copy of a configuration that is read, in bytes.
+const MAX_CONFIG: u64 = 1 << 20;
 
 impl Agent {
     /// Does all that has to be done once.
@@ -27,18 +34,32 @@ impl Agent {
             "Found network config - Backend type: {}",
             config.backend.kind()
         );
+        keep_network(&self.options, &config);
+        self.report.update(|status| {
+            status.backend = Some(config.backend.kind().to_owned());
+            status.network = config.ipv4.as_ref().map(|range| range.network());
+            status.ipv6_network = config.ipv6.as_ref().map(|range| range.network());
+        });
         let external = external(&self.options.interface, &config)?;
         let wanted = settings(&config, self.options.wireguard_key.as_deref())?;
         let (mut backend, prepared) = Backend::prepare(&wanted, &external)?;
         let attributes = attributes(&external, &config, &prepared);
+        self.report.update(|status| {
+            status.interface = Some(external.name.clone());
+            status.public_ip = Some(attributes.public_ip);
+            status.public_ipv6 = attributes.public_ipv6;
+            status.mtu = Some(prepared.mtu);
+        });
+        self.report.write();
         let previous = previous(&self.options);
         let held = acquire(&self.registry, &config, &attributes, previous).await?;
         backend.assign(held.subnet)?;
         let guard = Guard::start(&self.options, &config, held.subnet);
-        let node = Node::new(
+        let mut node = Node::new(
             self, config, revision, external, backend, prepared, attributes, held, guard,
         );
         node.write_subnet_env()?;
+        node.write_status();
         Ok(node)
     }
 
@@ -46,18 +67,42 @@ impl Agent {
     async fn configuration(&self) -> (Config, i64) {
         let mut told = None;
         loop {
-            let problem = match self.registry.config().await {
+            let (problem, source, trouble) = match self.registry.config().await {
                 Ok(read) => match read.bytes.as_deref().map(Config::parse) {
-                    Some(Ok(config)) => return (config, read.revision),
-                    Some(Err(error)) => chain(&error),
-                    None => "there is none".to_owned(),
+                    Some(Ok(config)) => {
+                        self.report.clear(Source::Etcd);
+                        self.report.clear(Source::Configuration);
+                        return (config, read.revision);
+                    }
+                    Some(Err(error)) => (
+                        chain(&error),
+                        Source::Configuration,
+                        troubles::invalid_configuration(&error),
+                    ),
+                    None => (
+                        "there is none".to_owned(),
+                        Source::Configuration,
+                        troubles::no_configuration(&self.options.prefix),
+                    ),
                 },
-                Err(error) => chain(&error),
+                Err(error) => {
+                    let outage = Outage {
+                        since: SystemTime::now(),
+                        problem: chain(&error),
+                        hint: error.hint(),
+                    };
+                    let trouble = troubles::away(&outage, false);
+                    (outage.problem, Source::Etcd, trouble)
+                }
             };
             // Once for each problem, not once a second.
             if told.as_ref() != Some(&problem) {
                 tracing::error!("Couldn't fetch network config: {problem}");
                 told = Some(problem);
+                // A configuration that cannot be used is read of an etcd that answers.
+                self.report.clear(Source::Etcd);
+                self.report.set(source, vec![trouble]);
+                self.report.write();
             }
             tokio::time::sleep(ASK_AGAIN).await;
         }
@@ -76,13 +121,48 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-fn external(choice: &Choice, config: &Config) -> Result<External, Error> {
+/// Before anything is made by it: what is made can be taken away without etcd. What another
+/// configuration made goes first, as its routes may be more specific than the new ones: who dies in between
+/// finds the old copy at the next start, and does it again.
+fn keep_network(options: &Options, config: &Config) {
+    let Some(path) = &options.network_copy else {
+        return;
+    };
+    if let Some(before) = followed_before(path).filter(|before| !same_data_plane(before, config)) {
+        let (gone, errors) = take_away_data_plane(&before, last_time(options).as_ref());
+        for gone in gone {
+            tracing::info!("Took away what another configuration made: {gone}");
+        }
+        for error in errors {
+            tracing::warn!(
+                "something of another configuration stays: {}",
+                chain(&error)
+            );
+        }
+    }
+    let written = ignite_host::fs::write_atomic(path, config.to_json().as_bytes(), 0o600);
+    if let Err(error) = written {
+        tracing::warn!("leaving the network may need etcd: {}", chain(&error));
+    }
+}
+
+/// The configuration of last time.
+fn followed_before(path: &Path) -> Option<Config> {
+    let bytes = ignite_host::fs::read_bounded(path, MAX_CONFIG).ok()?;
+    Config::parse(&bytes).ok()
+}
+
+/// The interface the choice falls on now.
+pub(super) fn find(choice: &Choice, config: &Config) -> Result<External, interface::Error> {
     let choice = Choice {
         dual_stack: config.ipv6.is_some(),
         ..choice.clone()
     };
-    let netlink = Netlink::open().map_err(interface::Error::from)?;
-    let external = interface::find(&netlink, &choice)?;
+    interface::find(&Netlink::open()?, &choice)
+}
+
+fn external(choice: &Choice, config: &Config) -> Result<External, Error> {
+    let external = find(choice, config)?;
     tracing::info!(
         "Using interface with name {} and address {}",
         external.name,
@@ -99,7 +179,8 @@ fn external(choice: &Choice, config: &Config) -> Result<External, Error> {
     Ok(external)
 }
 
-fn attributes(external: &External, config: &Config, prepared: &Prepared) -> Attributes {
+/// What the own lease says.
+pub(super) fn attributes(external: &External, config: &Config, prepared: &Prepared) -> Attributes {
     Attributes {
         public_ip: external.public_ip,
         // Peers without IPv6 cannot bear it.

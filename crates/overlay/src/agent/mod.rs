@@ -14,10 +14,11 @@ mod follow;
 mod guard;
 mod join;
 mod options;
-mod peers;
+mod report;
 pub mod status;
 mod timing;
 mod translate;
+pub(crate) mod troubles;
 
 pub use join::chain;
 pub use options::Options;
@@ -32,6 +33,7 @@ use crate::health::{Health, HealthError, Server};
 use crate::pool::PoolError;
 use crate::registry::{AcquireError, Registry};
 use crate::{backend, interface, registry, subnet_env};
+use report::Report;
 
 /// How often etcd is asked again for a configuration that is missing or wrong, as `flanneld` does.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -100,17 +102,20 @@ pub struct Agent {
     options: Options,
     registry: Registry,
     health: Arc<Health>,
+    report: Report,
 }
 
 impl Agent {
     /// An agent that does nothing yet.
     pub fn new(options: Options) -> Result<Self, Error> {
         let client = Client::new(options.etcd.clone())?;
+        let health = Arc::new(Health::beside(client.failures()));
         let registry = Registry::new(client, &options.prefix);
         Ok(Self {
             registry: registry.with_lease_time(options.lease_time),
+            report: Report::new(&options),
             options,
-            health: Arc::new(Health::new()),
+            health,
         })
     }
 
@@ -118,6 +123,16 @@ impl Agent {
     /// reach the others. It works in the network namespace of the calling thread, whose runtime has to
     /// be of one thread.
     pub async fn run(self, ready: impl FnOnce()) -> Result<(), Error> {
+        let report = self.report.clone();
+        report.write();
+        let lived = self.live(ready).await;
+        if let Err(error) = &lived {
+            report.end(troubles::of_end(error));
+        }
+        lived
+    }
+
+    async fn live(self, ready: impl FnOnce()) -> Result<(), Error> {
         let health = Arc::clone(&self.health);
         let server = Server::bind(self.options.health).await?;
         // Ends with the runtime.

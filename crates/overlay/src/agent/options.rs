@@ -24,6 +24,8 @@ pub struct Options {
     pub subnet_file: PathBuf,
     /// A copy that a reboot does not take away.
     pub subnet_copy: Option<PathBuf>,
+    /// Where the configuration that is followed is written, for the day of leaving.
+    pub network_copy: Option<PathBuf>,
     /// Where the state is written for `ignite overlay status`.
     pub status_file: Option<PathBuf>,
     /// The lease is renewed that long before it ends.
@@ -53,6 +55,7 @@ impl Options {
             interface: Choice::default(),
             subnet_file: PathBuf::from(subnet_env::DEFAULT_PATH),
             subnet_copy: None,
+            network_copy: None,
             status_file: None,
             renew_margin: Duration::from_secs(3600),
             lease_time: LEASE_TIME,

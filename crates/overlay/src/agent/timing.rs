@@ -25,15 +25,21 @@ pub(super) fn announcement(count: usize) -> Duration {
     }
 }
 
-/// How long until the lease is to be renewed; none for a reservation, which never ends.
+/// How long until the lease is to be renewed: `margin` before its end, at once if that is past; none for
+/// a reservation, which never ends. `lease_time` is how long a renewed lease lasts.
 pub(super) fn renewal(
     expires: Option<SystemTime>,
+    lease_time: Duration,
     margin: Duration,
     now: SystemTime,
 ) -> Option<Duration> {
     let left = expires?.duration_since(now).unwrap_or_default();
     // A lease no longer than the margin would be renewed without a pause.
-    Some(left.saturating_sub(margin).max(left / 2))
+    let margin = match margin < lease_time {
+        true => margin,
+        false => lease_time / 2,
+    };
+    Some(left.saturating_sub(margin))
 }
 
 /// How long until a failed renewal is tried again: sooner where the end is near.
@@ -44,9 +50,32 @@ pub(super) fn renewal_again(expires: Option<SystemTime>, now: SystemTime) -> Dur
     })
 }
 
+/// A time as Flannel's log has it: `22h59m59s`.
+pub(super) fn human(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_as_flannel_tells_them() {
+        for (seconds, text) in [
+            (9, "9s"),
+            (61, "1m1s"),
+            (82_799, "22h59m59s"),
+            (3600, "1h0m0s"),
+        ] {
+            assert_eq!(human(Duration::from_secs(seconds)), text);
+        }
+    }
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -65,13 +94,20 @@ mod tests {
     #[test]
     fn renewed_in_time_however_short_the_lease() {
         let now = SystemTime::UNIX_EPOCH + HOUR;
-        assert_eq!(renewal(Some(now + HOUR * 24), HOUR, now), Some(HOUR * 23));
-        assert_eq!(renewal(Some(now + HOUR / 2), HOUR, now), Some(HOUR / 4));
-        assert_eq!(
-            renewal(Some(now - HOUR / 2), HOUR, now),
-            Some(Duration::ZERO)
-        );
-        assert_eq!(renewal(None, HOUR, now), None);
+        let day = |left, margin| renewal(Some(now + left), HOUR * 24, margin, now);
+        assert_eq!(day(HOUR * 24, HOUR), Some(HOUR * 23));
+        assert_eq!(day(HOUR * 24, HOUR * 20), Some(HOUR * 4));
+        let minute = HOUR / 60;
+        assert_eq!(day(HOUR * 24, minute * 1439), Some(minute));
+        // What others shortened, and what is past.
+        assert_eq!(day(HOUR / 2, HOUR), Some(Duration::ZERO));
+        let past = renewal(Some(now - HOUR / 2), HOUR * 24, HOUR, now);
+        assert_eq!(past, Some(Duration::ZERO));
+        assert_eq!(renewal(None, HOUR * 24, HOUR, now), None);
+        for margin in [HOUR, HOUR * 2] {
+            let short = renewal(Some(now + HOUR), HOUR, margin, now);
+            assert_eq!(short, Some(HOUR / 2), "renewed without a pause");
+        }
         assert_eq!(renewal_again(Some(now + HOUR), now), AGAIN);
         assert_eq!(renewal_again(None, now), Duration::from_secs(1));
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use ignite_host::wireguard::Secret;
+
 use super::Error;
 use crate::backend::{self, Options, Settings, udp, vxlan, wireguard};
 use crate::config::{Backend, Config, ConfigError, Mode};
@@ -16,15 +18,26 @@ pub(super) fn settings(config: &Config, key_file: Option<&Path>) -> Result<Setti
         .ipv4
         .as_ref()
         .ok_or_else(|| Box::new(AcquireError::Decide(PoolError::WithoutIpv4)))?;
+    if matches!(
+        &config.backend,
+        Backend::Wireguard {
+            mode: Mode::Ipv6,
+            ..
+        }
+    ) && config.ipv6.is_none()
+    {
+        let reason = "nodes tell each other their IPv6 addresses only where EnableIPv6 is true";
+        return Err(ConfigError::invalid("Backend.Mode", "ipv6", reason).into());
+    }
     Ok(Settings {
         network: ipv4.network(),
         ipv6_network: config.ipv6.as_ref().map(|range| range.network()),
-        options: options(&config.backend, key_file)?,
+        options: options(&config.backend, key_file),
     })
 }
 
-fn options(backend: &Backend, key_file: Option<&Path>) -> Result<backend::Options, ConfigError> {
-    Ok(match backend {
+fn options(backend: &Backend, key_file: Option<&Path>) -> backend::Options {
+    match backend {
         Backend::Alloc => Options::Alloc,
         Backend::HostGw => Options::HostGw,
         Backend::Udp { port } => Options::Udp(udp::Options { port: *port }),
@@ -51,24 +64,20 @@ fn options(backend: &Backend, key_file: Option<&Path>) -> Result<backend::Option
             mode,
             mtu,
         } => {
-            if *mode != Mode::Separate {
-                return Err(ConfigError::invalid(
-                    "Backend.Mode",
-                    format!("{mode:?}").to_lowercase(),
-                    "this agent has a device for each family (separate)",
-                ));
-            }
             let usual = wireguard::Options::default();
             Options::Wireguard(wireguard::Options {
-                preshared: psk.as_ref().and_then(|psk| wireguard_key(psk.reveal())),
+                preshared: (psk.as_ref())
+                    .and_then(|psk| wireguard_key(psk.reveal()))
+                    .map(Secret),
                 port: *listen_port,
                 port_v6: *listen_port_v6,
                 keepalive: *keepalive,
+                mode: *mode,
                 mtu: *mtu,
                 key_file: key_file.map_or(usual.key_file, Path::to_owned),
             })
         }
-    })
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +99,11 @@ mod tests {
         assert_eq!((options.vni, options.direct_routing), (7, true));
         let told = translated(r#"{"Type":"udp","Port":9}"#).expect("told");
         assert_eq!(told.options, Options::Udp(udp::Options { port: 9 }));
+        let text = r#"{"Type":"wireguard","Mode":"auto","PersistentKeepaliveInterval":0}"#;
+        let Options::Wireguard(options) = translated(text).expect("told").options else {
+            panic!("not wireguard");
+        };
+        assert_eq!((options.mode, options.keepalive), (Mode::Auto, 0));
         for (name, options) in [("host-gw", Options::HostGw), ("alloc", Options::Alloc)] {
             let told = translated(&format!(r#"{{"Type":"{name}"}}"#)).expect("told");
             assert_eq!(told.options, options);
@@ -98,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_is_not_done_is_said() {
-        let error = translated(r#"{"Type":"wireguard","Mode":"auto"}"#).expect_err("not done");
+        let error = translated(r#"{"Type":"wireguard","Mode":"ipv6"}"#).expect_err("not done");
         assert!(matches!(error, Error::Config(_)));
         let only_v6 = r#"{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00::/48"}"#;
         let config = Config::parse(only_v6.as_bytes()).expect("valid");

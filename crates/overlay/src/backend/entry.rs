@@ -7,10 +7,11 @@
 //! ```
 //!
 //! Deleted is only what is ours by its looks, so that a restart after a crash corrects what was left
-//! without a memory of its own: everything on a device of ours that leads into the network, and routes
-//! as only this backend (or Flannel's) writes them, see [`Ours`].
+//! without a memory of its own: what on a device of ours leads into the network, and routes as only this
+//! backend (or Flannel's) writes them, see [`Ours`].
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 
 use ignite_host::link::{Change, Forwarding, Neighbour, Protocol, Route, Scope};
 use ipnet::IpNet;
@@ -68,13 +69,20 @@ pub struct Ours {
     pub subnets: Vec<IpNet>,
     /// Our devices.
     pub devices: Vec<u32>,
+    /// VXLAN devices of Flannel's that are not ours: of another backend, or another VNI, before us.
+    pub leftovers: Vec<u32>,
     /// The external interface.
     pub external: u32,
 }
 
 impl Ours {
-    /// Whether a route is one that we, or a life of ours before, made. On our devices: every one over
-    /// a gateway. On the external interface: `proto boot scope global`, no metric, over a gateway, to a
+    /// Whether an address is one of the overlay's.
+    fn has(&self, address: IpAddr) -> bool {
+        (self.networks.iter()).any(|network| network.contains(&address))
+    }
+
+    /// Whether a route is one that we, or a life of ours before, made. On our devices and on leftovers: every one
+    /// over a gateway, `onlink`. On the external interface: `proto boot scope global`, no metric, over a gateway, to a
     /// part of the network as large as our own subnet and another than it. What an administrator or a
     /// routing daemon marks as theirs, by protocol or metric, stays; so does what leads elsewhere.
     pub fn route(&self, route: &Route) -> bool {
@@ -87,7 +95,7 @@ impl Ours {
             return false;
         }
         let on = |index: &u32| route.index == Some(*index);
-        if self.devices.iter().any(on) {
+        if self.devices.iter().chain(&self.leftovers).any(on) {
             return route.onlink;
         }
         let of_a_size = |own: &IpNet| {
@@ -106,7 +114,7 @@ impl Ours {
 
 impl Entry {
     /// A route as Flannel's daemon writes it.
-    pub fn route(subnet: IpNet, gateway: std::net::IpAddr, index: Option<u32>) -> Route {
+    pub fn route(subnet: IpNet, gateway: IpAddr, index: Option<u32>) -> Route {
         Route {
             index,
             protocol: Protocol::BOOT,
@@ -198,8 +206,12 @@ fn unwanted(desired: &Desired, actual: &Actual, ours: &Ours) -> Vec<Change> {
     let neighbours: HashSet<_> = tunnels()
         .map(|tunnel| (tunnel.neighbour.index, tunnel.neighbour.address))
         .collect();
+    let (inside, others): (Vec<&Neighbour>, Vec<&Neighbour>) =
+        (actual.neighbours.iter()).partition(|neighbour| ours.has(neighbour.address));
+    // Neighbours of others than us need their forwarding entries.
     let macs: HashSet<_> = tunnels()
         .map(|tunnel| (tunnel.forwarding.index, tunnel.forwarding.mac))
+        .chain(others.iter().map(|other| (other.index, other.mac)))
         .collect();
     let routes = (actual.routes.iter())
         .filter(|route| ours.route(route) && !desired.contains_key(&route.destination))
@@ -207,7 +219,7 @@ fn unwanted(desired: &Desired, actual: &Actual, ours: &Ours) -> Vec<Change> {
     let forwardings = (actual.forwardings.iter())
         .filter(|forwarding| !macs.contains(&(forwarding.index, forwarding.mac)))
         .map(|forwarding| Change::DeleteForwarding(*forwarding));
-    let neighbours = (actual.neighbours.iter())
+    let neighbours = (inside.into_iter())
         .filter(|neighbour| !neighbours.contains(&(neighbour.index, neighbour.address)))
         .map(|neighbour| Change::DeleteNeighbour(*neighbour));
     routes.chain(forwardings).chain(neighbours).collect()
@@ -222,7 +234,7 @@ fn same(wanted: &Route, found: &Route) -> bool {
 }
 
 /// Without a metric IPv4 has none and IPv6 has 1024.
-fn plain_metric(route: &Route) -> bool {
+pub(crate) fn plain_metric(route: &Route) -> bool {
     match route.destination {
         IpNet::V4(_) => route.metric.is_none(),
         IpNet::V6(_) => matches!(route.metric, None | Some(1024)),

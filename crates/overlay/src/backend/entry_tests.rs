@@ -3,6 +3,7 @@
 use super::*;
 
 const DEVICE: u32 = 7;
+const LEFTOVER: u32 = 8;
 const EXTERNAL: u32 = 2;
 
 fn net(text: &str) -> IpNet {
@@ -14,6 +15,7 @@ fn ours() -> Ours {
         networks: vec![net("10.5.0.0/16")],
         subnets: vec![net("10.5.9.0/24")],
         devices: vec![DEVICE],
+        leftovers: vec![LEFTOVER],
         external: EXTERNAL,
     }
 }
@@ -115,6 +117,43 @@ fn what_lacks_is_set_in_order_and_what_is_stale_goes() {
             "delete the neighbour 10.5.7.0 at 02:00:00:00:00:07",
         ]
     );
+}
+
+#[test]
+fn what_others_set_on_our_device_stays_where_it_leads_elsewhere() {
+    let mut have = actual(&[tunnel(7, 7, 17), tunnel(8, 8, 18)]);
+    let monitor = Neighbour {
+        address: [192, 0, 2, 7].into(),
+        ..have.neighbours[0]
+    };
+    have.neighbours.push(monitor);
+    let steps = reconcile(&Desired::new(), &have, &ours());
+    assert_eq!(
+        texts(&steps.delete),
+        [
+            "delete the route 10.5.7.0/24 via 10.5.7.0",
+            "delete the route 10.5.8.0/24 via 10.5.8.0",
+            "stop to forward 02:00:00:00:00:08 to 10.99.0.18",
+            "delete the neighbour 10.5.7.0 at 02:00:00:00:00:07",
+            "delete the neighbour 10.5.8.0 at 02:00:00:00:00:08",
+        ]
+    );
+}
+
+#[test]
+fn routes_of_another_vni_go_and_nothing_else_on_its_device() {
+    let mut have = actual(&[tunnel(7, 7, 17)]);
+    have.neighbours.clear();
+    have.forwardings.clear();
+    have.routes[0].index = Some(LEFTOVER);
+    let steps = reconcile(&Desired::new(), &have, &ours());
+    assert_eq!(
+        texts(&steps.delete),
+        ["delete the route 10.5.7.0/24 via 10.5.7.0"]
+    );
+    have.routes[0].onlink = false;
+    let steps = reconcile(&Desired::new(), &have, &ours());
+    assert_eq!(steps, Steps::default());
 }
 
 #[test]

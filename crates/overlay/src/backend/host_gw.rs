@@ -79,10 +79,15 @@ impl HostGw {
             networks: networks(&self.settings),
             subnets: node.subnets().collect(),
             devices: Vec::new(),
+            leftovers: Vec::new(),
             external: self.external.index,
         };
-        errors.extend(self.kernel.sync(desired, &ours));
+        errors.extend(self.kernel.sync(desired, ours));
         errors
+    }
+
+    pub(super) fn take_reconciled(&mut self) -> usize {
+        self.kernel.take_reconciled()
     }
 
     pub(super) fn add(&mut self, lease: &Lease) -> Vec<Error> {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use ignite_host::link::{self, Change, Netlink};
 use ipnet::IpNet;
 
-use super::Error;
 use super::entry::{Actual, Desired, Entry, Ours, reconcile};
+use super::peer::Node;
+use super::{Error, vxlan};
 use crate::lease::Subnet;
 
 /// The kernel, and what it should hold for peers.
@@ -15,6 +16,8 @@ pub(super) struct Kernel {
     backend: &'static str,
     netlink: Netlink,
     wanted: Desired,
+    /// What comparisons found and put right, until it is asked for.
+    reconciled: usize,
 }
 
 impl Kernel {
@@ -25,6 +28,7 @@ impl Kernel {
             backend,
             netlink,
             wanted: BTreeMap::new(),
+            reconciled: 0,
         })
     }
 
@@ -40,17 +44,29 @@ impl Kernel {
         })
     }
 
-    /// Makes the kernel hold `desired` and nothing else of ours.
-    pub(super) fn sync(&mut self, desired: Desired, ours: &Ours) -> Vec<Error> {
+    /// Makes the kernel hold `desired` and nothing else of ours; finds the leftovers itself.
+    pub(super) fn sync(&mut self, desired: Desired, mut ours: Ours) -> Vec<Error> {
         self.wanted = desired;
-        let actual = match self.check(self.actual(ours)) {
+        let found = leftovers(&self.netlink, &ours.devices).and_then(|leftovers| {
+            ours.leftovers = leftovers;
+            self.actual(&ours)
+        });
+        let actual = match self.check(found) {
             Ok(actual) => actual,
             Err(error) => return vec![error],
         };
-        let steps = reconcile(&self.wanted, &actual, ours);
-        let mut errors = self.set(&steps.set);
-        errors.extend(self.delete(&steps.delete));
+        let steps = reconcile(&self.wanted, &actual, &ours);
+        let (set, mut errors) = self.set(&steps.set);
+        self.reconciled += set;
+        let behind = self.delete(&steps.delete);
+        self.reconciled += steps.delete.len().saturating_sub(behind.len());
+        errors.extend(behind);
         errors
+    }
+
+    /// How many changes `sync` made since this was asked.
+    pub(super) fn take_reconciled(&mut self) -> usize {
+        std::mem::take(&mut self.reconciled)
     }
 
     /// Makes the kernel hold what `desired` has for the families of `subnet`, without a look at the
@@ -68,7 +84,7 @@ impl Kernel {
 
     fn add(&mut self, entry: &Entry) -> Vec<Error> {
         let earlier = self.wanted.insert(entry.subnet, entry.clone());
-        let mut errors = self.set(&[(entry.subnet, entry.changes())]);
+        let (_, mut errors) = self.set(&[(entry.subnet, entry.changes())]);
         if let Some(earlier) = earlier {
             errors.extend(self.delete(&entry.leftovers(&earlier, &self.wanted)));
         }
@@ -103,19 +119,20 @@ impl Kernel {
     }
 
     /// Sets what each subnet lacks; where one thing is refused, nothing of that subnet stays. It is
-    /// still wanted, so the next `sync` tries again.
-    fn set(&self, lacking: &[(IpNet, Vec<Change>)]) -> Vec<Error> {
+    /// still wanted, so the next `sync` tries again. How many things were set.
+    fn set(&self, lacking: &[(IpNet, Vec<Change>)]) -> (usize, Vec<Error>) {
         let changes: Vec<Change> = (lacking.iter())
             .flat_map(|(_, changes)| changes.iter().cloned())
             .collect();
         let mut results = self.netlink.change_all(&changes).into_iter();
-        let mut errors = Vec::new();
+        let (mut done, mut errors) = (0, Vec::new());
         for (subnet, changes) in lacking {
             // All of them are taken, so that the next subnet finds its own.
             let refused: Vec<_> = (results.by_ref().take(changes.len()))
                 .filter_map(Result::err)
                 .collect();
             let Some(source) = refused.into_iter().next() else {
+                done += changes.len();
                 continue;
             };
             if let Some(entry) = self.wanted.get(subnet) {
@@ -127,11 +144,53 @@ impl Kernel {
                 source,
             });
         }
-        errors
+        (done, errors)
     }
 
     fn delete(&self, changes: &[Change]) -> Vec<Error> {
-        let results = self.netlink.change_all(changes).into_iter();
-        results.filter_map(Result::err).map(Error::Behind).collect()
+        delete(&self.netlink, changes)
     }
+}
+
+/// Deletes the routes to peers that other backends left: they are more specific than the one route of
+/// the whole network that some backends have, and would go on past it, in plain text.
+pub(super) fn delete_leftover_routes(
+    netlink: &Netlink,
+    backend: &'static str,
+    node: &Node,
+    external: u32,
+) -> Vec<Error> {
+    let routes = || {
+        let ours = Ours {
+            networks: node.networks.clone(),
+            subnets: node.subnets().collect(),
+            devices: Vec::new(),
+            leftovers: leftovers(netlink, &[])?,
+            external,
+        };
+        netlink.main_routes(|route| ours.route(route))
+    };
+    match routes() {
+        Ok(routes) => {
+            let changes: Vec<Change> = routes.into_iter().map(Change::DeleteRoute).collect();
+            delete(netlink, &changes)
+        }
+        Err(source) => vec![Error::Link { backend, source }],
+    }
+}
+
+/// VXLAN devices with names of Flannel's that are not among `devices`.
+fn leftovers(netlink: &Netlink, devices: &[u32]) -> Result<Vec<u32>, link::Error> {
+    let is_leftover = |link: &link::Link| {
+        link.kind.as_deref() == Some("vxlan")
+            && vxlan::is_name(&link.name)
+            && !devices.contains(&link.index)
+    };
+    let links = netlink.links()?.into_iter();
+    Ok(links.filter(is_leftover).map(|link| link.index).collect())
+}
+
+fn delete(netlink: &Netlink, changes: &[Change]) -> Vec<Error> {
+    let results = netlink.change_all(changes).into_iter();
+    results.filter_map(Result::err).map(Error::Behind).collect()
 }

@@ -4,7 +4,7 @@
 //!   alloc     nothing: the lease is all there is
 //!   host-gw   a route for each peer's subnet over the peer itself, on one Ethernet
 //!   vxlan     the kernel wraps frames: a neighbour, a forwarding entry and a route for each peer
-//!   wireguard a TUN device and boringtun's threads, which encrypt
+//!   wireguard the kernel encrypts packets, or boringtun's threads behind a TUN device
 //!   udp       a TUN device and threads of ours wrap packets, one datagram each
 //! ```
 //!
@@ -306,6 +306,25 @@ impl Backend {
             Self::Vxlan(backend) => backend.tick(),
             Self::Udp(backend) => backend.tick(),
             Self::Wireguard(backend) => backend.tick(),
+        }
+    }
+
+    /// How many routes, neighbours and forwarding entries `sync` and `tick` put right since this was asked;
+    /// 0 for backends that have none for each peer.
+    pub fn take_reconciled(&mut self) -> usize {
+        match self {
+            Self::HostGw(backend) => backend.take_reconciled(),
+            Self::Vxlan(backend) => backend.take_reconciled(),
+            Self::Alloc(_) | Self::Udp(_) | Self::Wireguard(_) => 0,
+        }
+    }
+
+    /// What the own lease has to say now, where that changes: a device made again may have another MAC
+    /// address. None where it stays as it was prepared.
+    pub fn prepared(&self) -> Option<Prepared> {
+        match self {
+            Self::Vxlan(backend) => Some(backend.prepared()),
+            Self::Alloc(_) | Self::HostGw(_) | Self::Udp(_) | Self::Wireguard(_) => None,
         }
     }
 

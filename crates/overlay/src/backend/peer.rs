@@ -53,6 +53,12 @@ pub enum Refusal {
     /// Another node has the key of this one, or of a third.
     #[error("its public key is that of another node")]
     Key,
+    /// Another node leased it as well.
+    #[error("it is another node's as well")]
+    Taken,
+    /// Nodes reach each other over IPv6, and its node does not say how.
+    #[error("its node has no public IPv6 address")]
+    WithoutIpv6,
 }
 
 /// This node, as far as others' leases are compared with it.
@@ -108,6 +114,19 @@ impl Node {
         self.networks.iter().find(|network| is_v6(network))?;
         let subnet = IpNet::V6(lease.subnet.v6?.trunc());
         Some(self.check(subnet, lease.attributes.public_ipv6?.into()))
+    }
+
+    /// Both families of a lease, reached over the one address `public`; IPv6 if lease and network have
+    /// it.
+    pub fn halves_over(
+        &self,
+        lease: &Lease,
+        public: IpAddr,
+    ) -> impl Iterator<Item = Result<Half, (IpNet, Refusal)>> {
+        let v6 = (lease.subnet.v6).filter(|_| self.networks.iter().any(is_v6));
+        let subnets = std::iter::once(IpNet::V4(lease.subnet.v4.trunc()))
+            .chain(v6.map(|v6| IpNet::V6(v6.trunc())));
+        subnets.map(move |subnet| self.check(subnet, public))
     }
 
     fn check(&self, subnet: IpNet, public: IpAddr) -> Result<Half, (IpNet, Refusal)> {

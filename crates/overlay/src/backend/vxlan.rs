@@ -26,6 +26,8 @@ use crate::lease::{Lease, Subnet};
 
 mod device;
 
+pub use device::{is_name, names};
+
 pub use device::Device;
 
 /// `BackendType`, and the only one whose leases are looked at.
@@ -82,6 +84,8 @@ pub struct Vxlan {
     settings: Settings,
     options: Options,
     external: External,
+    /// Of the overlay, in bytes.
+    mtu: u32,
     devices: Devices,
     /// None until a subnet is assigned.
     node: Option<Node>,
@@ -98,28 +102,17 @@ impl Vxlan {
         let mtu = less(base, OVERHEAD)?;
         let kernel = Kernel::open(TYPE)?;
         let devices = device::ensure_all(&kernel, settings, options, external, None)?;
-        let data = |device: Device| {
-            let data = VxlanData {
-                vni: options.vni,
-                mac: device.mac,
-            };
-            data.to_value()
-        };
-        let prepared = Prepared {
-            backend: Some(TYPE),
-            data: Some(data(devices.v4)),
-            v6_data: devices.v6.map(data),
-            mtu,
-        };
         let backend = Self {
             kernel,
             settings: settings.clone(),
             options,
             external: external.clone(),
+            mtu,
             devices,
             node: None,
             leases: BTreeMap::new(),
         };
+        let prepared = backend.prepared();
         Ok((backend, prepared))
     }
 
@@ -163,11 +156,33 @@ impl Vxlan {
         let ours = Ours {
             networks,
             subnets: node.subnets().collect(),
+            leftovers: Vec::new(),
             devices: self.devices.all().map(|device| device.index).collect(),
             external: self.external.index,
         };
-        errors.extend(self.kernel.sync(desired, &ours));
+        errors.extend(self.kernel.sync(desired, ours));
         errors
+    }
+
+    pub(super) fn take_reconciled(&mut self) -> usize {
+        self.kernel.take_reconciled()
+    }
+
+    /// What the lease has to tell, with the devices as they are now.
+    pub(super) fn prepared(&self) -> Prepared {
+        let data = |device: Device| {
+            let data = VxlanData {
+                vni: self.options.vni,
+                mac: device.mac,
+            };
+            data.to_value()
+        };
+        Prepared {
+            backend: Some(TYPE),
+            data: Some(data(self.devices.v4)),
+            v6_data: self.devices.v6.map(data),
+            mtu: self.mtu,
+        }
     }
 
     pub(super) fn add(&mut self, lease: &Lease) -> Vec<Error> {

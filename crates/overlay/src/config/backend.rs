@@ -8,8 +8,9 @@ use super::ConfigError;
 use crate::json::{Fields, Object, quoted};
 use crate::lease::data::wireguard_key;
 
-/// Seconds between the keep-alive messages of a wireguard backend that we configure. Flannel's default
-/// is none, with which a node behind address translation can soon not be reached any more.
+/// Seconds between the keep-alive messages of a wireguard backend whose configuration does not say.
+/// Flannel's default is none, with which a node behind address translation can soon not be reached any
+/// more. Each node sends its own, so that both kinds get on in one network.
 pub const KEEPALIVE: u16 = 25;
 
 const UDP_PORT: u16 = 8285;
@@ -225,13 +226,14 @@ impl Backend {
             listen_port_v6: fields
                 .number("ListenPortV6", PORTS)?
                 .unwrap_or(WIREGUARD_PORT_V6),
-            keepalive: keepalive.unwrap_or(0),
+            keepalive: keepalive.unwrap_or(KEEPALIVE),
             mode: mode(fields)?,
             mtu: mtu(fields)?,
         })
     }
 
-    /// The member `Backend`: the type, and of the options those that differ from the defaults.
+    /// The member `Backend`: the type, and of the options those that differ from the defaults, or whose
+    /// default is another for Flannel's nodes.
     pub(super) fn to_object(&self) -> Object {
         let mut object = Object::new();
         let mut set = |name: &str, value: Value, default: Value| {
@@ -271,7 +273,11 @@ impl Backend {
                 set("ListenPort", (*listen_port).into(), WIREGUARD_PORT.into());
                 let default = WIREGUARD_PORT_V6.into();
                 set("ListenPortV6", (*listen_port_v6).into(), default);
-                set("PersistentKeepaliveInterval", (*keepalive).into(), 0.into());
+                set(
+                    "PersistentKeepaliveInterval",
+                    (*keepalive).into(),
+                    Value::Null,
+                );
                 set("Mode", mode.name().into(), Mode::default().name().into());
                 set("MTU", (*mtu).into(), Value::Null);
             }

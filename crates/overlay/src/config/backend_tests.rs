@@ -41,9 +41,12 @@ fn backends_have_their_defaults_and_options() {
             mode,
             mtu,
         };
-    // Not our own default: this is what Flannel's nodes of the same network take.
-    let default = wireguard(None, 51820, 51821, 0, Mode::Separate, None);
-    is(r#"{"Type":"wireguard","PSK":""}"#, default);
+    let default = |keepalive| wireguard(None, 51820, 51821, keepalive, Mode::Separate, None);
+    is(r#"{"Type":"wireguard","PSK":""}"#, default(KEEPALIVE));
+    is(
+        r#"{"Type":"wireguard","PersistentKeepaliveInterval":0}"#,
+        default(0),
+    );
     is(
         &format!(
             r#"{{"Type":"wireguard","PSK":"{PSK}","ListenPort":1,"ListenPortV6":2,"PersistentKeepaliveInterval":300,"Mode":"auto","MTU":1400}}"#

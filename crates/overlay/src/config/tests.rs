@@ -244,7 +244,7 @@ fn what_is_written_says_no_more_than_needed() {
     }
     for text in [
         r#"{"Network":"10.5.0.0/16","SubnetLen":26,"SubnetMin":"10.5.1.0","SubnetMax":"10.5.9.64","Backend":{"Type":"vxlan","VNI":77,"Port":4789,"GBP":true}}"#,
-        r#"{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00:5::/48","EnableNFTables":true,"Backend":{"Type":"wireguard","Mode":"ipv6"}}"#,
+        r#"{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00:5::/48","EnableNFTables":true,"Backend":{"Type":"wireguard","PersistentKeepaliveInterval":0,"Mode":"ipv6"}}"#,
         r#"{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:5::/48","IPv6SubnetLen":80,"Backend":{"Type":"udp","Port":7}}"#,
     ] {
         assert_eq!(parse(text).to_json(), text);

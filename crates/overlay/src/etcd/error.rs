@@ -147,7 +147,7 @@ fn in_turn(failures: &[Error]) -> String {
 
 impl Error {
     /// The message with those of its causes: several failures share one line.
-    fn with_causes(&self) -> String {
+    pub(super) fn with_causes(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {

@@ -4,13 +4,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Error;
-use super::transport::{Client, MAX_ANSWER};
-use super::wire::{Header, KeyValue, encode, end_of, number};
-
-/// Keys asked for at once: etcd and we hold one page in memory, not all.
-const PAGE: usize = 512;
-/// A listing is begun anew so often when etcd forgets its revision in the middle of it.
-const LISTINGS: usize = 3;
+use super::listing::PAGE;
+use super::transport::Client;
+use super::wire::{Header, KeyValue, at_most, encode, number};
 
 /// One key as it was at a revision of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +15,6 @@ pub struct Read {
     pub revision: i64,
     /// The key, if it exists.
     pub pair: Option<KeyValue>,
-}
-
-/// All keys of a prefix as they were at one revision of the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing {
-    /// The store's revision.
-    pub revision: i64,
-    /// In order of keys.
-    pub pairs: Vec<KeyValue>,
 }
 
 /// Whether a conditional write was done.
@@ -43,13 +30,13 @@ pub enum Written {
 }
 
 #[derive(Deserialize)]
-struct RangeReply {
+pub(super) struct RangeReply {
     #[serde(default)]
-    header: Header,
+    pub(super) header: Header,
+    #[serde(default, deserialize_with = "at_most::<PAGE, _, _>")]
+    pub(super) kvs: Vec<KeyValue>,
     #[serde(default)]
-    kvs: Vec<KeyValue>,
-    #[serde(default)]
-    more: bool,
+    pub(super) more: bool,
 }
 
 #[derive(Deserialize)]
@@ -81,52 +68,6 @@ impl Client {
             revision: reply.header.revision,
             pair: reply.kvs.into_iter().next(),
         })
-    }
-
-    /// All keys that begin with `prefix`, at one revision.
-    pub async fn list(&self, prefix: &str) -> Result<Listing, Error> {
-        let mut attempt = 1;
-        loop {
-            match self.list_once(prefix).await {
-                Err(Error::Compacted { .. }) if attempt < LISTINGS => attempt += 1,
-                other => return other,
-            }
-        }
-    }
-
-    async fn list_once(&self, prefix: &str) -> Result<Listing, Error> {
-        let mut from = prefix.as_bytes().to_vec();
-        let mut listing = Listing {
-            revision: 0,
-            pairs: Vec::new(),
-        };
-        let mut bytes = 0;
-        loop {
-            let body = json!({
-                "key": encode(&from),
-                "range_end": encode(end_of(prefix.as_bytes())),
-                "limit": PAGE.to_string(),
-                "revision": listing.revision.to_string(),
-            });
-            let page: RangeReply = self.call("/v3/kv/range", &body).await?;
-            if listing.revision == 0 {
-                listing.revision = page.header.revision;
-            }
-            bytes += page.kvs.iter().map(size).sum::<usize>();
-            if bytes > MAX_ANSWER {
-                return Err(Error::TooLarge {
-                    endpoint: prefix.to_owned(),
-                    max: MAX_ANSWER,
-                });
-            }
-            // A page that does not get on would be asked for for ever.
-            let next = page.kvs.last().map(|last| [&last.key[..], b"\0"].concat());
-            listing.pairs.extend(page.kvs);
-            match next {
-                Some(next) if page.more && next > from => from = next,
-                _ => return Ok(listing),
-            }
-        }
     }
 
     /// Writes a key, with a lease or for good; the revision of the write.
@@ -196,10 +137,6 @@ fn unchanged_since(key: &str, revision: i64) -> Value {
     json!({
         "target": "MOD", "result": "EQUAL", "key": encode(key), "mod_revision": revision.to_string(),
     })
-}
-
-fn size(pair: &KeyValue) -> usize {
-    pair.key.len() + pair.value.len()
 }
 
 fn write(key: &str, value: &[u8], lease: Option<i64>) -> Value {

@@ -1,7 +1,8 @@
 //! A client of etcd's v3 interface, through its JSON gateway (etcd 3.4 and later).
 //!
 //! ```text
-//!   kv, lease, cluster       one call, one answer; bounded in time and bytes
+//!   kv, listing, lease,
+//!     cluster                one call, one answer; bounded in time and bytes
 //!         |
 //!     transport              endpoints in turn, the last good one first; login
 //!         |
@@ -14,11 +15,14 @@
 //! creates a key may so be told that it exists. The registry looks again then and finds its own.
 
 mod classify;
+mod clock;
 mod cluster;
 mod error;
 mod kv;
 mod lease;
 mod lines;
+mod listing;
+mod outage;
 mod settings;
 mod speaks;
 mod tls;
@@ -29,8 +33,10 @@ mod wire;
 
 pub use cluster::{Health, Member, Version};
 pub use error::Error;
-pub use kv::{Listing, Read, Written};
+pub use kv::{Read, Written};
 pub use lease::{Granted, TimeToLive};
+pub use listing::Listing;
+pub use outage::Outage;
 pub use settings::{ClientIdentity, ClientTls, Credentials, Settings, SettingsError};
 pub use speaks::{Speaks, speaks};
 pub use tls::TlsProblem;

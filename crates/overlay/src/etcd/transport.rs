@@ -1,6 +1,6 @@
 //! Calls: the endpoints in turn, a login where there is a user, answers within bounds.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 
 use super::classify::{answer, failure, is_stale_login, name};
 use super::error::Error;
+use super::outage::{Outage, Outages};
 use super::settings::{self, Settings};
 use super::tls::TlsProblem;
 
-/// The largest answer: ten thousand leases are about 10 MB, a page of them far less.
+/// The largest answer, and the largest listing, whose pages are far smaller: ten thousand leases are
+/// about 10 MB.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
 /// The largest error or status.
 const MAX_SMALL: usize = 64 << 10;
@@ -32,7 +34,9 @@ struct Shared {
     http: Mutex<reqwest::Client>,
     /// The endpoint that answered last.
     good: AtomicUsize,
+    failures: Arc<AtomicU64>,
     token: Mutex<Option<String>>,
+    outages: Outages,
 }
 
 impl Client {
@@ -46,7 +50,9 @@ impl Client {
                 endpoints,
                 http: Mutex::new(http),
                 good: AtomicUsize::new(0),
+                failures: Arc::default(),
                 token: Mutex::new(None),
+                outages: Outages::new(),
             }),
         })
     }
@@ -56,6 +62,16 @@ impl Client {
     pub fn reload(&self) -> Result<(), Error> {
         *lock(&self.shared.http) = settings::http(&self.shared.settings)?;
         Ok(())
+    }
+
+    /// How many calls failed, one for each endpoint that was asked, and how often a watch broke; of all
+    /// clones. It goes on counting.
+    pub fn failures(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.failures)
+    }
+
+    pub(super) fn count_failure(&self) {
+        self.shared.failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The endpoints as they are tried: the last good one first.
@@ -86,30 +102,59 @@ impl Client {
         path: &str,
         body: &Value,
     ) -> Result<R, Error> {
-        let mut failures = Vec::new();
-        for index in self.order() {
-            match self.call_at(self.endpoint(index), path, body).await {
-                Ok(reply) => {
-                    self.prefer(index);
-                    return Ok(reply);
-                }
-                Err(error) if error.is_of_endpoint() => failures.push(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::of_all(failures))
+        self.call_bounded(path, body, MAX_ANSWER).await
     }
 
-    /// Asks this endpoint, in the time one call may take.
+    /// The same, with an answer of at most so many bytes.
+    pub(super) async fn call_bounded<R: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+        max: usize,
+    ) -> Result<R, Error> {
+        let mut failures = Vec::new();
+        for index in self.order() {
+            match self.call_at(self.endpoint(index), path, body, max).await {
+                Ok(reply) => {
+                    self.prefer(index);
+                    self.outages().answered();
+                    return Ok(reply);
+                }
+                Err(error) => {
+                    self.count_failure();
+                    match error.is_of_endpoint() {
+                        true => failures.push(error),
+                        false => return Err(error),
+                    }
+                }
+            }
+        }
+        let error = Error::of_all(failures);
+        self.outages().failed(&error);
+        Err(error)
+    }
+
+    /// Whether etcd answers, as far as calls and watches of this client and its clones tell; none as
+    /// long as it does.
+    pub fn outage(&self) -> tokio::sync::watch::Receiver<Option<Outage>> {
+        self.outages().watch()
+    }
+
+    pub(super) fn outages(&self) -> &Outages {
+        &self.shared.outages
+    }
+
+    /// Asks this endpoint, in the time one call may take, for an answer of at most `max` bytes.
     pub(super) async fn call_at<R: DeserializeOwned>(
         &self,
         endpoint: &Url,
         path: &str,
         body: &Value,
+        max: usize,
     ) -> Result<R, Error> {
         let call = async {
             let response = self.post_with_login(endpoint, path, body).await?;
-            let bytes = bounded(endpoint, response, MAX_ANSWER).await?;
+            let bytes = bounded(endpoint, response, max).await?;
             read(endpoint, &bytes)
         };
         self.in_time(endpoint, call).await
@@ -138,11 +183,8 @@ impl Client {
         path: &str,
     ) -> Result<R, Error> {
         let call = async {
-            let request = self.http().get(at(endpoint, path));
-            let response = request
-                .send()
-                .await
-                .map_err(|error| self.failure(endpoint, error))?;
+            let asked = self.get_page(endpoint, path).await;
+            let response = asked.map_err(|error| self.failure(endpoint, error))?;
             let status = response.status().as_u16();
             let bytes = bounded(endpoint, response, MAX_SMALL).await?;
             serde_json::from_slice(&bytes).map_err(|_| answer(endpoint, status, &bytes, None))
@@ -150,7 +192,16 @@ impl Client {
         self.in_time(endpoint, call).await
     }
 
-    async fn in_time<T>(
+    /// The answer's head to a call without a body, whatever its status.
+    pub(super) async fn get_page(
+        &self,
+        endpoint: &Url,
+        path: &str,
+    ) -> Result<Response, reqwest::Error> {
+        self.http().get(at(endpoint, path)).send().await
+    }
+
+    pub(super) async fn in_time<T>(
         &self,
         endpoint: &Url,
         call: impl Future<Output = Result<T, Error>>,

@@ -20,11 +20,15 @@ pub enum WatchEvent {
         value: Vec<u8>,
         /// The lease it ends with.
         lease: Option<i64>,
+        /// The revision of this change.
+        revision: i64,
     },
     /// It was removed, or its lease ended.
     Delete {
         /// The key.
         key: Vec<u8>,
+        /// The revision of this change.
+        revision: i64,
     },
 }
 
@@ -38,9 +42,10 @@ pub enum WatchMessage {
         /// The changes.
         events: Vec<WatchEvent>,
     },
-    /// Changes are lost: etcd forgot them, or was set back. List again. Nothing follows.
+    /// Changes are lost: etcd forgot them, was set back, or tells too much at once. List again. Nothing
+    /// follows.
     Compacted {
-        /// The oldest revision kept, or the one the store was set back to.
+        /// The oldest revision kept, the one the store was set back to, or the one of what is too much.
         revision: i64,
     },
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   open at revision N --> created --> events, N moves on --> ...
 //!     ^                                  |          |
-//!     |  100 ms .. 5 s, next endpoint    |          '-- compacted, or the store went back: told, end
+//!     |  100 ms .. 5 s, next endpoint    |          '-- compacted, the store went back, too much at once: told, end
 //!     '----------------------------------'-- broken, or silent and not serving
 //! ```
 
@@ -18,12 +18,17 @@ use tokio::time::Instant;
 use super::classify::{excerpt, failure, name};
 use super::error::Error;
 use super::lines::Lines;
-use super::transport::{Client, MAX_ANSWER};
+use super::transport::Client;
 use super::watch::{WatchEvent, WatchMessage};
-use super::wire::{Header, KeyValue, encode, end_of, number};
+use super::wire::{Header, KeyValue, at_most, encode, end_of, number};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// What etcd tells at once at the most, in bytes: of a watch that is behind a thousand changes, which
+/// are some hundred KiB.
+const MAX_LINE: usize = 16 << 20;
+/// Changes etcd tells at once at the most: a thousand transactions of 128 operations.
+const MAX_EVENTS: usize = 128_000;
 
 /// A watch's state.
 pub(super) struct Watcher {
@@ -57,7 +62,7 @@ struct Reply {
     compact_revision: i64,
     #[serde(default)]
     cancel_reason: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<MAX_EVENTS, _, _>")]
     events: Vec<Event>,
 }
 
@@ -79,13 +84,14 @@ enum Kind {
 
 impl Event {
     fn told(self) -> WatchEvent {
-        let key = self.kv.key;
+        let (key, revision) = (self.kv.key, self.kv.mod_revision);
         match self.kind {
-            Kind::Delete => WatchEvent::Delete { key },
+            Kind::Delete => WatchEvent::Delete { key, revision },
             Kind::Put => WatchEvent::Put {
                 key,
                 value: self.kv.value,
                 lease: self.kv.lease,
+                revision,
             },
         }
     }
@@ -117,6 +123,14 @@ impl Watcher {
             let Err(error) = self.session(&mut failed).await else {
                 return;
             };
+            self.client.count_failure();
+            if matches!(error, Error::TooLarge { .. }) {
+                // It would be told the same again. A listing leaves out what is large.
+                tracing::warn!("the watch of {} is told too much at once", self.prefix);
+                self.lost(self.next).await;
+                return;
+            }
+            self.client.outages().failed(&error);
             if begun.elapsed() > LONGEST_PAUSE {
                 self.pause = FIRST_PAUSE;
             }
@@ -156,7 +170,7 @@ impl Watcher {
             "progress_notify": true,
         }});
         let mut response = client.open_at(endpoint, "/v3/watch", &body).await?;
-        let mut lines = Lines::new(MAX_ANSWER);
+        let mut lines = Lines::new(MAX_LINE);
         loop {
             self.arrived(endpoint, &mut response, &mut lines).await?;
             while let Some(line) = lines.next() {
@@ -193,7 +207,7 @@ impl Watcher {
                 .ok_or_else(ended)?;
             return lines.push(&chunk).map_err(|_| Error::TooLarge {
                 endpoint: name(endpoint),
-                max: MAX_ANSWER,
+                max: MAX_LINE,
             });
         }
     }
@@ -205,7 +219,10 @@ impl Watcher {
             header: Header,
         }
         let body = json!({"key": encode(&self.prefix), "count_only": true});
-        let probe: Probe = self.client.call_at(endpoint, "/v3/kv/range", &body).await?;
+        let probe: Probe = self
+            .client
+            .call_at(endpoint, "/v3/kv/range", &body, MAX_LINE)
+            .await?;
         match probe.header.revision < self.next - 1 {
             // The new session will see and tell it.
             true => Err(Error::WatchEnded {
@@ -242,6 +259,7 @@ impl Watcher {
         }
         if reply.created {
             self.client.prefer(self.index);
+            self.client.outages().answered();
             // A store restored from a backup would reach our revision some day, and not tell what
             // happened until then. (Of a member that only lags behind, listing again is harmless.)
             return Ok(match reply.header.revision < self.next - 1 {

@@ -41,9 +41,11 @@ fn events_move_the_revision_on_and_progress_does_too() {
             key: b"/a".to_vec(),
             value: b"v".to_vec(),
             lease: Some(9),
+            revision: 6,
         };
         let delete = WatchEvent::Delete {
             key: b"/b".to_vec(),
+            revision: 7,
         };
         assert_eq!(
             told.recv().await,

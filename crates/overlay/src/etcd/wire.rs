@@ -1,8 +1,11 @@
 //! etcd's JSON: 64-bit numbers are strings, bytes are base64, members with their default are absent.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde::de::Error as _;
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -57,14 +60,59 @@ pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8
     BASE64_STANDARD.decode(text).map_err(D::Error::custom)
 }
 
+/// Reads a list of at most `N` elements: each takes more memory than the few bytes it may be written in.
+pub(super) fn at_most<'de, const N: usize, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_seq(AtMost::<N, T>(PhantomData))
+}
+
+struct AtMost<const N: usize, T>(PhantomData<T>);
+
+impl<'de, const N: usize, T: Deserialize<'de>> Visitor<'de> for AtMost<N, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {N}")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut all = Vec::new();
+        while let Some(next) = list.next_element()? {
+            if all.len() == N {
+                return Err(A::Error::invalid_length(N + 1, &self));
+            }
+            all.push(next);
+        }
+        Ok(all)
+    }
+}
+
 /// Reads a number, written as a string or not.
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::String(text) => text.parse().map_err(D::Error::custom),
-        Value::Number(number) => number
-            .as_i64()
-            .ok_or_else(|| D::Error::custom("not a 64-bit number")),
-        _ => Err(D::Error::custom("neither a number nor a string of one")),
+    deserializer.deserialize_any(Number)
+}
+
+/// Reads it as it comes: what is none may be of any size, and is not kept.
+struct Number;
+
+impl Visitor<'_> for Number {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a 64-bit number or a string of one")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<i64, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<i64, E> {
+        number.try_into().map_err(E::custom)
     }
 }
 
@@ -125,6 +173,16 @@ mod tests {
         ] {
             pair(text).expect_err(text);
         }
+    }
+
+    #[test]
+    fn a_list_has_an_end() {
+        #[derive(Debug, Deserialize)]
+        struct Reply(#[serde(deserialize_with = "at_most::<3, _, _>")] Vec<u8>);
+        let read = serde_json::from_str::<Reply>;
+        assert_eq!(read("[1,2,3]").expect("three").0, [1, 2, 3]);
+        let error = read("[1,2,3,4]").expect_err("four").to_string();
+        assert!(error.contains("a list of at most 3"), "{error}");
     }
 
     #[test]

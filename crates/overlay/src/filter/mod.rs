@@ -117,83 +117,99 @@ impl Filter {
         &self.rules
     }
 
-    /// Puts all rules there, whatever there is of them. The table of our own is made anew.
-    pub fn apply(&self) -> Result<(), FilterError> {
-        masquerade(&self.rules, &plan_masquerade(&self.rules))?;
+    /// Puts all rules there, whatever there is of them. The table of our own is made anew. Goes on after
+    /// an error and returns all: each names what is not in place.
+    pub fn apply(&self) -> Vec<FilterError> {
+        let mut errors = Vec::new();
+        let masqueraded = match self.rules.ip_masq {
+            true => masquerade(&self.rules, &plan_masquerade(&self.rules)),
+            false => unmasquerade(&self.rules),
+        };
+        errors.extend(masqueraded.err());
         if self.rules.forward {
             for (family, scope) in self.rules.scopes() {
-                change("filter", family, |saved| plan_forward(saved, scope.network))?;
+                let forward = change("filter", family, |saved| plan_forward(saved, scope.network));
+                errors.extend(forward.err());
             }
         }
-        Ok(())
+        errors
     }
 
     /// Puts `rules` there and takes away what the ones before had besides, in Flannel's chains too: for
-    /// a change of network or subnet. After an error the rules are those before; say it again.
+    /// a change of network or subnet. All that can be done is done, and all errors are returned; after
+    /// one, what was before is not forgotten: say it again.
     ///
     /// At start, a filter of what `subnet.env` says is updated to what holds now.
-    pub fn update(&mut self, rules: Rules) -> Result<(), FilterError> {
+    pub fn update(&mut self, rules: Rules) -> Vec<FilterError> {
         let next = Self::new(rules);
+        let mut errors = Vec::new();
         if table(&next.rules) != table(&self.rules) {
-            masquerade(&self.rules, &masquerade::removal(&self.rules))?;
+            errors.extend(unmasquerade(&self.rules).err());
         }
         for (family, old) in self.rules.scopes() {
             let new = next.rules.scope(family);
             if new != Some(old) {
-                change("nat", family, |saved| superseded(saved, old.network))?;
+                let removed = change("nat", family, |saved| superseded(saved, old.network));
+                errors.extend(removed.err());
             }
             if new.is_none_or(|new| new.network != old.network) || !next.rules.forward {
-                change("filter", family, |saved| {
+                let removed = change("filter", family, |saved| {
                     plan_forward_removal(saved, old.network)
-                })?;
+                });
+                errors.extend(removed.err());
             }
         }
-        next.apply()?;
-        *self = next;
-        Ok(())
+        errors.extend(next.apply());
+        if errors.is_empty() {
+            *self = next;
+        }
+        errors
     }
 
-    /// What of the rules is not there. Changes nothing.
-    pub fn check(&self) -> Result<Vec<Missing>, FilterError> {
-        let mut missing = Vec::new();
+    /// What of the rules is not there, and where that cannot be told. Changes nothing.
+    pub fn check(&self) -> (Vec<Missing>, Vec<FilterError>) {
+        let (mut missing, mut errors) = (Vec::new(), Vec::new());
         if self.rules.ip_masq {
             let table = table(&self.rules);
             match nft::list_json("inet", &table) {
                 Ok(found) => missing.extend(masquerade::missing(&self.rules, found.as_deref())),
-                Err(source) => return Err(FilterError::Masquerade { table, source }),
+                Err(source) => errors.push(FilterError::Masquerade { table, source }),
             }
         }
         if self.rules.forward {
             for (family, scope) in self.rules.scopes() {
-                let lines = match saved("filter", family)? {
-                    Some(saved) => plan_forward(&saved, scope.network),
-                    None => Vec::new(),
+                let lines = match saved("filter", family) {
+                    Ok(saved) => saved.map(|saved| plan_forward(&saved, scope.network)),
+                    Err(error) => {
+                        errors.push(error);
+                        continue;
+                    }
                 };
                 let family = word(family);
-                missing.extend(
-                    lines
-                        .into_iter()
-                        .map(|line| Missing::Forward { family, line }),
-                );
+                let lines = lines.into_iter().flatten();
+                missing.extend(lines.map(|line| Missing::Forward { family, line }));
             }
         }
-        Ok(missing)
+        (missing, errors)
     }
 
-    /// Brings back what is not there, and says what that was. To be called every few seconds: firewalls
-    /// flush what is not theirs.
-    pub fn resync(&self) -> Result<Vec<Missing>, FilterError> {
-        let missing = self.check()?;
-        if !missing.is_empty() {
-            self.apply()?;
+    /// Brings back what is not there, and says what that was; errors name what cannot be looked at or
+    /// brought back. To be called every few seconds: firewalls flush what is not theirs.
+    pub fn resync(&self) -> (Vec<Missing>, Vec<FilterError>) {
+        match self.check() {
+            (missing, errors) if missing.is_empty() => (missing, errors),
+            (missing, _) => match self.apply() {
+                errors if errors.is_empty() => (missing, errors),
+                // Not all of it is back.
+                errors => (Vec::new(), errors),
+            },
         }
-        Ok(missing)
     }
 
     /// Takes all of ours away; what others put stays. Goes on after an error and returns all.
     pub fn remove(&self) -> Vec<FilterError> {
         let mut errors = Vec::new();
-        errors.extend(masquerade(&self.rules, &masquerade::removal(&self.rules)).err());
+        errors.extend(unmasquerade(&self.rules).err());
         for (family, scope) in self.rules.scopes() {
             let removed = change("filter", family, |saved| {
                 plan_forward_removal(saved, scope.network)
@@ -209,6 +225,17 @@ fn masquerade(rules: &Rules, script: &str) -> Result<(), FilterError> {
         table: table(rules),
         source,
     })
+}
+
+/// Takes the table of our own away. Where there is no `nft`, nobody has made it.
+fn unmasquerade(rules: &Rules) -> Result<(), FilterError> {
+    match masquerade(rules, &masquerade::removal(rules)) {
+        Err(FilterError::Masquerade {
+            source: nft::Error::Run(source),
+            ..
+        }) if source.is_not_found() => Ok(()),
+        other => other,
+    }
 }
 
 /// Changes a table of iptables by the lines that `plan` makes of its state.

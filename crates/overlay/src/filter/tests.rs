@@ -6,7 +6,7 @@ use ignite_host::iptables::{self, Family};
 use ignite_host::nft;
 
 use super::test_hosts::{Hosts, seen, source};
-use super::{Filter, Missing, Rules, Scope, table};
+use super::{Filter, FilterError, Missing, Rules, Scope, table};
 
 /// One network, IPv4 only.
 pub(super) fn single() -> Rules {
@@ -43,6 +43,22 @@ fn restore(script: &str) {
     iptables::restore(script, Family::V4).expect("restore");
 }
 
+fn none(errors: Vec<FilterError>) {
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+fn lacks(filter: &Filter) -> Vec<Missing> {
+    let (missing, errors) = filter.check();
+    none(errors);
+    missing
+}
+
+fn brought_back(filter: &Filter) -> Vec<Missing> {
+    let (missing, errors) = filter.resync();
+    none(errors);
+    missing
+}
+
 fn saved() -> String {
     ["filter", "nat"]
         .map(|table| iptables::save(table, Family::V4).expect("save"))
@@ -56,7 +72,7 @@ fn saved() -> String {
 #[test]
 fn masquerades_what_leaves_the_overlay_and_nothing_else() {
     let hosts = Hosts::new();
-    hosts.on_host(|| Filter::new(single()).apply().expect("apply"));
+    hosts.on_host(|| none(Filter::new(single()).apply()));
     let (vm, far, host) = (&hosts.vm, &hosts.far, &hosts.host);
     assert_eq!(source((vm, VM), (far, OUTSIDE)), "192.0.2.1");
     assert_eq!(source((vm, VM), (far, REMOTE)), VM);
@@ -69,7 +85,7 @@ fn masquerades_what_leaves_the_overlay_and_nothing_else() {
 #[test]
 fn masquerades_ipv6_alike() {
     let hosts = Hosts::new();
-    hosts.on_host(|| Filter::new(dual()).apply().expect("apply"));
+    hosts.on_host(|| none(Filter::new(dual()).apply()));
     let (vm, far) = (&hosts.vm, &hosts.far);
     let (own, remote, outside) = ("fd00:5:0:9::2", "fd00:5:0:7::2", "fd99::2");
     assert_eq!(source((vm, own), (far, outside)), "fd99::1");
@@ -85,7 +101,7 @@ fn gets_through_where_the_policy_drops() {
     let (vm, far) = ((&hosts.vm, VM), (&hosts.far, REMOTE));
     assert_eq!(seen(vm, far, Duration::from_millis(300)), None);
     let filter = Filter::new(single());
-    hosts.on_host(|| filter.apply().expect("apply"));
+    hosts.on_host(|| none(filter.apply()));
     assert_eq!(source(vm, far), VM);
     assert_eq!(source(far, vm), REMOTE);
     hosts.on_host(|| assert!(filter.remove().is_empty()));
@@ -99,14 +115,14 @@ fn brings_back_what_was_flushed() {
     hosts.on_host(|| {
         restore(DROP);
         iptables::restore(DROP, Family::V6).expect("restore");
-        filter.apply().expect("apply");
-        assert_eq!(filter.check().expect("check"), []);
+        none(filter.apply());
+        assert_eq!(lacks(&filter), []);
         let before = saved();
         let table = table(&dual());
 
         nft::apply(&format!("flush table inet {table}\n")).expect("flush");
         restore("*filter\n-F FLANNEL-FWD\n-F FORWARD\nCOMMIT\n");
-        let missing = filter.resync().expect("resync");
+        let missing = brought_back(&filter);
         let count = |of: fn(&Missing) -> bool| missing.iter().filter(|m| of(m)).count();
         assert_eq!(
             count(|m| matches!(m, Missing::Rule { .. })),
@@ -118,11 +134,11 @@ fn brings_back_what_was_flushed() {
             3,
             "{missing:?}"
         );
-        assert_eq!((filter.check().expect("check"), saved()), (vec![], before));
+        assert_eq!((lacks(&filter), saved()), (vec![], before));
 
         nft::apply(&format!("delete table inet {table}\n")).expect("delete");
-        assert_eq!(filter.resync().expect("resync"), [Missing::Table { table }]);
-        assert_eq!(filter.check().expect("check"), []);
+        assert_eq!(brought_back(&filter), [Missing::Table { table }]);
+        assert_eq!(lacks(&filter), []);
     });
 }
 
@@ -133,7 +149,7 @@ fn leaves_nothing_behind() {
         restore(DROP);
         let before = saved();
         let filter = Filter::new(single());
-        filter.apply().expect("apply");
+        none(filter.apply());
         assert_ne!(saved(), before);
         for _ in 0..2 {
             assert!(filter.remove().is_empty());
@@ -152,7 +168,7 @@ fn another_network_replaces_all_of_the_old_one() {
     hosts.on_host(|| {
         restore(DROP);
         let mut filter = Filter::new(dual());
-        filter.apply().expect("apply");
+        none(filter.apply());
         let old = table(&dual());
         let next = Rules {
             ipv4: Some(Scope {
@@ -161,9 +177,9 @@ fn another_network_replaces_all_of_the_old_one() {
             }),
             ..single()
         };
-        filter.update(next.clone()).expect("update");
+        none(filter.update(next.clone()));
         assert_eq!(filter.rules(), &next);
-        assert_eq!(filter.check().expect("check"), []);
+        assert_eq!(lacks(&filter), []);
         assert_eq!(nft::list_json("inet", &old).expect("list"), None);
         assert!(!saved().contains("10.5."), "{}", saved());
     });
@@ -197,7 +213,7 @@ fn lives_beside_flanneld_of_another_network() {
     hosts.on_host(|| {
         flanneld(6);
         let before = saved();
-        filter.apply().expect("apply");
+        none(filter.apply());
         assert!(
             saved().contains("-A FLANNEL-FWD -s 10.5.0.0/16"),
             "{}",
@@ -215,7 +231,7 @@ fn agrees_with_flanneld_of_the_same_network() {
     hosts.on_host(|| {
         flanneld(5);
         let before = saved();
-        Filter::new(single()).apply().expect("apply");
+        none(Filter::new(single()).apply());
         assert_eq!(saved(), before);
     });
     let (vm, far) = (&hosts.vm, &hosts.far);
@@ -237,8 +253,8 @@ fn takes_over_from_flanneld_with_another_subnet() {
             }),
             ..single()
         };
-        filter.update(next).expect("update");
-        assert_eq!(filter.check().expect("check"), []);
+        none(filter.update(next));
+        assert_eq!(lacks(&filter), []);
         assert!(!saved().contains("FLANNEL-POSTRTG"), "{}", saved());
         assert!(
             saved().contains("-A FLANNEL-FWD -s 10.5.0.0/16"),

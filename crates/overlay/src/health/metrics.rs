@@ -1,4 +1,18 @@
 //! The text exposition format of Prometheus, version 0.0.4.
+//!
+//! | `ignite_overlay_` and | unit | what |
+//! |---|---|---|
+//! | `ready` | 0 or 1 | whether the overlay is usable |
+//! | `leases` | leases | of other nodes, known now |
+//! | `lease_events_total` | events | words of etcd about leases, the own one included; a listing is one |
+//! | `lease_expiry_timestamp_seconds` | seconds since 1970 | when the own lease ends; absent where it never does |
+//! | `lease_renewals_total{result}` | renewals | of the own lease, `ok` and `failed` |
+//! | `etcd_errors_total` | calls | to a member of etcd that failed, and watches that broke |
+//! | `entries_reconciled_total` | entries | routes, neighbours and FDB entries of `vxlan` and `host-gw` that others had changed, and were put right |
+//!
+//! All of them begin at 0 with the agent. Packets are counted by the kernel, at the overlay's device.
+
+use std::sync::atomic::Ordering;
 
 use super::Health;
 
@@ -42,7 +56,7 @@ pub fn text(health: &Health) -> String {
     plain(
         Kind::Counter,
         "lease_events_total",
-        "Changes of leases applied.",
+        "Words of etcd about leases.",
         health.events.get(),
     );
     if let Some(expiry) = health.expiry_seconds() {
@@ -57,19 +71,13 @@ pub fn text(health: &Health) -> String {
         Kind::Counter,
         "etcd_errors_total",
         "Calls to etcd that failed.",
-        health.etcd_errors.get(),
+        health.etcd_errors.load(Ordering::Relaxed),
     );
     plain(
         Kind::Counter,
-        "routes_reconciled_total",
+        "entries_reconciled_total",
         "Routes, neighbours and FDB entries put right.",
-        health.routes_reconciled.get(),
-    );
-    plain(
-        Kind::Counter,
-        "udp_packets_dropped_total",
-        "Packets the udp backend dropped.",
-        health.packets_dropped.get(),
+        health.entries_reconciled.get(),
     );
     family(
         &mut text,
@@ -79,16 +87,6 @@ pub fn text(health: &Health) -> String {
         &[
             ("{result=\"ok\"}", health.renewals.get()),
             ("{result=\"failed\"}", health.renewals_failed.get()),
-        ],
-    );
-    family(
-        &mut text,
-        Kind::Counter,
-        "udp_packets_total",
-        "Packets the udp backend carried.",
-        &[
-            ("{direction=\"sent\"}", health.packets_sent.get()),
-            ("{direction=\"received\"}", health.packets_received.get()),
         ],
     );
     text

@@ -13,7 +13,7 @@ mod server;
 mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use server::{HealthError, Server};
@@ -52,22 +52,16 @@ pub struct Health {
     expiry: Mutex<Option<SystemTime>>,
     /// Leases of other nodes that are known now.
     pub leases: Number,
-    /// Changes of leases that were applied.
+    /// Words of etcd about leases.
     pub events: Number,
     /// Renewals of the own lease.
     pub renewals: Number,
     /// Renewals that failed.
     pub renewals_failed: Number,
-    /// Calls to etcd that failed.
-    pub etcd_errors: Number,
-    /// Routes, neighbours and FDB entries that were missing or wrong and were put right.
-    pub routes_reconciled: Number,
-    /// Packets the `udp` backend sent to other nodes.
-    pub packets_sent: Number,
-    /// Packets it got from other nodes.
-    pub packets_received: Number,
-    /// Packets it dropped, of both directions.
-    pub packets_dropped: Number,
+    /// Calls to etcd that failed, as its client counts them.
+    etcd_errors: Arc<AtomicU64>,
+    /// Routes, neighbours and FDB entries that others had changed, and were put right.
+    pub entries_reconciled: Number,
 }
 
 impl Default for Health {
@@ -79,11 +73,8 @@ impl Default for Health {
             events: Number::default(),
             renewals: Number::default(),
             renewals_failed: Number::default(),
-            etcd_errors: Number::default(),
-            routes_reconciled: Number::default(),
-            packets_sent: Number::default(),
-            packets_received: Number::default(),
-            packets_dropped: Number::default(),
+            etcd_errors: Arc::default(),
+            entries_reconciled: Number::default(),
         }
     }
 }
@@ -92,6 +83,14 @@ impl Health {
     /// Of an agent that starts: not ready, nothing counted.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, beside a client of etcd that counts its failures.
+    pub fn beside(etcd_errors: Arc<AtomicU64>) -> Self {
+        Self {
+            etcd_errors,
+            ..Self::default()
+        }
     }
 
     /// The overlay is usable from now on.

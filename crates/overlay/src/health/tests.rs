@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,7 +77,7 @@ fn numbers_for_prometheus() {
         health.events.add(7);
         health.set_lease_expiry(Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000)));
         health.renewals.increment();
-        health.packets_received.add(u64::from(u32::MAX) + 1);
+        health.entries_reconciled.add(u64::from(u32::MAX) + 1);
         let expected = "\
 # HELP ignite_overlay_ready Whether the overlay is usable.
 # TYPE ignite_overlay_ready gauge
@@ -84,7 +85,7 @@ ignite_overlay_ready 1
 # HELP ignite_overlay_leases Leases of other nodes.
 # TYPE ignite_overlay_leases gauge
 ignite_overlay_leases 3
-# HELP ignite_overlay_lease_events_total Changes of leases applied.
+# HELP ignite_overlay_lease_events_total Words of etcd about leases.
 # TYPE ignite_overlay_lease_events_total counter
 ignite_overlay_lease_events_total 7
 # HELP ignite_overlay_lease_expiry_timestamp_seconds When the own lease ends unless renewed.
@@ -93,23 +94,28 @@ ignite_overlay_lease_expiry_timestamp_seconds 1700000000
 # HELP ignite_overlay_etcd_errors_total Calls to etcd that failed.
 # TYPE ignite_overlay_etcd_errors_total counter
 ignite_overlay_etcd_errors_total 0
-# HELP ignite_overlay_routes_reconciled_total Routes, neighbours and FDB entries put right.
-# TYPE ignite_overlay_routes_reconciled_total counter
-ignite_overlay_routes_reconciled_total 0
-# HELP ignite_overlay_udp_packets_dropped_total Packets the udp backend dropped.
-# TYPE ignite_overlay_udp_packets_dropped_total counter
-ignite_overlay_udp_packets_dropped_total 0
+# HELP ignite_overlay_entries_reconciled_total Routes, neighbours and FDB entries put right.
+# TYPE ignite_overlay_entries_reconciled_total counter
+ignite_overlay_entries_reconciled_total 4294967296
 # HELP ignite_overlay_lease_renewals_total Renewals of the own lease.
 # TYPE ignite_overlay_lease_renewals_total counter
 ignite_overlay_lease_renewals_total{result=\"ok\"} 1
 ignite_overlay_lease_renewals_total{result=\"failed\"} 0
-# HELP ignite_overlay_udp_packets_total Packets the udp backend carried.
-# TYPE ignite_overlay_udp_packets_total counter
-ignite_overlay_udp_packets_total{direction=\"sent\"} 0
-ignite_overlay_udp_packets_total{direction=\"received\"} 4294967296
 ";
         assert_eq!(get(address, "/metrics").await.1, expected);
     });
+}
+
+#[test]
+fn failures_of_etcd_are_those_its_client_counts() {
+    let failures = Arc::new(AtomicU64::new(3));
+    let health = Health::beside(Arc::clone(&failures));
+    failures.fetch_add(2, Ordering::Relaxed);
+    assert!(
+        health
+            .metrics()
+            .contains("\nignite_overlay_etcd_errors_total 5\n")
+    );
 }
 
 #[test]

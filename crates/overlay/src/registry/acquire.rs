@@ -93,12 +93,12 @@ impl Registry {
             true => None,
             false => Some(self.fresh().await?),
         };
-        if !self
+        let written = self
             .write(&subnet, seen, attributes, fresh.as_ref())
-            .await?
-        {
+            .await?;
+        let Some(revision) = written else {
             return Ok(None);
-        }
+        };
         // Written by others in another way: nobody looks for it there again.
         for odd in others {
             self.client
@@ -111,6 +111,8 @@ impl Registry {
             subnet,
             lease_id: fresh.as_ref().map(|fresh| fresh.id),
             expires: fresh.map(|fresh| fresh.expires),
+            written: attributes.clone(),
+            revision,
         }))
     }
 
@@ -118,10 +120,12 @@ impl Registry {
     async fn create(&self, subnet: Subnet, attributes: &Attributes) -> Result<Option<Held>, Error> {
         let fresh = self.fresh().await?;
         let written = self.write(&subnet, None, attributes, Some(&fresh)).await?;
-        Ok(written.then_some(Held {
+        Ok(written.map(|revision| Held {
             subnet,
             lease_id: Some(fresh.id),
             expires: Some(fresh.expires),
+            written: attributes.clone(),
+            revision,
         }))
     }
 

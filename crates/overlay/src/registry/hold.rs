@@ -11,7 +11,7 @@ use super::{Error, Registry};
 const ROUNDS: usize = 5;
 
 /// A lease this node holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Held {
     /// Whose traffic comes here.
     pub subnet: Subnet,
@@ -19,6 +19,31 @@ pub struct Held {
     pub lease_id: Option<i64>,
     /// When it ends unless renewed; none for a reservation.
     pub expires: Option<SystemTime>,
+    /// What its record says, as we last wrote it.
+    pub written: Attributes,
+    /// The revision of its record as we last wrote or heard of it.
+    pub revision: i64,
+}
+
+impl Held {
+    /// Whether word of the record as of `revision` is older than what we know: a watch tells of our own
+    /// earlier writes, and of what they undid, when we wrote again long since.
+    pub fn knows_better(&self, revision: i64) -> bool {
+        revision < self.revision
+    }
+
+    /// Whether a record that says `found` is ours, of whom there is `own` to say now. A node is known by
+    /// its address; if ours changed since, by what we wrote before.
+    pub fn is_own(&self, found: &Attributes, own: &Attributes) -> bool {
+        found.public_ip == own.public_ip || *found == self.written
+    }
+}
+
+/// The own record, as found.
+struct Record {
+    pair: KeyValue,
+    /// Somebody wrote there what is no lease.
+    unreadable: bool,
 }
 
 /// An etcd lease newly granted, not yet used.
@@ -28,14 +53,16 @@ pub(super) struct Fresh {
 }
 
 impl Registry {
-    /// Writes the lease anew for a whole lease time; a vanished one is made again, a reservation
-    /// stays one. [`Error::Taken`] if it became another node's meanwhile, [`Error::Gone`] if it was a
-    /// reservation and is no more.
+    /// Writes the lease anew for a whole lease time; one that vanished or cannot be read is made again, a
+    /// reservation stays one. [`Error::Taken`] if it became another node's meanwhile, [`Error::Gone`] if
+    /// it was a reservation and is no more.
     pub async fn renew(&self, held: &mut Held, attributes: &Attributes) -> Result<(), Error> {
         for _ in 0..ROUNDS {
-            let found = self.own(&held.subnet, attributes).await?;
+            let found = self.own(held, attributes).await?;
             let reserved = match (&found, held.lease_id) {
-                (Some(pair), _) => pair.lease.is_none(),
+                (Some(found), _) if !found.unreadable => found.pair.lease.is_none(),
+                // Whoever wrote it knew nothing of leases.
+                (Some(_), before) => before.is_none(),
                 (None, Some(_)) => false,
                 // Whoever ended a reservation meant it.
                 (None, None) => {
@@ -44,18 +71,20 @@ impl Registry {
                     });
                 }
             };
-            let seen = found.as_ref().map(|pair| pair.mod_revision);
-            let superseded = found.and_then(|pair| pair.lease).or(held.lease_id);
+            let seen = found.as_ref().map(|found| found.pair.mod_revision);
+            let superseded = found.and_then(|found| found.pair.lease).or(held.lease_id);
             let fresh = match reserved {
                 true => None,
                 false => Some(self.fresh().await?),
             };
-            if self
+            let written = self
                 .write(&held.subnet, seen, attributes, fresh.as_ref())
-                .await?
-            {
+                .await?;
+            if let Some(revision) = written {
                 held.lease_id = fresh.as_ref().map(|fresh| fresh.id);
                 held.expires = fresh.map(|fresh| fresh.expires);
+                held.written = attributes.clone();
+                held.revision = revision;
                 self.discard(superseded).await;
                 return Ok(());
             }
@@ -65,16 +94,19 @@ impl Registry {
         })
     }
 
-    /// Writes the same value with the same lease once more, for peers that missed it. If others
-    /// changed the lease meanwhile (made it a reservation, or the reverse), `held` is told so.
-    /// [`Error::Gone`] if it does not exist any more, [`Error::Taken`] if it is another node's.
+    /// Writes what we have to say with the same lease once more, for peers that missed it. If others
+    /// changed the lease meanwhile (made it a reservation, or the reverse), `held` is told so; what
+    /// cannot be read is renewed. [`Error::Gone`] if it does not exist any more, [`Error::Taken`] if it is another node's.
     pub async fn announce(&self, held: &mut Held, attributes: &Attributes) -> Result<(), Error> {
         for _ in 0..ROUNDS {
-            let Some(pair) = self.own(&held.subnet, attributes).await? else {
+            let Some(Record { pair, unreadable }) = self.own(held, attributes).await? else {
                 return Err(Error::Gone {
                     subnet: held.subnet,
                 });
             };
+            if unreadable {
+                return self.renew(held, attributes).await;
+            }
             let key = self.key(&held.subnet);
             let value = attributes.to_json();
             let written = self
@@ -82,7 +114,12 @@ impl Registry {
                 .replace_if_unchanged(&key, pair.mod_revision, value.as_bytes(), pair.lease)
                 .await;
             match written {
-                Ok(Written::Yes { .. }) => return self.adopt(held, pair.lease).await,
+                Ok(Written::Yes { revision }) => {
+                    // Whatever was known before: the store may have been set back.
+                    held.revision = revision;
+                    held.written = attributes.clone();
+                    return self.adopt(held, pair.lease, revision).await;
+                }
                 // It ended in between, and the key with it: the next look will tell.
                 Err(error) if error.is_not_found() => {}
                 other => {
@@ -95,8 +132,18 @@ impl Registry {
         })
     }
 
-    /// Notes that our key is attached to this etcd lease now, or to none: its own event said so.
-    pub async fn adopt(&self, held: &mut Held, lease_id: Option<i64>) -> Result<(), Error> {
+    /// Notes that our key was attached to this etcd lease, or to none, as of `revision`: word of it said
+    /// so. Late word is of no interest ([`Held::knows_better`]).
+    pub async fn adopt(
+        &self,
+        held: &mut Held,
+        lease_id: Option<i64>,
+        revision: i64,
+    ) -> Result<(), Error> {
+        if held.knows_better(revision) {
+            return Ok(());
+        }
+        held.revision = revision;
         if held.lease_id == lease_id {
             return Ok(());
         }
@@ -118,9 +165,9 @@ impl Registry {
     /// Gives the subnet back: nobody need wait for the lease to end. A reservation stays, it is the
     /// administrator's; so does what became another node's.
     pub async fn release(&self, held: Held, attributes: &Attributes) -> Result<(), Error> {
-        let found = match self.own(&held.subnet, attributes).await {
+        let found = match self.own(&held, attributes).await {
             Err(Error::Taken { .. }) => None,
-            other => other?,
+            other => other?.map(|found| found.pair),
         };
         if let Some(pair) = found.filter(|pair| pair.lease.is_some()) {
             let key = self.key(&held.subnet);
@@ -132,29 +179,33 @@ impl Registry {
         Ok(())
     }
 
-    /// The record of a subnet that is ours, or unreadable; none if there is none.
-    async fn own(&self, subnet: &Subnet, own: &Attributes) -> Result<Option<KeyValue>, Error> {
-        let pair = self.client.get(&self.key(subnet)).await?.pair;
-        let found = pair
-            .as_ref()
-            .and_then(|pair| Attributes::parse(&pair.value).ok());
-        match found {
-            Some(other) if other.public_ip != own.public_ip => Err(Error::Taken {
-                subnet: *subnet,
-                by: other.public_ip,
-            }),
-            _ => Ok(pair),
-        }
+    /// The own record, or what is in its place and cannot be read; none if there is none.
+    async fn own(&self, held: &Held, own: &Attributes) -> Result<Option<Record>, Error> {
+        let Some(pair) = self.client.get(&self.key(&held.subnet)).await?.pair else {
+            return Ok(None);
+        };
+        let unreadable = match Attributes::parse(&pair.value) {
+            Err(_) => true,
+            Ok(found) if held.is_own(&found, own) => false,
+            Ok(found) => {
+                return Err(Error::Taken {
+                    subnet: held.subnet,
+                    by: found.public_ip,
+                });
+            }
+        };
+        Ok(Some(Record { pair, unreadable }))
     }
 
-    /// Writes the record if it is as it was `seen` (absent, if not); gives the fresh lease back if not.
+    /// Writes the record if it is as it was `seen` (absent, if not), and tells the revision; gives the
+    /// fresh lease back if not.
     pub(super) async fn write(
         &self,
         subnet: &Subnet,
         seen: Option<i64>,
         attributes: &Attributes,
         fresh: Option<&Fresh>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<i64>, Error> {
         let (key, value) = (self.key(subnet), attributes.to_json());
         let lease = fresh.map(|fresh| fresh.id);
         let written = match seen {
@@ -173,7 +224,10 @@ impl Registry {
         if !matches!(written, Ok(Written::Yes { .. })) {
             self.discard(lease).await;
         }
-        Ok(matches!(written?, Written::Yes { .. }))
+        Ok(match written? {
+            Written::Yes { revision } => Some(revision),
+            Written::No => None,
+        })
     }
 
     pub(super) async fn fresh(&self) -> Result<Fresh, Error> {

@@ -25,9 +25,11 @@ pub use snapshot::{Found, Snapshot};
 pub use watch::{ConfigWatch, Event, LeaseWatch, Own};
 
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
 
 use crate::etcd::Client;
 use crate::lease::{Subnet, key};
+use snapshot::Complaints;
 
 /// How long a lease is, in seconds: a day, as Flannel has it.
 pub const LEASE_TIME: NonZeroU32 = NonZeroU32::new(86_400).expect("not zero");
@@ -39,6 +41,8 @@ pub struct Registry {
     /// With the slash that follows.
     prefix: String,
     lease_time: NonZeroU32,
+    /// Of all clones: what cannot be read is told once, by whoever meets it first.
+    complaints: Arc<Mutex<Complaints>>,
 }
 
 /// The configuration as it was at a revision of the store.
@@ -57,6 +61,7 @@ impl Registry {
             client,
             prefix: clean(prefix),
             lease_time: LEASE_TIME,
+            complaints: Arc::default(),
         }
     }
 
@@ -80,6 +85,17 @@ impl Registry {
         })
     }
 
+    /// Writes the network's configuration; without `replace` only where there is none. Whether it did.
+    pub async fn set_config(&self, text: &str, replace: bool) -> Result<bool, Error> {
+        let (key, value) = (self.config_key(), text.as_bytes());
+        if replace {
+            self.client.put(&key, value, None).await?;
+            return Ok(true);
+        }
+        let written = self.client.create_if_absent(&key, value, None).await?;
+        Ok(matches!(written, crate::etcd::Written::Yes { .. }))
+    }
+
     fn config_key(&self) -> String {
         format!("{}config", self.prefix)
     }
@@ -89,7 +105,7 @@ impl Registry {
         format!("{}subnets/", self.prefix)
     }
 
-    fn key(&self, subnet: &Subnet) -> String {
+    pub(crate) fn key(&self, subnet: &Subnet) -> String {
         format!("{}{}", self.subnets(), key::format(subnet))
     }
 }

@@ -53,8 +53,8 @@ impl Registry {
             ),
         };
         match written {
-            true => Ok(outcome),
-            false => Err(Error::Contended { subnet: *subnet }),
+            Some(_) => Ok(outcome),
+            None => Err(Error::Contended { subnet: *subnet }),
         }
     }
 
@@ -80,6 +80,7 @@ impl Registry {
                 let same = &found.lease.attributes;
                 self.write(subnet, Some(found.mod_revision), same, Some(&fresh))
                     .await?
+                    .is_some()
             }
             Unreserve::Now => {
                 let key = format!("{}{}", self.subnets(), found.key);

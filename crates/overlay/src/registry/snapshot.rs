@@ -1,12 +1,15 @@
 //! All leases at one moment. What others wrote may be anything: what is no lease is passed over.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use crate::etcd::KeyValue;
 use crate::lease::{Attributes, Lease, Subnet, key};
 
 use super::{Error, Registry};
 
-/// So many unreadable records are named in the log, at each listing or during one watch.
-const NAMED: usize = 10;
+/// So many unreadable records are named in the log.
+const NAMED: usize = 100;
 /// How much of a foreign key is quoted, in bytes.
 const QUOTE: usize = 100;
 
@@ -40,7 +43,7 @@ impl Snapshot {
         self.found.iter().map(|found| found.lease.clone()).collect()
     }
 
-    pub(super) fn of(&self, subnet: &Subnet) -> Option<&Found> {
+    pub(crate) fn of(&self, subnet: &Subnet) -> Option<&Found> {
         self.found
             .iter()
             .find(|found| found.lease.subnet == *subnet)
@@ -52,12 +55,12 @@ impl Registry {
     pub async fn leases(&self) -> Result<Snapshot, Error> {
         let prefix = self.subnets();
         let listing = self.client.list(&prefix).await?;
-        let mut complaints = Complaints::default();
         let mut snapshot = Snapshot {
             revision: listing.revision,
             found: Vec::new(),
             unreadable: Vec::new(),
         };
+        let mut complaints = lock(&self.complaints);
         for pair in &listing.pairs {
             match read(&prefix, pair, &mut complaints) {
                 Some(Ok(found)) => snapshot.found.push(found),
@@ -112,26 +115,36 @@ pub(super) fn attributes(
     value: &[u8],
     complaints: &mut Complaints,
 ) -> Option<Attributes> {
+    if value.is_empty() {
+        complaints.add(key, "it says nothing, or more than anybody reads");
+        return None;
+    }
     Attributes::parse(value)
         .inspect_err(|error| complaints.add(key, &error.to_string()))
         .ok()
 }
 
-/// What is said about unreadable records: a stranger's ten thousand keys fill no log.
+/// Keys of unreadable records, each of which is told once: neither a record that is met at every listing
+/// nor a stranger's ten thousand fill the log.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
-    count: usize,
+    told: BTreeSet<Vec<u8>>,
+}
+
+/// A panic of another holder leaves the set whole.
+pub(super) fn lock(complaints: &Mutex<Complaints>) -> MutexGuard<'_, Complaints> {
+    complaints.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Complaints {
     fn add(&mut self, key: &[u8], reason: &str) {
-        self.count = self.count.saturating_add(1);
-        if self.count > NAMED {
+        let key = &key[..key.len().min(QUOTE)];
+        if self.told.len() >= NAMED || !self.told.insert(key.to_vec()) {
             return;
         }
-        let key = String::from_utf8_lossy(&key[..key.len().min(QUOTE)]);
+        let key = String::from_utf8_lossy(key);
         tracing::warn!("passing over the record {key:?}: {reason}");
-        if self.count == NAMED {
+        if self.told.len() == NAMED {
             tracing::warn!("further records that are passed over are not named");
         }
     }
@@ -162,7 +175,7 @@ mod tests {
             (found.key.as_str(), found.lease_id),
             ("10.5.3.0-24", Some(7))
         );
-        assert_eq!(complaints.count, 0);
+        assert_eq!(complaints.told.len(), 0);
         let subnet = found.lease.subnet;
         let broken = pair(b"/p/subnets/10.5.3.0-24", "{");
         let broken = read("/p/subnets/", &broken, &mut complaints);
@@ -174,6 +187,17 @@ mod tests {
         ] {
             assert_eq!(read("/p/subnets/", &bad, &mut complaints), None);
         }
-        assert_eq!(complaints.count, 4);
+        assert_eq!(complaints.told.len(), 4);
+    }
+
+    #[test]
+    fn each_unreadable_record_is_told_once_and_not_any_number_of_them() {
+        let mut complaints = Complaints::default();
+        for key in 0..10 * NAMED {
+            complaints.add(format!("/p/subnets/{key}").as_bytes(), "nonsense");
+            complaints.add(b"/p/subnets/again", "nonsense");
+        }
+        assert_eq!(complaints.told.len(), NAMED);
+        assert!(complaints.told.contains(&b"/p/subnets/again"[..]));
     }
 }

@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use crate::etcd::{WatchEvent, WatchMessage, jittered};
 use crate::lease::{Attributes, Lease, Subnet};
 
-use super::snapshot::{Complaints, attributes, subnet};
-use super::{Error, Registry};
+use super::snapshot::{attributes, lock, subnet};
+use super::{Error, Registry, Snapshot};
 
 /// Events that wait for the receiver before etcd is read no further.
 const WAITING: usize = 64;
@@ -23,12 +23,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub enum Event {
     /// A node's lease is there, is changed, or is announced once more.
     Added(Lease),
-    /// One is gone. Of an unreadable change nothing is told: what was known stays.
+    /// One is gone.
     Removed(Subnet),
+    /// One was overwritten by what is none: what was known stays, somebody has the subnet.
+    Unreadable(Subnet),
     /// Something about our own.
-    Own(Own),
+    Own {
+        /// What it is.
+        own: Own,
+        /// The revision at which it was so, to be compared with that of our last write.
+        revision: i64,
+    },
     /// All there are but our own: what is known and not among them is gone.
-    Resynced(Vec<Lease>),
+    Resynced {
+        /// Those that can be read.
+        leases: Vec<Lease>,
+        /// Of these what was known stays: somebody has them.
+        unreadable: Vec<Subnet>,
+    },
 }
 
 /// What happens to our own lease.
@@ -40,7 +52,11 @@ pub enum Own {
         attributes: Box<Attributes>,
         /// The etcd lease it ends with; none if it is a reservation.
         lease_id: Option<i64>,
+        /// The revision of that write. Of a listing it is older than the revision the listing is of.
+        mod_revision: i64,
     },
+    /// Somebody wrote there what is no lease.
+    Unreadable,
     /// It was removed, or ended.
     Removed,
 }
@@ -124,7 +140,7 @@ impl Registry {
                         WatchEvent::Put { key: at, value, .. } if at == key.as_bytes() => {
                             Some(value)
                         }
-                        WatchEvent::Delete { key: at } if at == key.as_bytes() => None,
+                        WatchEvent::Delete { key: at, .. } if at == key.as_bytes() => None,
                         // The prefix is that of other keys too.
                         _ => continue,
                     };
@@ -154,10 +170,9 @@ impl LeaseWatcher {
         loop {
             let from = revision.saturating_add(1);
             let mut watch = self.registry.client.watch(&prefix, from);
-            let mut complaints = Complaints::default();
             while let Some(WatchMessage::Events { events, .. }) = watch.next().await {
                 for event in events {
-                    if let Some(event) = self.told(&prefix, event, &mut complaints) {
+                    if let Some(event) = self.told(&prefix, event) {
                         self.send(event).await?;
                     }
                 }
@@ -169,50 +184,73 @@ impl LeaseWatcher {
 
     async fn resync(&self) -> Result<i64, Unheard> {
         let snapshot = until_done("the leases", || self.registry.leases()).await;
-        let (own, others): (Vec<_>, Vec<_>) = snapshot
-            .found
-            .into_iter()
-            .partition(|found| Some(found.lease.subnet) == self.own);
-        if self.own.is_some() {
-            self.send(Event::Own(match own.into_iter().next() {
-                None => Own::Removed,
-                Some(found) => Own::Put {
-                    attributes: Box::new(found.lease.attributes),
-                    lease_id: found.lease_id,
-                },
-            }))
-            .await?;
+        let revision = snapshot.revision;
+        if let Some(own) = self.own {
+            let own = listed(&snapshot, own);
+            self.send(Event::Own { own, revision }).await?;
         }
-        let others = others.into_iter().map(|found| found.lease).collect();
-        self.send(Event::Resynced(others)).await?;
-        Ok(snapshot.revision)
+        let others = |subnet: &Subnet| Some(*subnet) != self.own;
+        let leases = snapshot.found.into_iter().map(|found| found.lease);
+        let unreadable = snapshot.unreadable.into_iter();
+        self.send(Event::Resynced {
+            leases: leases.filter(|lease| others(&lease.subnet)).collect(),
+            unreadable: unreadable.filter(others).collect(),
+        })
+        .await?;
+        Ok(revision)
     }
 
-    fn told(&self, prefix: &str, event: WatchEvent, complaints: &mut Complaints) -> Option<Event> {
+    fn told(&self, prefix: &str, event: WatchEvent) -> Option<Event> {
+        let mut complaints = lock(&self.registry.complaints);
         match event {
-            WatchEvent::Delete { key } => {
-                let (_, subnet) = subnet(prefix, &key, complaints)?;
+            WatchEvent::Delete { key, revision } => {
+                let (_, subnet) = subnet(prefix, &key, &mut complaints)?;
+                let own = Own::Removed;
                 Some(match Some(subnet) == self.own {
-                    true => Event::Own(Own::Removed),
+                    true => Event::Own { own, revision },
                     false => Event::Removed(subnet),
                 })
             }
-            WatchEvent::Put { key, value, lease } => {
-                let (_, subnet) = subnet(prefix, &key, complaints)?;
-                let attributes = attributes(&key, &value, complaints)?;
-                Some(match Some(subnet) == self.own {
-                    true => Event::Own(Own::Put {
-                        attributes: Box::new(attributes),
-                        lease_id: lease,
-                    }),
-                    false => Event::Added(Lease { subnet, attributes }),
-                })
+            WatchEvent::Put {
+                key,
+                value,
+                lease: lease_id,
+                revision,
+            } => {
+                let (_, subnet) = subnet(prefix, &key, &mut complaints)?;
+                let attributes = attributes(&key, &value, &mut complaints);
+                if Some(subnet) != self.own {
+                    return Some(match attributes {
+                        Some(attributes) => Event::Added(Lease { subnet, attributes }),
+                        None => Event::Unreadable(subnet),
+                    });
+                }
+                let attributes = attributes.map(Box::new);
+                let own = attributes.map_or(Own::Unreadable, |attributes| Own::Put {
+                    attributes,
+                    lease_id,
+                    mod_revision: revision,
+                });
+                Some(Event::Own { own, revision })
             }
         }
     }
 
     async fn send(&self, event: Event) -> Result<(), Unheard> {
         self.sender.send(event).await.map_err(|_| Unheard)
+    }
+}
+
+/// What a listing says of our own lease.
+fn listed(snapshot: &Snapshot, own: Subnet) -> Own {
+    match snapshot.of(&own) {
+        Some(found) => Own::Put {
+            attributes: Box::new(found.lease.attributes.clone()),
+            lease_id: found.lease_id,
+            mod_revision: found.mod_revision,
+        },
+        None if snapshot.unreadable.contains(&own) => Own::Unreadable,
+        None => Own::Removed,
     }
 }
 

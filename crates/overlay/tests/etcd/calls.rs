@@ -67,7 +67,7 @@ async fn keys_are_written_listed_and_removed() {
 async fn a_long_listing_comes_in_pages_of_one_revision() {
     let etcd = Etcd::start().await;
     let client = etcd.client();
-    // Three pages, and neighbours on both sides that are no part of it.
+    // Several pages, and neighbours on both sides that are no part of it.
     let keys: Vec<String> = (0..1100).map(|n| format!("/p/{n:04}")).collect();
     for some in keys.chunks(100) {
         let puts = some.iter().map(|key| client.put(key, b"v", None));
@@ -82,6 +82,34 @@ async fn a_long_listing_comes_in_pages_of_one_revision() {
     let found: Vec<String> = listing.pairs.iter().map(|pair| text(&pair.key)).collect();
     assert_eq!(found, keys);
     assert_eq!(client.list("/none/").await.expect("list").pairs, []);
+}
+
+#[tokio::test]
+async fn large_values_are_left_out_of_a_listing_and_stop_nothing() {
+    const LARGE: usize = 1 << 20;
+    let etcd = Etcd::start().await;
+    let client = etcd.client();
+    // More than a listing may have: by themselves, side by side, and at both ends.
+    let sizes: Vec<usize> = (0..300)
+        .map(|n| match n {
+            0 | 50 | 150..=220 | 299 => LARGE,
+            100 => 64 << 10,
+            101 => (64 << 10) + 1,
+            _ => 300,
+        })
+        .collect();
+    for (n, size) in sizes.iter().enumerate() {
+        let (key, value) = (format!("/p/{n:03}"), vec![b'v'; *size]);
+        client.put(&key, &value, None).await.expect("put");
+    }
+    let listing = client.list("/p/").await.expect("list");
+    let found = listing.pairs.iter().map(|pair| pair.value.len());
+    let left = sizes.iter().map(|size| match size {
+        size if *size > 64 << 10 => 0,
+        size => *size,
+    });
+    assert!(found.eq(left));
+    assert_eq!(text(&listing.pairs[299].key), "/p/299");
 }
 
 #[tokio::test]

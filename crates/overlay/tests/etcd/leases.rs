@@ -8,6 +8,7 @@ use ignite_overlay::pool::{Decision, Take};
 use ignite_overlay::registry::{
     AcquireError, Error, Held, Registry, Reserved, Snapshot, Unreserve,
 };
+use ignite_overlay::subnet_env::{Half, SubnetEnv};
 
 use crate::server::Etcd;
 
@@ -105,7 +106,15 @@ async fn a_lease_is_acquired_kept_and_released() {
 
     held = again.clone();
     registry.announce(&mut held, &own).await.expect("announce");
-    assert_eq!(held, again);
+    assert!(held.revision > again.revision);
+    let revision = held.revision;
+    assert_eq!(
+        held,
+        Held {
+            revision,
+            ..again.clone()
+        }
+    );
     registry.renew(&mut held, &own).await.expect("renew");
     assert_ne!(held.lease_id, again.lease_id);
     assert_eq!(lease_of(&etcd, pool[0]).await, Some(held.lease_id));
@@ -283,4 +292,36 @@ async fn a_reservation_stays_one() {
     );
     let gone = registry.renew(&mut held, &own).await;
     assert!(matches!(gone, Err(Error::Gone { .. })), "{gone:?}");
+}
+
+#[tokio::test]
+async fn only_an_own_lease_is_given_back() {
+    let etcd = Etcd::start().await;
+    let registry = registry(&etcd);
+    let own = node(11);
+    let held = registry
+        .acquire(&own, first_free(&own, &["10.5.1.0/24"]))
+        .await;
+    let held = held.expect("a subnet");
+    let file = SubnetEnv {
+        ipv4: Some(Half {
+            networks: vec!["10.5.0.0/16".parse().expect("net")],
+            subnet: held.subnet.v4,
+        }),
+        ipv6: None,
+        mtu: 1500,
+        ip_masq: false,
+    };
+    let (ours, other) = (Ipv4Addr::new(10, 99, 0, 11), Ipv4Addr::new(10, 99, 0, 12));
+    for not_ours in [&[][..], &[other]] {
+        assert!(!registry.give_back(&file, not_ours).await.expect("answer"));
+    }
+    assert!(
+        registry
+            .give_back(&file, &[other, ours])
+            .await
+            .expect("answer")
+    );
+    assert!(!registry.give_back(&file, &[ours]).await.expect("answer"));
+    assert_eq!(registry.leases().await.expect("leases").found.len(), 0);
 }

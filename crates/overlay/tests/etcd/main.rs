@@ -1,6 +1,8 @@
 //! The client, the registry and the certificates against the real `etcd` program, on loopback.
 
 mod calls;
+#[path = "../common/mod.rs"]
+mod common;
 mod entrance;
 mod gate;
 mod lease_watch;

@@ -9,6 +9,8 @@ use ignite_overlay::etcd::{Client, Settings};
 use ignite_overlay::pki::PEER_NAME;
 use tempfile::TempDir;
 
+use crate::common::etcd_program;
+
 /// Generous: it is reached on failure only.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -70,7 +72,7 @@ impl Etcd {
     fn spawn(&mut self) -> bool {
         let peer = self.peer_endpoint();
         let log = self.directory.path().join("log");
-        let mut command = Command::new(program());
+        let mut command = Command::new(etcd_program());
         command
             .args(["--name", "test", "--data-dir"])
             .arg(self.data())
@@ -206,16 +208,6 @@ impl Drop for Etcd {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-}
-
-/// The one unpacked beside the build, else the machine's.
-fn program() -> PathBuf {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let unpacked = top.join("build/tools/etcd-server/usr/bin/etcd");
-    match unpacked.exists() {
-        true => unpacked,
-        false => "etcd".into(),
     }
 }
 

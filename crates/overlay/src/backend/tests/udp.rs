@@ -78,3 +78,19 @@ fn no_way(address: &str) -> io::ErrorKind {
     let answer = TcpStream::connect_timeout(&(address, 9).into(), Duration::from_secs(10));
     answer.expect_err("nobody is there").kind()
 }
+
+#[test]
+fn what_is_refused_is_told_at_every_tick() {
+    let (first, _second, _) = two_nodes();
+    let work = || {
+        let (mut backend, _) = prepare(udp(), 11, "10.5.9.0/24");
+        // It says that it is at our own address.
+        let lie = lease("10.5.7.0/24", "10.99.0.11", None);
+        assert_eq!(backend.sync(&[lie]).len(), 1);
+        for _ in 0..2 {
+            let told = backend.tick();
+            assert!(matches!(told[..], [Error::Lease { .. }]), "{told:?}");
+        }
+    };
+    first.run(work).expect("enter");
+}

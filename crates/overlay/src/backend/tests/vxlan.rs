@@ -129,7 +129,11 @@ fn vxlan_follows_changed_leases_and_repairs_what_was_broken() {
         for command in broken {
             shown(command);
         }
+        backend.take_reconciled();
         none(backend.tick());
+        assert_eq!(backend.take_reconciled(), broken.len());
+        none(backend.tick());
+        assert_eq!(backend.take_reconciled(), 0);
         assert_eq!(state(), wanted);
 
         shown("ip link del flannel.1");

@@ -1,9 +1,9 @@
 //! Which node a packet goes to.
 //!
-//! The threads that move packets take the whole table at once, and it is replaced as a whole: whoever
-//! changes it never waits for a packet, nor a packet for it.
+//! The threads that move packets take the whole table at once, and while one has it, it does not change:
+//! whoever changes it never waits for a packet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -23,16 +23,33 @@ type Mask = u32;
 impl Table {
     /// A table of these peers.
     pub fn new(own: Ipv4Addr, peers: impl IntoIterator<Item = (Ipv4Net, SocketAddrV4)>) -> Self {
-        let mut lengths: BTreeMap<Mask, HashMap<u32, SocketAddrV4>> = BTreeMap::new();
-        for (subnet, endpoint) in peers {
-            let mask = subnet.netmask().to_bits();
-            let network = subnet.network().to_bits();
-            (lengths.entry(mask).or_default()).insert(network, endpoint);
-        }
-        Self {
+        let mut table = Self {
             own,
-            lengths: lengths.into_iter().rev().collect(),
+            lengths: Vec::new(),
+        };
+        for (subnet, endpoint) in peers {
+            table.insert(subnet, endpoint);
         }
+        table
+    }
+
+    /// Adds a peer, in place of an earlier one of the same subnet.
+    pub fn insert(&mut self, subnet: Ipv4Net, endpoint: SocketAddrV4) {
+        let (mask, network) = bits(subnet);
+        let at = self.lengths.partition_point(|(other, _)| *other > mask);
+        if self.lengths.get(at).is_none_or(|(other, _)| *other != mask) {
+            self.lengths.insert(at, (mask, HashMap::new()));
+        }
+        self.lengths[at].1.insert(network, endpoint);
+    }
+
+    /// Removes the peer of a subnet, if there is one.
+    pub fn remove(&mut self, subnet: Ipv4Net) {
+        let (mask, network) = bits(subnet);
+        for (_, peers) in self.lengths.iter_mut().filter(|(other, _)| *other == mask) {
+            peers.remove(&network);
+        }
+        self.lengths.retain(|(_, peers)| !peers.is_empty());
     }
 
     /// Where packets to `destination` go: the node with the longest subnet around it.
@@ -47,6 +64,10 @@ impl Table {
     }
 }
 
+fn bits(subnet: Ipv4Net) -> (Mask, u32) {
+    (subnet.netmask().to_bits(), subnet.network().to_bits())
+}
+
 /// The table in use.
 #[derive(Debug, Clone)]
 pub(super) struct Shared(Arc<RwLock<Arc<Table>>>);
@@ -58,7 +79,7 @@ impl Shared {
 
     /// The table as it is now.
     pub(super) fn get(&self) -> Arc<Table> {
-        // It is replaced at once: a panic elsewhere cannot leave half of it.
+        // Nothing that changes it panics halfway.
         let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&guard)
     }
@@ -66,6 +87,12 @@ impl Shared {
     pub(super) fn set(&self, table: Table) {
         let table = Arc::new(table);
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    /// Changes the table in place, or a copy of it if a thread has it at this moment.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Table)) {
+        let mut guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut guard));
     }
 }
 
@@ -103,11 +130,31 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_more_and_one_less_is_the_table_of_those_that_are_left() {
+        let peers = [("10.5.5.0/24", 5), ("10.5.6.0/24", 6), ("10.5.4.0/22", 4)];
+        let mut table = table(&peers[1..]);
+        let subnet = |text: &str| text.parse().expect("a network");
+        table.remove(subnet("10.5.7.0/24"));
+        assert_eq!(table, self::table(&peers[1..]));
+        table.insert(
+            subnet("10.5.5.0/24"),
+            SocketAddrV4::new(Ipv4Addr::new(10, 99, 0, 5), 8285),
+        );
+        assert_eq!(table, self::table(&peers));
+        table.remove(subnet("10.5.4.0/22"));
+        assert_eq!(table, self::table(&peers[..2]));
+    }
+
+    #[test]
     fn a_table_taken_stays_while_it_is_replaced() {
         let shared = Shared::new(table(&[("10.5.5.0/24", 5)]));
         let before = shared.get();
-        shared.set(table(&[]));
+        shared.change(|table| table.remove("10.5.5.0/24".parse().expect("a network")));
         assert_eq!(host(&before, "10.5.5.1"), Some(5));
+        assert_eq!(host(&shared.get(), "10.5.5.1"), None);
+        let before = shared.get();
+        shared.set(table(&[("10.5.6.0/24", 6)]));
+        assert_eq!(host(&before, "10.5.6.1"), None);
         assert_eq!(host(&shared.get(), "10.5.5.1"), None);
     }
 }

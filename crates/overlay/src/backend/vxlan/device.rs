@@ -30,6 +30,19 @@ struct Wanted {
     mac: Option<[u8; 6]>,
 }
 
+/// The names of the two devices.
+pub fn names(vni: u32) -> [String; 2] {
+    ["flannel", "flannel-v6"].map(|name| format!("{name}.{vni}"))
+}
+
+/// Whether a device of this name may be one of some VNI.
+pub fn is_name(name: &str) -> bool {
+    let vni = name
+        .split_once('.')
+        .filter(|(kind, _)| matches!(*kind, "flannel" | "flannel-v6"));
+    vni.is_some_and(|(_, vni)| vni.parse::<u32>().is_ok())
+}
+
 /// Makes the devices, or takes those there are; `known` are the MAC addresses peers have heard of.
 pub(super) fn ensure_all(
     kernel: &Kernel,
@@ -39,16 +52,17 @@ pub(super) fn ensure_all(
     known: Option<&Devices>,
 ) -> Result<Devices, Error> {
     let base = options.mtu.unwrap_or(external.mtu);
-    let wanted = |name: &str, local: IpAddr, overhead, known: Option<super::Device>| {
+    let [name, name_v6] = names(options.vni);
+    let wanted = |name: String, local: IpAddr, overhead, known: Option<super::Device>| {
         Ok(Wanted {
-            name: format!("{name}.{}", options.vni),
+            name,
             mtu: less(base, overhead)?,
             vxlan: vxlan(options, external, local),
             mac: known.map(|device| device.mac),
         })
     };
     let known_v4 = known.map(|devices| devices.v4);
-    let v4 = wanted("flannel", external.address.into(), OVERHEAD, known_v4)?;
+    let v4 = wanted(name, external.address.into(), OVERHEAD, known_v4)?;
     let v4 = ensure(kernel, &v4)?;
     let v6 = match settings.ipv6_network {
         None => None,
@@ -57,7 +71,7 @@ pub(super) fn ensure_all(
                 interface: external.name.clone(),
             })?;
             let known_v6 = known.and_then(|devices| devices.v6);
-            let v6 = wanted("flannel-v6", local.into(), OVERHEAD_V6, known_v6)?;
+            let v6 = wanted(name_v6, local.into(), OVERHEAD_V6, known_v6)?;
             Some(ensure(kernel, &v6)?)
         }
     };
@@ -193,6 +207,21 @@ fn new_mac() -> [u8; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_told_from_others() {
+        assert!(names(4096).iter().all(|name| is_name(name)));
+        for other in [
+            "flannel",
+            "flannel0",
+            "flannel.",
+            "flannel.x",
+            "vxlan.1",
+            "flannel-wg",
+        ] {
+            assert!(!is_name(other), "{other}");
+        }
+    }
 
     #[test]
     fn new_macs_are_local_and_unicast() {

@@ -1,26 +1,47 @@
-//! `wireguard`: packets encrypted, from node to node, by boringtun in user space. Mode `separate`, the
-//! default, alone: a device `flannel-wg` for IPv4 and another one, `flannel-wg-v6`, for IPv6.
+//! `wireguard`: packets encrypted, from node to node, by the kernel, or by boringtun in user space where
+//! the kernel has no WireGuard.
 //!
-//! The kernel's WireGuard is not used, even where there is one: a device in user space is the same to
-//! peers, and goes with the program as Flannel's does.
+//! ```text
+//!   separate    flannel-wg     IPv4 over IPv4        flannel-wg-v6   IPv6 over IPv6
+//!   auto        flannel-wg     both, to each node by the family that reaches it
+//!   ipv4, ipv6  flannel-wg     both over one
+//! ```
+//!
+//! Files: [`plan`](plan()) and `endpoint` say which devices and peers there should be, `changes` what is
+//! to be done for it, all as values; `device` is one device, in the `kernel` or a `tunnel` of this program.
+//!
+//! A program that ends leaves the kernel's device in place, with its peers: traffic goes on while it is
+//! restarted or upgraded, as with vxlan, and the next life takes the device over if key, port and networks are
+//! the same. Flannel deletes its device even at an orderly end, which cuts every connection at each
+//! upgrade and protects nothing: who leaves the network for good calls `teardown`. A device in user
+//! space cannot outlive its threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use ignite_host::link::{Netlink, Protocol, Route};
+use ignite_host::wireguard::Secret;
 use ipnet::IpNet;
 use serde_json::json;
 
+mod changes;
+mod device;
+mod endpoint;
+mod kernel;
 mod key;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 mod tunnel;
 
+use self::device::{Device, Place};
 use self::key::{KeyPair, encode};
-pub use self::plan::{Peers, plan};
-pub use self::tunnel::Peer;
-use self::tunnel::Tunnel;
+pub use self::plan::{NAMES, Own, Peer, Peers, Wanted, devices, plan};
+use self::plan::{Plan, Slot};
+use super::kernel::delete_leftover_routes;
 use super::peer::Node;
 use super::{Error, Prepared, Settings};
+use crate::config::{KEEPALIVE, Mode};
 use crate::interface::External;
 use crate::lease::{Lease, Subnet};
 
@@ -29,20 +50,20 @@ pub const TYPE: &str = "wireguard";
 
 /// Bytes before each packet, over IPv6: what is left of a packet of 1500 bytes fits everywhere.
 const OVERHEAD: u32 = 80;
-/// boringtun reads 1500 bytes at most.
-const LARGEST: u32 = 1500;
 
 /// What the network's configuration says for this backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// `PSK`, decoded.
-    pub preshared: Option<[u8; 32]>,
+    pub preshared: Option<Secret>,
     /// `ListenPort`
     pub port: u16,
     /// `ListenPortV6`
     pub port_v6: u16,
     /// `PersistentKeepaliveInterval` in seconds
     pub keepalive: u16,
+    /// `Mode`
+    pub mode: Mode,
     /// `MTU` before the overhead is taken off; the external interface's where none.
     pub mtu: Option<u32>,
     /// Where the private key is; made if it is not there.
@@ -55,14 +76,15 @@ impl Default for Options {
             preshared: None,
             port: 51_820,
             port_v6: 51_821,
-            keepalive: 0,
+            keepalive: KEEPALIVE,
+            mode: Mode::Separate,
             mtu: None,
             key_file: PathBuf::from("/run/flannel/wgkey"),
         }
     }
 }
 
-/// A device for each family, with a peer for each lease.
+/// One device or two, with a peer for each lease.
 #[derive(Debug)]
 pub struct Wireguard {
     netlink: Netlink,
@@ -70,24 +92,16 @@ pub struct Wireguard {
     options: Options,
     external: External,
     key: KeyPair,
+    /// What the network leaves of a packet, in bytes.
     mtu: u32,
-    /// One for each family the network has.
+    place: Place,
+    /// As [`devices`] has them.
     devices: Vec<Device>,
     /// None until a subnet is assigned.
     node: Option<Node>,
     leases: BTreeMap<Subnet, Lease>,
-}
-
-#[derive(Debug)]
-struct Device {
-    tunnel: Tunnel,
-    index: u32,
-    /// All subnets of its family are in it.
-    network: IpNet,
-    /// What it was told.
-    peers: Peers,
-    /// It refused something, so what it knows is not sure any more; the next `tick` makes it anew.
-    broken: bool,
+    /// What the devices were told.
+    plan: Plan,
 }
 
 impl Wireguard {
@@ -110,51 +124,53 @@ impl Wireguard {
             options: options.clone(),
             external: external.clone(),
             key,
-            mtu: mtu.min(LARGEST),
+            mtu,
+            place: Place::Kernel,
             devices: Vec::new(),
             node: None,
             leases: BTreeMap::new(),
+            plan: Plan::default(),
         };
         backend.open()?;
-        let public = encode(&backend.key.public());
-        let data = |port: u16| json!({"PublicKey": public, "Port": port});
-        let prepared = Prepared {
-            backend: Some(TYPE),
-            data: Some(data(options.port)),
-            v6_data: settings.ipv6_network.map(|_| data(options.port_v6)),
-            mtu: backend.mtu,
-        };
+        let prepared = backend.prepared();
         Ok((backend, prepared))
     }
 
-    /// Makes the devices, in place of those of an earlier life.
+    fn prepared(&self) -> Prepared {
+        let public = encode(&self.key.public());
+        let data = |device: &Device| json!({"PublicKey": public, "Port": device.wanted.port});
+        let v6 = self.settings.ipv6_network.and(self.devices.last());
+        let mtus = self.devices.iter().map(|device| device.mtu(self.mtu));
+        Prepared {
+            backend: Some(TYPE),
+            data: self.devices.first().map(data),
+            // Of one device, both say the same.
+            v6_data: v6.map(data),
+            mtu: mtus.min().unwrap_or(self.mtu),
+        }
+    }
+
+    /// Makes the devices, or takes those of an earlier life that serve.
     fn open(&mut self) -> Result<(), Error> {
         self.devices.clear();
-        let options = &self.options;
-        let v4 = (
-            "flannel-wg",
-            options.port,
-            self.settings.network.trunc().into(),
-        );
-        let v6 = (self.settings.ipv6_network)
-            .map(|network| ("flannel-wg-v6", options.port_v6, network.trunc().into()));
-        for (name, port, network) in std::iter::once(v4).chain(v6) {
-            if let Some(old) = self.netlink.link(name).map_err(link)? {
-                self.netlink.delete(old.index).map_err(link)?;
+        let wanted = devices(&self.settings, &self.options);
+        self.delete_others(&wanted)?;
+        for wanted in wanted {
+            let device = Device::open(&self.netlink, wanted, &self.key, &mut self.place)?;
+            let mtu = device.mtu(self.mtu);
+            self.netlink.set_mtu(device.index, mtu).map_err(link)?;
+            self.devices.push(device);
+        }
+        Ok(())
+    }
+
+    /// The second device of another mode would keep its port, and its routes.
+    fn delete_others(&self, wanted: &[Wanted]) -> Result<(), Error> {
+        let is_wanted = |name: &&str| wanted.iter().any(|wanted| wanted.name == *name);
+        for name in plan::NAMES.into_iter().filter(|name| !is_wanted(name)) {
+            if let Some(other) = self.netlink.link(name).map_err(link)? {
+                self.netlink.delete(other.index).map_err(link)?;
             }
-            let tunnel = Tunnel::open(name, &self.key, port)?;
-            let made = self.netlink.link(name).map_err(link)?;
-            let index = made.map(|made| made.index).ok_or_else(|| Error::Gone {
-                name: name.to_owned(),
-            })?;
-            self.netlink.set_mtu(index, self.mtu).map_err(link)?;
-            self.devices.push(Device {
-                tunnel,
-                index,
-                network,
-                peers: Peers::new(),
-                broken: false,
-            });
         }
         Ok(())
     }
@@ -162,58 +178,70 @@ impl Wireguard {
     pub(super) fn assign(&mut self, subnet: Subnet) -> Result<(), Error> {
         let node = Node::new(&self.settings, &self.external, subnet);
         for device in &self.devices {
-            let own = node.subnets().find(|own| device.network.contains(own));
-            let Some(own) = own else { continue };
-            let address = IpNet::from(own.network());
-            for old in self.netlink.addresses(device.index).map_err(link)? {
-                if old != address && device.network.contains(&old.addr()) {
-                    (self.netlink)
-                        .delete_address(device.index, old)
-                        .map_err(link)?;
-                }
-            }
-            (self.netlink)
-                .add_address(device.index, address)
-                .map_err(link)?;
+            self.set_addresses(device, &node)?;
             self.netlink.set_up(device.index).map_err(link)?;
-            let route = Route {
-                protocol: Protocol::BOOT,
-                ..Route::new(device.network, None, device.index)
-            };
-            match self.netlink.add_route(&route) {
-                Err(error) if error.is_exists() => {}
-                result => result.map_err(link)?,
+            for network in &device.wanted.networks {
+                let route = Route {
+                    protocol: Protocol::BOOT,
+                    ..Route::new(*network, None, device.index)
+                };
+                match self.netlink.add_route(&route) {
+                    Err(error) if error.is_exists() => {}
+                    result => result.map_err(link)?,
+                }
             }
         }
         self.node = Some(node);
         Ok(())
     }
 
+    /// Gives a device the first address of each of the node's subnets it is for, and takes those of an
+    /// earlier subnet away.
+    fn set_addresses(&self, device: &Device, node: &Node) -> Result<(), Error> {
+        let networks = &device.wanted.networks;
+        let inside = |address| networks.iter().any(|network| network.contains(&address));
+        let own: Vec<IpNet> = (node.subnets().map(|subnet| subnet.network()))
+            .filter(|address| inside(*address))
+            .map(IpNet::from)
+            .collect();
+        for old in self.netlink.addresses(device.index).map_err(link)? {
+            if inside(old.addr()) && !own.contains(&old) {
+                (self.netlink)
+                    .delete_address(device.index, old)
+                    .map_err(link)?;
+            }
+        }
+        for address in own {
+            (self.netlink)
+                .add_address(device.index, address)
+                .map_err(link)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn sync(&mut self, leases: &[Lease]) -> Vec<Error> {
         let leases = leases.iter().cloned();
         self.leases = leases.map(|lease| (lease.subnet, lease)).collect();
-        self.follow()
+        let mut errors = self.follow();
+        if let Some(node) = &self.node {
+            let external = self.external.index;
+            errors.extend(delete_leftover_routes(&self.netlink, TYPE, node, external));
+        }
+        errors
     }
 
     pub(super) fn add(&mut self, lease: &Lease) -> Vec<Error> {
         self.leases.insert(lease.subnet, lease.clone());
-        let families = [
-            Some(lease.subnet.v4.trunc().into()),
-            lease.subnet.v6.map(|v6| v6.trunc().into()),
-        ];
-        let other = |error: &Error| matches!(error, Error::Lease { subnet, .. } if !families.contains(&Some(*subnet)));
-        let errors = self.follow().into_iter();
-        errors.filter(|error| !other(error)).collect()
+        self.follow_one(lease.subnet)
     }
 
     pub(super) fn remove(&mut self, subnet: &Subnet) -> Vec<Error> {
         self.leases.remove(subnet);
-        let told_before = |error: &Error| matches!(error, Error::Lease { .. });
-        let errors = self.follow().into_iter();
-        errors.filter(|error| !told_before(error)).collect()
+        self.follow_one(*subnet)
     }
 
-    /// Devices that somebody deleted, or that do not do as told, are made again.
+    /// Devices that somebody deleted, or that do not do as told, are made again; peers that somebody
+    /// changed are set again.
     pub(super) fn tick(&mut self) -> Vec<Error> {
         let Some(node) = &self.node else {
             return Vec::new();
@@ -228,60 +256,68 @@ impl Wireguard {
 
     fn restore(&mut self) -> Result<(), Error> {
         let mut whole = !self.devices.is_empty();
-        for device in &self.devices {
-            let found = self.netlink.link_by_index(device.index).map_err(link)?;
-            whole &= found.is_some() && !device.broken;
+        for device in &mut self.devices {
+            whole &= device.check(&self.netlink, &self.key)?;
         }
         if whole { Ok(()) } else { self.open() }
     }
 
     pub(super) fn teardown(self) -> Vec<Error> {
-        // Devices go with their threads.
-        drop(self.devices);
-        Vec::new()
+        let delete = |device: Device| device.delete(&self.netlink).err();
+        self.devices.into_iter().filter_map(delete).collect()
     }
 
+    /// Gives the devices the peers of all leases.
     fn follow(&mut self) -> Vec<Error> {
         let Some(node) = &self.node else {
             return Vec::new();
         };
-        let own = self.key.public();
-        let (wanted, mut errors) = plan(node, &self.options, &own, self.leases.values());
-        for device in &mut self.devices {
-            let wanted = wanted
-                .iter()
-                .filter(|(subnet, _)| device.network.contains(*subnet));
-            let wanted: Peers = wanted.map(|(subnet, peer)| (*subnet, *peer)).collect();
-            if device.broken {
+        let own = own(node, &self.key, &self.external);
+        let (plan, mut errors) = Plan::of(own, &self.options, self.leases.values());
+        for (number, device) in self.devices.iter_mut().enumerate() {
+            errors.extend(device.follow(plan.peers(number).clone()).err());
+        }
+        self.plan = plan;
+        errors
+    }
+
+    /// Gives the devices the peers of one lease, or takes them away, without a look at the others.
+    fn follow_one(&mut self, subnet: Subnet) -> Vec<Error> {
+        let Some(node) = &self.node else {
+            return Vec::new();
+        };
+        let own = own(node, &self.key, &self.external);
+        let freed = self.plan.take(&subnet);
+        let mut touched: BTreeSet<Slot> = freed.iter().copied().collect();
+        let lease = self.leases.get(&subnet);
+        let mut errors =
+            lease.map_or_else(Vec::new, |lease| self.plan.put(own, &self.options, lease));
+        touched.extend(self.plan.slots(&subnet));
+        // A node that took another subnet may be heard of before its old lease ends.
+        for (_, key) in freed {
+            let mut waiting = std::iter::from_fn(|| self.plan.next_waiting(&key));
+            let Some(lease) = waiting.find_map(|next| self.leases.get(&next)) else {
                 continue;
-            }
-            if let Err(error) = device.follow(&wanted) {
-                device.broken = true;
-                errors.push(error);
-            }
+            };
+            touched.extend(self.plan.take(&lease.subnet));
+            // What is refused still was told when it came.
+            drop(self.plan.put(own, &self.options, lease));
+            touched.extend(self.plan.slots(&lease.subnet));
+        }
+        for (number, device) in self.devices.iter_mut().enumerate() {
+            let here = touched.iter().filter(|(device, _)| *device == number);
+            let keys: Vec<[u8; 32]> = here.map(|(_, key)| *key).collect();
+            errors.extend(device.follow_some(&keys, self.plan.peers(number)).err());
         }
         errors
     }
 }
 
-impl Device {
-    /// Removes what is not wanted as it is, then adds what lacks.
-    fn follow(&mut self, wanted: &Peers) -> Result<(), Error> {
-        let stale = |(subnet, peer): &(&IpNet, &Peer)| wanted.get(*subnet) != Some(*peer);
-        let stale: Vec<(IpNet, Peer)> = (self.peers.iter().filter(stale))
-            .map(|(subnet, peer)| (*subnet, *peer))
-            .collect();
-        for (subnet, peer) in stale {
-            self.tunnel.remove(&peer.key)?;
-            self.peers.remove(&subnet);
-        }
-        for (subnet, peer) in wanted {
-            if !self.peers.contains_key(subnet) {
-                self.tunnel.add(peer)?;
-                self.peers.insert(*subnet, *peer);
-            }
-        }
-        Ok(())
+fn own<'a>(node: &'a Node, key: &KeyPair, external: &External) -> Own<'a> {
+    Own {
+        node,
+        key: key.public(),
+        public_ipv6: external.public_ipv6,
     }
 }
 

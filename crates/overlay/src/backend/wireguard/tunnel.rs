@@ -6,15 +6,15 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use boringtun::device::{DeviceConfig, DeviceHandle};
-use ipnet::IpNet;
 
+use super::changes::Changes;
 use super::key::KeyPair;
+use super::plan::Peer;
 use crate::backend::Error;
 
 /// Threads of a device, at most.
@@ -27,21 +27,6 @@ pub(super) struct Tunnel {
     /// Dropped before the socket.
     _handle: DeviceHandle,
     control: UnixStream,
-}
-
-/// A node behind the tunnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// Its public key.
-    pub key: [u8; 32],
-    /// The key all nodes share, if the configuration has one.
-    pub preshared: Option<[u8; 32]>,
-    /// Where its packets go.
-    pub endpoint: SocketAddr,
-    /// What may be sent to it, and come from it.
-    pub subnet: IpNet,
-    /// Seconds between packets that keep translations on the way alive; 0 for none.
-    pub keepalive: u16,
 }
 
 impl Tunnel {
@@ -72,14 +57,15 @@ impl Tunnel {
         Ok(tunnel)
     }
 
-    /// Adds a peer that is not there.
-    pub(super) fn add(&self, peer: &Peer) -> Result<(), Error> {
-        self.tell(&set(peer))
-    }
-
-    /// Takes a peer away; one that is not there is fine.
-    pub(super) fn remove(&self, key: &[u8; 32]) -> Result<(), Error> {
-        self.tell(&format!("public_key={}\nremove=true\n", hex(key)))
+    /// Makes the changes, or a part of them and then fails. A peer that is to be different is taken away
+    /// and added again; one that is to go and not there is fine.
+    pub(super) fn change(&self, changes: &Changes<'_>) -> Result<(), Error> {
+        let differ = changes.set.iter().map(|(key, _)| *key);
+        for key in changes.remove.iter().chain(differ) {
+            self.tell(&format!("public_key={}\nremove=true\n", hex(key)))?;
+        }
+        let mut set = changes.set.iter();
+        set.try_for_each(|(key, peer)| self.tell(&self::set(key, peer)))
     }
 
     fn tell(&self, lines: &str) -> Result<(), Error> {
@@ -112,15 +98,18 @@ impl std::fmt::Debug for Tunnel {
 }
 
 /// What sets a peer, in the words of WireGuard's cross-platform interface.
-fn set(peer: &Peer) -> String {
-    let mut lines = format!("public_key={}\n", hex(&peer.key));
+fn set(key: &[u8; 32], peer: &Peer) -> String {
+    let mut lines = format!("public_key={}\n", hex(key));
     if let Some(preshared) = &peer.preshared {
-        lines += &format!("preshared_key={}\n", hex(preshared));
+        lines += &format!("preshared_key={}\n", hex(&preshared.0));
     }
     if peer.keepalive > 0 {
         lines += &format!("persistent_keepalive_interval={}\n", peer.keepalive);
     }
-    lines += &format!("endpoint={}\nallowed_ip={}\n", peer.endpoint, peer.subnet);
+    lines += &format!("endpoint={}\n", peer.endpoint);
+    for subnet in &peer.subnets {
+        lines += &format!("allowed_ip={subnet}\n");
+    }
     lines
 }
 
@@ -135,25 +124,29 @@ fn hex(key: &[u8; 32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ignite_host::wireguard::Secret;
 
     #[test]
     fn a_peer_in_the_words_of_the_interface() {
         let mut peer = Peer {
-            key: [0xab; 32],
             preshared: None,
             endpoint: "10.99.0.12:51820".parse().expect("an endpoint"),
-            subnet: "10.5.5.0/24".parse().expect("a network"),
+            subnets: ["10.5.5.0/24".parse().expect("a network")].into(),
             keepalive: 0,
         };
         let key = "ab".repeat(32);
         assert_eq!(
-            set(&peer),
+            set(&[0xab; 32], &peer),
             format!("public_key={key}\nendpoint=10.99.0.12:51820\nallowed_ip=10.5.5.0/24\n")
         );
-        peer.preshared = Some([1; 32]);
+        peer.preshared = Some(Secret([1; 32]));
         peer.keepalive = 25;
         let preshared = "01".repeat(32);
         let more = format!("preshared_key={preshared}\npersistent_keepalive_interval=25\n");
-        assert!(set(&peer).contains(&more));
+        assert!(set(&[0xab; 32], &peer).contains(&more));
+        peer.endpoint = "[fd99::12]:7".parse().expect("an endpoint");
+        (peer.subnets).insert("fd00:5:0:5::/64".parse().expect("a network"));
+        let both = "endpoint=[fd99::12]:7\nallowed_ip=10.5.5.0/24\nallowed_ip=fd00:5:0:5::/64\n";
+        assert!(set(&[0xab; 32], &peer).ends_with(both));
     }
 }
