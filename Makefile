@@ -40,16 +40,19 @@ build-packages:
 .PHONY: programs
 programs:
 	@echo "Building (release mode)"
-	@cargo build --quiet --release -p ignite-cli
-	@cargo build --quiet --profile small -p ignite-spawn
+	@cargo build --quiet --release -p ignite-cli -p ignite-overlay
+	@cargo build --quiet --profile small -p ignite-spawn -p ignite-cni-plugins
 	@$(static) -p ignite-guest
 	@mkdir -p $(bin) $(libexec)
 	@install -C -m 755 target/release/ignite $(bin)/
-	@install -C -m 755 target/small/ignite-spawn target/$(triple)/small/ignite-guest $(libexec)/
+	@install -C -m 755 target/release/ignite-overlay target/small/ignite-spawn target/small/ignite-cni \
+		target/$(triple)/small/ignite-guest $(libexec)/
+	@mkdir -p $(libexec)/cni
+	@ln -sf ../ignite-cni $(libexec)/cni/flannel
 
 .PHONY: install
 install: programs ## Install programs, completions and man pages (PREFIX, DESTDIR)
-	@tools/install.sh "$(DESTDIR)$(PREFIX)"
+	@tools/install.sh "$(DESTDIR)" "$(PREFIX)"
 
 ## First steps
 
@@ -94,7 +97,7 @@ e2e: programs e2e-fixtures ## End-to-end tests with real VMs (TESTS=filter)
 # What the end-to-end tests take as given: a kernel, images, a registry.
 .PHONY: e2e-fixtures
 e2e-fixtures: helper
-	@tools/unpack.sh docker-registry
+	@tools/unpack.sh docker-registry etcd-server
 	@tools/libcni.sh
 	@tools/podman.sh
 	@tools/kernel.sh >/dev/null

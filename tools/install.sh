@@ -1,16 +1,26 @@
 #!/usr/bin/env bash
 # Puts programs, completions and man pages in place.
 #
-#   tools/install.sh PREFIX           (with DESTDIR in front, if there is one)
+#   tools/install.sh DESTDIR PREFIX   (DESTDIR is empty, or a directory that stands for /)
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
-prefix=$1
+destdir=$1 prefix=$1$2
+own=$2/libexec/ignite
 cd "$top"
 
-install -d "$prefix/bin" "$prefix/libexec/ignite"
-install -m 755 build/bin/ignite "$prefix/bin/"
-install -m 755 build/libexec/ignite/ignite-spawn build/libexec/ignite/ignite-guest "$prefix/libexec/ignite/"
+install -d "$prefix/bin" "$prefix/libexec/ignite/cni"
+install -m 755 build/bin/ignite tools/ignite-flannel.sh "$prefix/bin/"
+install -m 755 build/libexec/ignite/ignite-* "$prefix/libexec/ignite/"
+ln -sf ../ignite-cni "$prefix/libexec/ignite/cni/flannel"
+
+# Ignite finds its CNI plugin itself; other programs look here. One that is
+# somebody else's stays.
+plugin=$destdir/opt/cni/bin/flannel
+if [ ! -e "$plugin" ] || [ "$(readlink "$plugin")" = "$own/ignite-cni" ]; then
+    install -d "${plugin%/*}"
+    ln -sf "$own/ignite-cni" "$plugin"
+fi
 
 # completion SHELL DIRECTORY FILE
 completion() {

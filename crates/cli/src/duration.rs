@@ -15,7 +15,7 @@ pub fn since(then: Timestamp, now: Timestamp) -> Option<String> {
 }
 
 /// A number of seconds, not negative.
-fn human(seconds: i64) -> String {
+pub fn human(seconds: i64) -> String {
     match seconds {
         ..120 => format!("{seconds}s"),
         120..600 => two(seconds, (MINUTE, "m"), (1, "s")),

@@ -62,6 +62,11 @@ impl Terminal {
         }
     }
 
+    /// Tells of something that is wrong, and was looked for.
+    pub fn trouble(&self, text: &str) {
+        self.say("trouble", "33", text);
+    }
+
     /// Tells of an error in words that may begin with `error:`.
     pub fn error(&self, text: &str) {
         self.say("error", "31", text.strip_prefix("error: ").unwrap_or(text));

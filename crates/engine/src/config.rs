@@ -31,9 +31,22 @@ impl Default for Config {
             id_prefix: IdPrefix::default(),
             insecure_registries: Vec::new(),
             registry_config_dir: None,
-            cni: ignite_cni::runtime::Runtime::default(),
+            cni: runtime(),
         }
     }
+}
+
+/// CNI's runtime as everyone has it, with the plugins that come with Ignite behind all others.
+fn runtime() -> ignite_cni::runtime::Runtime {
+    let mut runtime = ignite_cni::runtime::Runtime::default();
+    runtime.bin_dirs.extend(own_plugins());
+    runtime
+}
+
+/// The directory in which our plugins have their names.
+fn own_plugins() -> Option<PathBuf> {
+    let program = std::fs::canonicalize(program("ignite-cni", "IGNITE_CNI")?).ok()?;
+    Some(program.parent()?.join("cni"))
 }
 
 /// How a VM is started.

@@ -6,10 +6,12 @@
 mod cancel;
 mod config;
 mod error;
+mod grown;
 mod image;
 mod imports;
 mod kernel;
 mod network;
+pub mod overlay;
 mod report;
 mod termination;
 mod timings;

@@ -22,6 +22,14 @@ enum InternalCommand {
         /// The VM
         uid: Uid,
     },
+    /// Keep a service running, where there is no systemd
+    Keep {
+        /// Its description
+        description: PathBuf,
+        /// Where its words go
+        #[arg(long)]
+        log: PathBuf,
+    },
     /// Write the man pages
     Man {
         /// Directory to write them to
@@ -36,6 +44,9 @@ impl Verb for Internal {
     fn run(self, context: &Context) -> Outcome {
         match self.command {
             InternalCommand::Release { uid } => context.engine()?.release(uid)?,
+            InternalCommand::Keep { description, log } => {
+                ignite_engine::overlay::keep(&description, &log)?;
+            }
             InternalCommand::Man { directory } => write_pages(&directory)?,
         }
         Ok(0)

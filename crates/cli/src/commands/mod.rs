@@ -11,6 +11,7 @@ mod kernel;
 mod kill;
 mod logs;
 mod network;
+mod overlay;
 mod ps;
 mod registry;
 mod rm;
@@ -38,6 +39,7 @@ group! {
         "image" | "images" => image::Image,
         "kernel" | "kernels" => kernel::Kernel,
         "network" | "networks" => network::Network,
+        "overlay" => overlay::Overlay,
         "vm" | "vms" => vm::Vm,
         "rmi" => image::Rm,
         "rmk" => kernel::Rm,
