@@ -7,6 +7,7 @@ mod boot;
 pub mod cni;
 mod import;
 mod list;
+mod overlay;
 mod report;
 mod start;
 
@@ -17,12 +18,13 @@ pub use report::{Case, Unit};
 type Bench = fn() -> Result<Vec<Case>>;
 
 /// All benches by name.
-const BENCHES: [(&str, Bench); 5] = [
+const BENCHES: [(&str, Bench); 6] = [
     ("start", start::run),
     ("boot", boot::run),
     ("list", list::run),
     ("cni", cni::run),
     ("import", import::run),
+    ("overlay", overlay::run),
 ];
 
 /// Runs all benches and writes `bench/results.json` and `bench/RESULTS.md`; or only those of `names`,

@@ -16,6 +16,9 @@ pub enum Unit {
     /// Kibibytes.
     #[serde(rename = "KiB")]
     Kibibytes,
+    /// System calls.
+    #[serde(rename = "calls")]
+    Calls,
 }
 
 /// One figure, and what it is measured against.
@@ -78,6 +81,7 @@ impl Case {
         match self.unit {
             Unit::Milliseconds => "ms",
             Unit::Kibibytes => "KiB",
+            Unit::Calls => "calls",
         }
     }
 }
