@@ -17,6 +17,7 @@ mod kernels;
 mod libcni;
 mod names;
 mod networks;
+mod overlay;
 mod podman;
 mod ports;
 mod sources;

@@ -103,7 +103,10 @@ impl Host {
             directory,
             unshare,
             holder,
-            programs: vec![place::build("bin")],
+            programs: vec![
+                place::build("bin"),
+                place::build("tools/etcd-server/usr/bin"),
+            ],
         })
     }
 

@@ -6,6 +6,7 @@
 //! serve [PORT...]            answers TCP (as HTTP/1.0) and UDP with its own name
 //! get ADDRESS:PORT [PATH]    what a server answers
 //! ask ADDRESS:PORT           what a UDP server answers
+//! take ADDRESS:PORT BYTES    so many bytes of a server, compared; prints the longest pause in ms
 //! dns ADDRESS NAME=IPV4...   a name server that knows these names
 //! sniff                      prints every DHCP packet of every interface
 //! sniff WORD                 prints every frame that holds the word, from behind it
@@ -19,6 +20,7 @@ mod hold;
 mod send;
 mod serve;
 mod sniff;
+mod stream;
 mod talk;
 mod time;
 mod tree;
@@ -47,6 +49,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["get", server] => talk::get(server, "/"),
         ["get", server, path] => talk::get(server, path),
         ["ask", server] => talk::ask(server),
+        ["take", server, bytes] => stream::take(server, bytes.parse()?),
         ["dns", address, names @ ..] => dns::forever(address, names),
         ["sniff"] => sniff::until_stdin_ends(sniff::dhcp),
         ["sniff", word] => sniff::until_stdin_ends(|frame| sniff::behind(frame, word)),

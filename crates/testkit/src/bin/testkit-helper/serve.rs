@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, stream};
 
 /// Ports of TCP and UDP where none are named.
 const PORTS: &[u16] = &[53, 80, 443, 7000, 9000, 9001, 9002, 9003];
@@ -60,8 +60,12 @@ fn serve_one(mut stream: TcpStream, port: u16) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let body = answer(port, stream.peer_addr()?);
     let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let request = lines.next().transpose()?.unwrap_or_default();
     // The request's head ends with an empty line.
     while !lines.next().transpose()?.unwrap_or_default().is_empty() {}
+    if let Some(bytes) = stream::wanted(&request) {
+        return stream::give(stream, bytes);
+    }
     write!(
         stream,
         "HTTP/1.0 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
