@@ -53,22 +53,40 @@ fn vxlan_with_tls_and_tokens_on_three_hosts() -> Result<()> {
 }
 
 #[test]
-fn wireguard_with_tls() -> Result<()> {
-    walk(&Stage::new(2)?, &["--backend", "wireguard"])
+fn wireguard_with_tls_where_forward_drops() -> Result<()> {
+    let stage = Stage::new(2)?;
+    drops_forward(&stage)?;
+    walk(&stage, &["--backend", "wireguard"])
+}
+
+/// As Docker and firewalls have it.
+fn drops_forward(stage: &Stage) -> Result<()> {
+    for node in &stage.nodes {
+        node.sh("iptables -P FORWARD DROP").ok()?;
+    }
+    Ok(())
 }
 
 #[test]
 fn vxlan_with_direct_routing_where_forward_drops() -> Result<()> {
     let stage = Stage::new(2)?;
-    for node in &stage.nodes {
-        node.sh("iptables -P FORWARD DROP").ok()?;
-    }
+    drops_forward(&stage)?;
     walk(&stage, &["--insecure", "--direct-routing"])
 }
 
 #[test]
-fn host_gw_without_tls() -> Result<()> {
-    walk(&Stage::new(2)?, &["--insecure", "--backend", "host-gw"])
+fn host_gw_with_tls() -> Result<()> {
+    walk(&Stage::new(2)?, &["--backend", "host-gw"])
+}
+
+#[test]
+fn udp_with_tls() -> Result<()> {
+    walk(&Stage::new(2)?, &["--backend", "udp"])
+}
+
+#[test]
+fn vxlan_without_tls() -> Result<()> {
+    walk(&Stage::new(2)?, &["--insecure"])
 }
 
 /// The script people know, run directly.
