@@ -1,6 +1,6 @@
 //! `overlay init`: the first host.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -44,6 +44,8 @@ pub struct NetworkChoice {
     pub limits: Limits<Ipv4Addr>,
     /// Its IPv6 addresses, if it has any.
     pub ipv6_network: Option<Ipv6Net>,
+    /// Which of them hosts get.
+    pub ipv6_limits: Limits<Ipv6Addr>,
     /// How packets get from host to host; vxlan with the identifier 0 gets one that no other overlay of
     /// this host has.
     pub backend: Backend,
@@ -92,14 +94,9 @@ impl NetworkChoice {
             *wanted = vni();
         }
         let ipv4 = Range::new(self.network, self.limits)?;
-        let ipv6 = self.ipv6_network.map(|network| {
-            let limits = Limits {
-                length: None,
-                min: None,
-                max: None,
-            };
-            Range::new(network, limits)
-        });
+        let ipv6 = self
+            .ipv6_network
+            .map(|network| Range::new(network, self.ipv6_limits));
         Ok(Config::new(Some(ipv4), ipv6.transpose()?, backend)?)
     }
 }

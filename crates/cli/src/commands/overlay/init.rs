@@ -1,6 +1,6 @@
 //! `ignite overlay init`: the first host.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -71,6 +71,18 @@ struct NetworkArgs {
     #[arg(long, value_name = "CIDR")]
     ipv6_network: Option<Ipv6Net>,
 
+    /// Length of a host's IPv6 subnet [default: 64, or for a small network its own and 2]
+    #[arg(long, value_name = "BITS", requires = "ipv6_network")]
+    ipv6_subnet_len: Option<u8>,
+
+    /// First IPv6 subnet a host may have [default: the network's second]
+    #[arg(long, value_name = "ADDRESS", requires = "ipv6_network")]
+    ipv6_subnet_min: Option<Ipv6Addr>,
+
+    /// Last IPv6 subnet a host may have [default: the network's last]
+    #[arg(long, value_name = "ADDRESS", requires = "ipv6_network")]
+    ipv6_subnet_max: Option<Ipv6Addr>,
+
     /// How packets get from host to host
     #[arg(long, value_name = "NAME", default_value = "vxlan")]
     backend: BackendName,
@@ -87,6 +99,14 @@ struct NetworkArgs {
     #[arg(long)]
     direct_routing: bool,
 
+    /// vxlan: packets carry the group based policy of their sender
+    #[arg(long)]
+    gbp: bool,
+
+    /// vxlan: the device learns from packets
+    #[arg(long)]
+    learning: bool,
+
     /// wireguard: seconds between keep-alive messages, 0 for none [default: 25]
     #[arg(long, value_name = "SECONDS")]
     keepalive: Option<u16>,
@@ -100,7 +120,8 @@ struct NetworkArgs {
     replace: bool,
 
     /// Take the configuration that is in etcd, whatever it is
-    #[arg(long, conflicts_with_all = ["network", "subnet_len", "subnet_min", "subnet_max", "ipv6_network", "backend",
+    #[arg(long, conflicts_with_all = ["network", "subnet_len", "subnet_min", "subnet_max", "ipv6_network", "ipv6_subnet_len", "ipv6_subnet_min",
+        "ipv6_subnet_max", "gbp", "learning", "backend",
         "port", "vni", "direct_routing", "keepalive", "mtu", "replace"])]
     keep: bool,
 }
@@ -214,6 +235,11 @@ impl NetworkArgs {
             network: self.network,
             limits,
             ipv6_network: self.ipv6_network,
+            ipv6_limits: Limits {
+                length: self.ipv6_subnet_len,
+                min: self.ipv6_subnet_min,
+                max: self.ipv6_subnet_max,
+            },
             backend: self.backend()?,
         })
     }
@@ -225,6 +251,8 @@ impl NetworkArgs {
             ("--port", self.port.is_some(), &[Vxlan, Udp, Wireguard][..]),
             ("--vni", self.vni.is_some(), &[Vxlan]),
             ("--direct-routing", self.direct_routing, &[Vxlan]),
+            ("--gbp", self.gbp, &[Vxlan]),
+            ("--learning", self.learning, &[Vxlan]),
             ("--keepalive", self.keepalive.is_some(), &[Wireguard]),
             ("--mtu", self.mtu.is_some(), &[Vxlan, Wireguard]),
         ];
@@ -244,8 +272,8 @@ impl NetworkArgs {
                 // 0: one that is free.
                 vni: self.vni.unwrap_or(0),
                 port: self.port,
-                gbp: false,
-                learning: false,
+                gbp: self.gbp,
+                learning: self.learning,
                 direct_routing: self.direct_routing,
                 mtu: self.mtu,
             },
