@@ -39,7 +39,7 @@ pub use ignite_overlay::checkup::{
     EndpointState, Node as OverlayNode, Peer as OverlayPeer, Reachable, Trouble,
 };
 pub use ignite_overlay::config::{
-    Backend as OverlayBackend, KEEPALIVE, Limits, Mode as WireguardMode,
+    Backend as OverlayBackend, KEEPALIVE, Limits, Mode as WireguardMode, PresharedKey,
 };
 pub use ignite_overlay::entrance::PORT as JOIN_PORT;
 pub use ignite_overlay::registry::Unreserve;

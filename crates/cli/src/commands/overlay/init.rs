@@ -1,13 +1,13 @@
 //! `ignite overlay init`: the first host.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use ignite_engine::Report;
 use ignite_engine::overlay::{
     ClusterAccess, EtcdChoice, InitRequest, KEEPALIVE, Limits, NetworkChoice, OverlayBackend,
-    WireguardMode,
+    PresharedKey, WireguardMode,
 };
 use ipnet::{Ipv4Net, Ipv6Net};
 
@@ -111,6 +111,14 @@ struct NetworkArgs {
     #[arg(long, value_name = "SECONDS")]
     keepalive: Option<u16>,
 
+    /// wireguard: by which addresses hosts reach each other [default: a device for each family]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<ModeName>,
+
+    /// wireguard: file with a key besides those of the hosts, the same for all (base64)
+    #[arg(long, value_name = "FILE")]
+    psk_file: Option<PathBuf>,
+
     /// MTU of the interface below, if it is not the interface's own (vxlan, wireguard)
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(576..=65535))]
     mtu: Option<u32>,
@@ -121,7 +129,7 @@ struct NetworkArgs {
 
     /// Take the configuration that is in etcd, whatever it is
     #[arg(long, conflicts_with_all = ["network", "subnet_len", "subnet_min", "subnet_max", "ipv6_network", "ipv6_subnet_len", "ipv6_subnet_min",
-        "ipv6_subnet_max", "gbp", "learning", "backend",
+        "ipv6_subnet_max", "gbp", "learning", "mode", "psk_file", "backend",
         "port", "vni", "direct_routing", "keepalive", "mtu", "replace"])]
     keep: bool,
 }
@@ -182,6 +190,28 @@ enum BackendName {
     Udp,
     /// Subnets only, no traffic
     Alloc,
+}
+
+/// One wireguard device for both families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ModeName {
+    /// By whichever fits
+    Auto,
+    /// By IPv4
+    Ipv4,
+    /// By IPv6
+    Ipv6,
+}
+
+/// The key in a file.
+fn psk(path: &Path) -> Result<PresharedKey, Failure> {
+    let text = std::fs::read_to_string(path)?;
+    PresharedKey::new(text.trim()).ok_or_else(|| {
+        Failure::usage(
+            format!("{} holds no key: 32 bytes in base64", path.display()),
+            Some("make one: wg genpsk, or: openssl rand -base64 32".to_owned()),
+        )
+    })
 }
 
 impl Verb for Init {
@@ -254,6 +284,8 @@ impl NetworkArgs {
             ("--gbp", self.gbp, &[Vxlan]),
             ("--learning", self.learning, &[Vxlan]),
             ("--keepalive", self.keepalive.is_some(), &[Wireguard]),
+            ("--mode", self.mode.is_some(), &[Wireguard]),
+            ("--psk-file", self.psk_file.is_some(), &[Wireguard]),
             ("--mtu", self.mtu.is_some(), &[Vxlan, Wireguard]),
         ];
         if let Some((flag, ..)) = given
@@ -283,11 +315,16 @@ impl NetworkArgs {
             },
             Alloc => OverlayBackend::Alloc,
             Wireguard => OverlayBackend::Wireguard {
-                psk: None,
+                psk: self.psk_file.as_deref().map(psk).transpose()?,
                 listen_port: self.port.unwrap_or(51820),
                 listen_port_v6: self.port.map_or(51821, |port| port.saturating_add(1)),
                 keepalive: self.keepalive.unwrap_or(KEEPALIVE),
-                mode: WireguardMode::Separate,
+                mode: match self.mode {
+                    None => WireguardMode::Separate,
+                    Some(ModeName::Auto) => WireguardMode::Auto,
+                    Some(ModeName::Ipv4) => WireguardMode::Ipv4,
+                    Some(ModeName::Ipv6) => WireguardMode::Ipv6,
+                },
                 mtu: self.mtu,
             },
         })
