@@ -212,7 +212,8 @@ impl Engine {
             if let Some(text) = &text
                 && registry.set_config(text, replace).await?
             {
-                report.info(&format!("network configuration set: {text}"));
+                let shown = config.map_or_else(String::new, without_secret);
+                report.info(&format!("network configuration set: {shown}"));
                 return Ok(true);
             }
             let there = registry.config().await?.bytes;
@@ -225,7 +226,10 @@ impl Engine {
                 {
                     Err(OverlayError::OtherConfig {
                         prefix: record.prefix.clone(),
-                        there: String::from_utf8_lossy(&there).into_owned(),
+                        there: match Config::parse(&there) {
+                            Ok(config) => without_secret(&config),
+                            Err(_) => String::from_utf8_lossy(&there).into_owned(),
+                        },
                     })
                 }
                 _ => Ok(false),
@@ -329,6 +333,15 @@ fn wanted(request: &InitRequest) -> Result<(Record, Vec<String>), OverlayError> 
         left: false,
     };
     Ok((record, names))
+}
+
+/// A configuration as it may be shown to whoever looks over a shoulder.
+fn without_secret(config: &Config) -> String {
+    let mut config = config.clone();
+    if let Backend::Wireguard { psk, .. } = &mut config.backend {
+        *psk = None;
+    }
+    config.to_json()
 }
 
 /// Services have a working directory of their own.
