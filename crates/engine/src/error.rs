@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ignite_api::{Fault, NameError, Size};
+use ignite_host::error::chain;
 
 use crate::Cancelled;
 use crate::network;
@@ -273,15 +274,4 @@ fn each(errors: &[Error]) -> String {
         .iter()
         .map(|error| format!("\n  {}", chain(error)))
         .collect()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -5,9 +5,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use ignite_host::error::chain;
 use tokio::sync::watch;
 
-use super::join::{chain, last_time};
+use super::join::last_time;
 use super::options::Options;
 use super::troubles;
 use crate::checkup::Trouble;

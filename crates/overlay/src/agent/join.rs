@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use ignite_host::error::chain;
 use ignite_host::link::Netlink;
 
 use super::follow::Node;
@@ -107,18 +108,6 @@ impl Agent {
             tokio::time::sleep(ASK_AGAIN).await;
         }
     }
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Before anything is made by it: what is made can be taken away without etcd. What another

@@ -20,7 +20,7 @@ mod timing;
 mod translate;
 pub(crate) mod troubles;
 
-pub use join::chain;
+pub use ignite_host::error::chain;
 pub use options::Options;
 
 use std::sync::Arc;

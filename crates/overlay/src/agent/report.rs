@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::join::chain;
 use super::options::Options;
 use super::status::{Process, Status, seconds};
 use crate::checkup::{self, Trouble};
+use ignite_host::error::chain;
 
 /// How soon a change is in the file; many changes are one write.
 const SOON: Duration = Duration::from_millis(200);

@@ -12,8 +12,8 @@ use crate::pool::PoolError;
 use crate::registry::AcquireError;
 
 use super::Error;
-use super::join::chain;
 use super::status::seconds;
+use ignite_host::error::chain;
 
 const LOG: &str = "see ignite overlay logs; it tries again by itself";
 pub(crate) const FREE: &str = "hosts that leave for good give theirs back (ignite overlay leave --all); leases of \

@@ -13,7 +13,7 @@ use crate::verb::Verb;
 const EXAMPLES: &str = "\
 Examples:
   ignite overlay join 192.0.2.1 --token TOKEN
-  ignite overlay join node1.example --token-file /root/token
+  ignite overlay join node1.example --token-file token
   ignite overlay join 192.0.2.1                  to an overlay of ignite overlay init --insecure
 
 The token is in what init printed; more are made there: ignite overlay token new. Once more, it goes on

@@ -7,9 +7,10 @@ use ignite_host::link::{Changed, Netlink, Watch};
 use ipnet::IpNet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::agent::join::{chain, find};
+use crate::agent::join::find;
 use crate::config::Config;
 use crate::interface::{Choice, External};
+use ignite_host::error::chain;
 
 /// How often the kernel is asked for word: it is kept until then.
 const ASK: Duration = Duration::from_secs(1);

@@ -7,13 +7,14 @@ use tokio::time::{Instant, sleep_until};
 use super::external::Outside;
 use super::rival::Put;
 use super::{Lease, Node, at};
-use crate::agent::join::{PAUSE, acquire, chain};
+use crate::agent::join::{PAUSE, acquire};
 use crate::agent::report::Source;
 use crate::agent::{Error, timing};
 use crate::config::Config;
 use crate::etcd::jittered;
 use crate::lease::Subnet;
 use crate::registry::{self, Held, Own};
+use ignite_host::error::chain;
 
 impl Node {
     /// Something about our own key: mostly that we wrote it.

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::guard::Guard;
-use super::join::{attributes, chain};
+use super::join::attributes;
 use super::report::Source;
 use super::translate::settings;
 use super::{Agent, Error, troubles};
@@ -30,6 +30,7 @@ use crate::interface::External;
 use crate::lease::{Attributes, Subnet};
 use crate::registry::{Event, Held};
 use external::Outside;
+use ignite_host::error::chain;
 use notice::Away;
 use peers::Peers;
 use rival::Rival;

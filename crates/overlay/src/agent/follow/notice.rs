@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::peers::Peer;
-use crate::agent::join::chain;
 use crate::agent::report::Source;
 use crate::agent::status::{PEERS, PeerStatus, Status, seconds};
 use crate::agent::{Error, troubles};
@@ -19,6 +18,7 @@ use crate::checkup::{TOLD, Trouble};
 use crate::etcd::Outage;
 use crate::interface::External;
 use crate::lease::Subnet;
+use ignite_host::error::chain;
 
 /// An endpoint that fails while another one answers is away for less than that.
 const GRACE: Duration = Duration::from_secs(2);
