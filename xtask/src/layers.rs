@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("ignite-cni", 1),
     ("ignite-cni-plugins", 1),
     ("ignite-vmm", 1),
+    ("ignite-docker", 1),
     ("ignite-image", 1),
     ("ignite-overlay", 1),
     ("ignite-api", 0),

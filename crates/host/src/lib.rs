@@ -16,6 +16,7 @@ pub mod datagram;
 pub mod echo;
 pub mod error;
 pub mod fs;
+pub mod http;
 pub mod iptables;
 pub mod link;
 mod netlink;

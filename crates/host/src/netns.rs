@@ -72,6 +72,21 @@ impl Namespace {
         })
     }
 
+    /// Binds this one to `path`, which must not exist; its directory is made as by
+    /// [`create`](Self::create).
+    pub fn bind(&self, path: &Path) -> Result<(), Error> {
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let lock = prepare_directory(directory)
+            .context(|| format!("prepare {} for network namespaces", directory.display()))?;
+        create_file(path).context(|| format!("create {}", path.display()))?;
+        let bound = self.run(|| bind_current(path));
+        drop(lock);
+        bound.and_then(|bound| bound).inspect_err(|_| {
+            // The first failure is what the caller must hear of.
+            let _ = std::fs::remove_file(path);
+        })
+    }
+
     /// Runs `work` in this namespace, on a thread of its own that ends with it.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
         on_thread(|| {
@@ -227,6 +242,22 @@ mod tests {
             delete(path).expect("gone is fine");
             delete(Path::new("/run/netns/theirs")).expect("another's");
             assert_eq!(std::fs::read_dir("/run/netns").expect("list").count(), 0);
+        });
+    }
+
+    #[test]
+    fn one_that_somebody_made_gets_a_name() {
+        with_private_run(|| {
+            let theirs = Namespace::anonymous().expect("made");
+            let path = Path::new("/run/netns/ignite-theirs");
+            theirs.bind(path).expect("bind");
+            assert!(theirs.bind(path).is_err(), "taken");
+            let inside = theirs.run(inode).expect("enter");
+            drop(theirs);
+            let opened = Namespace::open(path).expect("its name keeps it");
+            assert_eq!(opened.run(inode).expect("enter"), inside);
+            delete(path).expect("delete");
+            assert!(!path.exists());
         });
     }
 

@@ -52,6 +52,10 @@ steps! {
     SandboxSilent = "sandbox.silent",
     /// That an attachment is about to be made is recorded.
     AttachIntended = "attach.intended",
+    /// Docker has made the container that is to own the sandbox.
+    HolderCreated = "holder.created",
+    /// It runs.
+    HolderStarted = "holder.started",
     /// A CNI plugin's ADD has answered.
     AddAnswered = "add.answered",
     /// Its result is in the cache.
@@ -101,6 +105,8 @@ steps! {
     DelAnswered = "del.answered",
     /// The result of ADD is gone from the cache.
     DelForgotten = "del.forgotten",
+    /// Docker has removed the container that owned the sandbox.
+    HolderRemoved = "holder.removed",
     /// What outlived DEL is removed.
     ReleaseSwept = "release.swept",
     /// The record has no attachment any more.

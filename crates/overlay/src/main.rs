@@ -3,9 +3,7 @@
 
 mod flags;
 
-use std::ffi::OsString;
 use std::io::{IsTerminal as _, stderr};
-use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 
 use ignite_overlay::agent::{Agent, chain};
@@ -78,26 +76,9 @@ async fn stopped() {
     }
 }
 
-/// Tells the service manager, if there is one (sd_notify(3)).
+/// Tells the service manager, if there is one.
 fn say_ready() {
-    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else {
-        return;
-    };
-    if let Err(error) = notify(&socket) {
+    if let Err(error) = ignite_host::service::notify("READY=1") {
         tracing::warn!("cannot tell the service manager: {error}");
     }
-}
-
-fn notify(socket: &OsString) -> std::io::Result<()> {
-    use std::os::linux::net::SocketAddrExt as _;
-    use std::os::unix::ffi::OsStrExt as _;
-    use std::os::unix::net::SocketAddr;
-    let bytes = socket.as_bytes();
-    let address = match bytes.strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name)?,
-        None => SocketAddr::from_pathname(socket)?,
-    };
-    UnixDatagram::unbound()?
-        .send_to_addr(b"READY=1", &address)
-        .map(drop)
 }

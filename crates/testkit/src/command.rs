@@ -50,6 +50,13 @@ impl Invocation {
         }
     }
 
+    /// Arguments more.
+    pub fn args<W: AsRef<OsStr>>(mut self, words: &[W]) -> Self {
+        self.argv
+            .extend(words.iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
     /// What the command reads; nothing unless said.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();

@@ -17,6 +17,7 @@
 
 pub mod boot;
 pub mod command;
+pub mod docker;
 pub mod host;
 pub mod lan;
 pub mod layout;
@@ -27,6 +28,7 @@ pub mod template;
 pub mod wait;
 
 pub use command::{Invocation, Output};
+pub use docker::Docker;
 pub use host::Host;
 pub use lan::Lan;
 pub use running::Running;

@@ -1,7 +1,7 @@
 //! Short-lived programs: fed, read and waited for within limits.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -44,7 +44,7 @@ pub struct Output {
     pub stderr: Vec<u8>,
     /// Whether something was cut.
     pub truncated: bool,
-    /// Whether it was killed for its time.
+    /// Whether it was killed for its time, or because it was to stop.
     pub timed_out: bool,
 }
 
@@ -63,6 +63,25 @@ const PIPE_CAPACITY: usize = 1 << 20;
 /// itself has ended, what it printed is taken, and a process it left behind that holds the pipes is
 /// not waited for. Input is a file in memory, so nothing waits for it to be read.
 pub fn run(spec: Spec, stdin: &[u8], limits: Limits) -> Result<Output, Error> {
+    run_stoppable(spec, stdin, limits, None)
+}
+
+/// The same, killed as if its time were over when `stop` becomes readable, or its other end closes.
+pub fn run_until(
+    spec: Spec,
+    stdin: &[u8],
+    limits: Limits,
+    stop: BorrowedFd<'_>,
+) -> Result<Output, Error> {
+    run_stoppable(spec, stdin, limits, Some(stop))
+}
+
+fn run_stoppable(
+    spec: Spec,
+    stdin: &[u8],
+    limits: Limits,
+    stop: Option<BorrowedFd<'_>>,
+) -> Result<Output, Error> {
     let program = spec.program().to_owned();
     let prepare = |step| {
         let program = program.clone();
@@ -81,7 +100,7 @@ pub fn run(spec: Spec, stdin: &[u8], limits: Limits) -> Result<Output, Error> {
         Stream::new(out_read, limits.stdout_bytes),
         Stream::new(err_read, limits.stderr_bytes),
     ];
-    let followed = follow(&child, &mut streams, limits.time);
+    let followed = follow(&child, &mut streams, limits.time, stop);
     let ended = match followed {
         Ok(Ended::ByItself) => end_of(&child).map(|status| (status, false)),
         Ok(Ended::OutOfTime) => kill(&child).map(|status| (status, true)),
@@ -112,17 +131,24 @@ enum Ended {
     OutOfTime,
 }
 
-/// Reads until the program has ended or the time is over.
-fn follow(child: &Child, streams: &mut [Stream; 2], limit: Duration) -> Result<Ended, Error> {
+/// Reads until the program has ended, the time is over, or it is to stop.
+fn follow(
+    child: &Child,
+    streams: &mut [Stream; 2],
+    limit: Duration,
+    stop: Option<BorrowedFd<'_>>,
+) -> Result<Ended, Error> {
     let deadline = Instant::now() + limit;
     loop {
         let mut fds: Vec<PollFd<'_>> = vec![PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN)];
+        fds.extend(stop.map(|stop| PollFd::from_borrowed_fd(stop, PollFlags::IN)));
         let open = streams.iter().filter_map(|stream| stream.fd.as_ref());
         fds.extend(open.map(|fd| PollFd::new(fd, PollFlags::IN)));
         let left = deadline.saturating_duration_since(Instant::now());
         let ready =
             poll(&mut fds, Some(left)).map_err(|error| child.error("follow", error.source))?;
         let ended = !fds[0].revents().is_empty();
+        let stopped = stop.is_some() && !fds[1].revents().is_empty();
         for stream in streams.iter_mut() {
             stream
                 .read_ready(PIPE_CAPACITY)
@@ -132,7 +158,7 @@ fn follow(child: &Child, streams: &mut [Stream; 2], limit: Duration) -> Result<E
             return Ok(Ended::ByItself);
         }
         // Output without end must not hide the time.
-        if ready == 0 || Instant::now() >= deadline {
+        if ready == 0 || stopped || Instant::now() >= deadline {
             return Ok(Ended::OutOfTime);
         }
     }

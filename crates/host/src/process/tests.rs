@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,22 @@ fn kills_the_whole_group_at_the_time_limit() {
     let output = run(shell("sleep 300 & echo $!; wait"), b"", limits).expect("run");
     assert!(output.timed_out);
     assert_eq!(output.status, Status::Signal(libc::SIGKILL));
+    let grandchild = String::from_utf8(output.stdout).expect("UTF-8");
+    wait_gone(grandchild.trim());
+}
+
+#[test]
+fn a_program_is_killed_with_its_children_when_it_is_to_stop() {
+    let (stop, held) = rustix::pipe::pipe().expect("a pipe");
+    let stopper = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        drop(held);
+    });
+    let start = Instant::now();
+    let script = shell("sleep 300 & echo $!; wait");
+    let output = run_until(script, b"", Limits::default(), stop.as_fd()).expect("run");
+    assert!(output.timed_out && start.elapsed() < Duration::from_secs(20));
+    stopper.join().expect("the thread ends");
     let grandchild = String::from_utf8(output.stdout).expect("UTF-8");
     wait_gone(grandchild.trim());
 }

@@ -9,6 +9,7 @@
 
 mod keeper;
 mod log;
+mod notify;
 mod systemd;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use keeper::{Keeper, keep};
+pub use notify::notify;
 pub use systemd::Systemd;
 
 use crate::{error, fs, process};

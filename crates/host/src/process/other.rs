@@ -1,0 +1,97 @@
+//! A process that is nobody's child here, watched for its end.
+//!
+//! A number alone says nothing: the process may have ended, and its number be another's by now. With
+//! the time it began it is known.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::error::Context;
+use crate::error::SystemError;
+use crate::signal::{PollFd, PollFlags, poll};
+
+/// When the process began, in clock ticks since the host did: field 22 of `/proc/<pid>/stat`. None
+/// where there is none, or where it has ended and waits to be noticed.
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the command's name in brackets, which may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// A process held by its pidfd.
+#[derive(Debug)]
+pub struct Watched {
+    pidfd: OwnedFd,
+}
+
+impl Watched {
+    /// Holds the process with this number that began at this time; none where it has ended.
+    pub fn open(pid: i32, begun: u64) -> Result<Option<Self>, SystemError> {
+        let Some(number) = Pid::from_raw(pid) else {
+            return Ok(None);
+        };
+        let pidfd = match pidfd_open(number, PidfdFlags::empty()) {
+            // INVAL: the number is a thread's by now.
+            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+            opened => opened.context(|| format!("watch process {pid}"))?,
+        };
+        // Asked while it is held: the number cannot change hands in between unseen.
+        Ok((start_time(pid) == Some(begun)).then_some(Self { pidfd }))
+    }
+
+    /// Whether it has ended by now. A kernel that does not say is taken for a no.
+    pub fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let asked = poll(&mut fds, Some(Duration::ZERO));
+        asked.is_ok() && !fds[0].revents().is_empty()
+    }
+}
+
+impl AsFd for Watched {
+    /// Readable once the process has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{Spec, spawn};
+
+    #[test]
+    fn is_known_by_its_beginning_and_seen_to_end() {
+        let child = spawn(Spec::new("sleep").arg("60")).expect("a process");
+        let pid = i32::try_from(child.pid()).expect("a number");
+        let begun = start_time(pid).expect("it lives");
+        assert!(Watched::open(pid, begun + 1).expect("asked").is_none());
+        let watched = Watched::open(pid, begun).expect("asked").expect("it lives");
+        let ended = |limit| {
+            let mut fds = [PollFd::new(&watched, PollFlags::IN)];
+            poll(&mut fds, Some(limit)).expect("waited");
+            !fds[0].revents().is_empty()
+        };
+        assert!(!ended(Duration::ZERO) && !watched.has_ended());
+        child.signal(9).expect("signalled");
+        assert!(ended(Duration::from_secs(30)) && watched.has_ended());
+        // Before and after somebody took notice of its end.
+        assert!(Watched::open(pid, begun).expect("asked").is_none());
+        child.wait().expect("waited");
+        assert!(Watched::open(pid, begun).expect("asked").is_none());
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_no_process() {
+        assert!(Watched::open(0, 1).expect("asked").is_none());
+        assert!(Watched::open(i32::MAX, 1).expect("asked").is_none());
+        assert_eq!(start_time(-1), None);
+    }
+}
