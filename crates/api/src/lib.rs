@@ -10,6 +10,7 @@
 //! Nothing here looks at the host: whether a port is free or an image exists is for others to find out.
 
 mod address;
+mod configuration;
 mod dns;
 mod env;
 mod interface;
@@ -22,7 +23,9 @@ mod network;
 mod object;
 mod plugin;
 mod port;
+mod position;
 mod reference;
+mod restart;
 mod size;
 mod ssh;
 mod text;
@@ -31,19 +34,22 @@ mod validate;
 mod vm;
 
 pub use address::{Address, AddressError, Subnet, SubnetError};
+pub use configuration::{Configuration, ConfigurationSpec};
 pub use dns::{Dns, DnsError};
 pub use env::{EnvError, EnvVar};
 pub use interface::{InterfaceError, InterfaceFault, InterfaceSpec, MAX_INTERFACES};
 pub use label::{Label, LabelError};
 pub use mac::{Mac, MacError};
-pub use manifest::{Manifest, ManifestError, decode, encode_json, encode_yaml};
+pub use manifest::{Manifest, ManifestError, decode, decode_over, encode_json, encode_yaml};
 pub use metadata::{ApiVersion, Kind, Metadata, Object};
 pub use name::{Name, NameError};
 pub use network::{InterfaceName, InterfaceNameError, NetworkName, NetworkNameError};
 pub use object::{Image, ImageSpec, ImageStatus, Kernel, KernelSpec, KernelStatus, OciSource};
 pub use plugin::{NetworkPlugin, NetworkPluginError};
 pub use port::{PortError, PortMapping, Protocol};
+pub use position::{Position, Positions};
 pub use reference::{Reference, ReferenceError};
+pub use restart::{RestartPolicy, RestartPolicyError};
 pub use size::{Size, SizeError};
 pub use ssh::Ssh;
 pub use uid::{IdPrefix, IdPrefixError, Uid, UidError};

@@ -5,9 +5,10 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::vm::{NetworkStatus, VmStatus};
-use crate::{ApiVersion, Image, Kernel, Object, Vm, VmSpec};
+use crate::{ApiVersion, Configuration, Image, Kernel, Object, Vm, VmSpec};
 
 /// Longest text that is looked at, in bytes.
 const MAX_LENGTH: usize = 1 << 20;
@@ -21,6 +22,8 @@ pub enum Manifest {
     Image(Image),
     /// A kernel.
     Kernel(Kernel),
+    /// Defaults of a host.
+    Configuration(Box<Configuration>),
 }
 
 /// Text that is no object.
@@ -68,7 +71,7 @@ impl ManifestError {
                 Self::Empty | Self::Syntax { .. } | Self::Version { .. } => {
                     "begin it with `apiVersion: ignite.weave.works/v1alpha4` and `kind: VM`"
                 }
-                Self::Kind { .. } => "choose VM, Image or Kernel",
+                Self::Kind { .. } => "choose VM, Image, Kernel or Configuration",
                 Self::TooLong | Self::Shape { .. } => return None,
             }
             .into(),
@@ -86,6 +89,11 @@ struct Head {
 
 /// Reads one object.
 pub fn decode(text: &str) -> Result<Manifest, ManifestError> {
+    decode_over(text, &VmSpec::default())
+}
+
+/// Reads one object; what a VM's text does not say is as in `defaults`. Lists are taken as a whole.
+pub fn decode_over(text: &str, defaults: &VmSpec) -> Result<Manifest, ManifestError> {
     if text.len() > MAX_LENGTH {
         return Err(ManifestError::TooLong);
     }
@@ -102,7 +110,7 @@ pub fn decode(text: &str) -> Result<Manifest, ManifestError> {
             version: head.api_version.clone(),
         })?;
     match head.kind.as_str() {
-        "VM" => Ok(Manifest::Vm(Box::new(decode_vm(text, version)?))),
+        "VM" => Ok(Manifest::Vm(Box::new(decode_vm(text, version, defaults)?))),
         "Image" => {
             let image = read::<Image>(text, "Image")?;
             Ok(Manifest::Image(newest(image)))
@@ -110,6 +118,13 @@ pub fn decode(text: &str) -> Result<Manifest, ManifestError> {
         "Kernel" => {
             let kernel = read::<Kernel>(text, "Kernel")?;
             Ok(Manifest::Kernel(newest(kernel)))
+        }
+        "Configuration" => {
+            let mut configuration = read::<Configuration>(text, "Configuration")?;
+            if let Some(defaults) = &mut configuration.spec.vm_defaults {
+                defaults.fill_zeros();
+            }
+            Ok(Manifest::Configuration(Box::new(newest(configuration))))
         }
         kind => Err(ManifestError::Kind { kind: kind.into() }),
     }
@@ -120,13 +135,56 @@ fn is_blank(line: &str) -> bool {
     line.is_empty() || line.starts_with('#') || line == "---"
 }
 
-fn decode_vm(text: &str, version: ApiVersion) -> Result<Vm, ManifestError> {
+fn decode_vm(text: &str, version: ApiVersion, defaults: &VmSpec) -> Result<Vm, ManifestError> {
     let mut vm = match version {
         ApiVersion::V1alpha2 => read::<Object<VmSpec, StatusV1alpha2>>(text, "VM")?.upgrade(),
         ApiVersion::V1alpha3 | ApiVersion::V1alpha4 => read(text, "VM")?,
     };
+    if *defaults != VmSpec::default() {
+        vm.spec = over(text, defaults, &vm.spec)?;
+    }
     vm.spec.fill_zeros();
     Ok(newest(vm))
+}
+
+/// What `text` says, over `defaults`; `spec` is what it says over nothing.
+fn over(text: &str, defaults: &VmSpec, spec: &VmSpec) -> Result<VmSpec, ManifestError> {
+    #[derive(Deserialize)]
+    struct Said {
+        spec: Value,
+    }
+    let said = read::<Said>(text, "VM")?.spec;
+    let mut merged = value(defaults);
+    merge(&mut merged, &said, value(spec));
+    serde_json::from_value(merged).map_err(|error| ManifestError::Shape {
+        kind: "VM".into(),
+        message: format!("over this host's defaults: {error}"),
+    })
+}
+
+fn value(spec: &VmSpec) -> Value {
+    serde_json::to_value(spec).expect("objects are maps with text keys")
+}
+
+/// Puts what was read over `value`, where `said` says something: maps field by field, everything else
+/// as a whole. Which fields there are stands in `said`, their values as their types have them in
+/// `read`: YAML's `5` may be a text.
+fn merge(value: &mut Value, said: &Value, mut read: Value) {
+    match (value, said) {
+        (Value::Object(fields), Value::Object(said)) => {
+            for (name, said) in said {
+                match read.get_mut(name).map(Value::take) {
+                    Some(read) => merge(fields.entry(name).or_insert(Value::Null), said, read),
+                    None if said.is_null() => {}
+                    // Said to be as if nothing had been said.
+                    None => drop(fields.remove(name)),
+                }
+            }
+        }
+        // Nothing said is nothing changed.
+        (_, Value::Null) => {}
+        (value, _) => *value = read,
+    }
 }
 
 /// What was read of any version is of the newest.

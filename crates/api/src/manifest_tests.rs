@@ -114,3 +114,78 @@ proptest::proptest! {
         let _ = decode(&text);
     }
 }
+
+#[test]
+fn what_is_not_said_is_as_in_the_defaults() {
+    let text = "
+apiVersion: ignite.weave.works/v1alpha4
+kind: Configuration
+metadata: { name: host }
+spec:
+  networkPlugin: docker-bridge
+  idPrefix: lab
+  vmDefaults: { memory: 2GB, diskSize: 3GB, cpus: 2, kernel: { oci: kernel }, ssh: true, env: [ A=1 ] }
+";
+    let Ok(Manifest::Configuration(configuration)) = decode(text) else {
+        panic!("a configuration: {:?}", decode(text));
+    };
+    assert_eq!(
+        configuration.spec.network_plugin,
+        Some(crate::NetworkPlugin::DockerBridge)
+    );
+    let defaults = configuration.spec.vm_defaults.expect("given");
+    let Ok(Manifest::Vm(vm)) = decode_over(VM, &defaults) else {
+        panic!("a VM");
+    };
+    assert_eq!(vm.spec.cpus, 2);
+    assert_eq!(vm.spec.memory, Size::from_mib(800), "the manifest says it");
+    assert_eq!(
+        vm.spec.disk_size,
+        Size::from_mib(3072),
+        "the defaults say it"
+    );
+    assert_eq!(vm.spec.env.len(), 1, "lists are taken as a whole");
+    assert_eq!(vm.spec.env[0].to_string(), "MODE=no");
+    let kernel = vm.spec.kernel.oci.as_ref().expect("of the defaults");
+    assert_eq!(kernel.familiar(), "kernel:latest");
+}
+
+#[test]
+fn what_is_said_is_read_over_defaults_as_it_is_over_nothing() {
+    let defaults = VmSpec {
+        cpus: 3,
+        disk_size: Size::from_mib(3072),
+        command: vec!["top".into()],
+        recreate_on_change: true,
+        ssh: Some(crate::Ssh::Generate),
+        ..VmSpec::default()
+    };
+    let spec = |text: &str| {
+        let text = format!("apiVersion: ignite.weave.works/v1alpha4\nkind: VM\n{text}");
+        match decode_over(&text, &defaults) {
+            Ok(Manifest::Vm(vm)) => vm.spec,
+            other => panic!("{text}: {other:?}"),
+        }
+    };
+    // Numbers of YAML that are texts of a VM.
+    let said = spec("spec: { command: [sleep, 5], env: [ A=1 ], memory: 1073741824 }\n");
+    assert_eq!(said.command, ["sleep", "5"]);
+    assert_eq!(said.memory, Size::from_mib(1024));
+    assert_eq!((said.cpus, said.disk_size), (3, Size::from_mib(3072)));
+    // Nothing, nulls, and what is said to be nothing.
+    assert_eq!(spec("spec: {}\n"), defaults);
+    assert_eq!(spec("spec: { ssh: null, restartPolicy: null }\n"), defaults);
+    let said = spec("spec: { command: [], recreateOnChange: false, cpus: 0 }\n");
+    assert!(said.command.is_empty() && !said.recreate_on_change);
+    assert_eq!(said.cpus, VmSpec::DEFAULT_CPUS);
+}
+
+#[test]
+fn a_configuration_is_read_strictly() {
+    let text = "apiVersion: ignite.weave.works/v1alpha4\nkind: Configuration\nspec: { networkplugin: cni }\n";
+    let error = decode(text).expect_err("a wrong field").to_string();
+    assert!(
+        error.contains("networkplugin") && error.contains("line 3"),
+        "{error}"
+    );
+}

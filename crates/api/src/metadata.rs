@@ -75,6 +75,8 @@ pub enum Kind {
     Image,
     /// A bootable kernel.
     Kernel,
+    /// What holds on a host where nothing else is said.
+    Configuration,
 }
 
 impl fmt::Display for Kind {
@@ -83,6 +85,7 @@ impl fmt::Display for Kind {
             Self::Vm => "VM",
             Self::Image => "Image",
             Self::Kernel => "Kernel",
+            Self::Configuration => "Configuration",
         })
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Dns, EnvVar, IdPrefix, InterfaceSpec, Kind, Mac, Metadata, NetworkPlugin, Object, OciSource,
-    PortMapping, Reference, Size, Ssh,
+    PortMapping, Reference, RestartPolicy, Size, Ssh,
 };
 
 /// A microVM.
@@ -61,6 +61,12 @@ pub struct VmSpec {
     /// DNS servers instead of those its network names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<Dns>,
+    /// What `ignited` does when the VM ends although it should run; none for always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_policy: Option<RestartPolicy>,
+    /// Whether `ignited` makes the VM anew, with a new disk, where a change allows nothing less.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recreate_on_change: bool,
 }
 
 impl VmSpec {
@@ -102,6 +108,8 @@ impl Default for VmSpec {
             command: Vec::new(),
             env: Vec::new(),
             dns: Vec::new(),
+            restart_policy: None,
+            recreate_on_change: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What every command has at hand.
 
-use ignite_engine::{Cancel, Config, Engine};
+use ignite_engine::{Cancel, Config, Engine, configuration};
 
 use crate::failure::{FAILED, Failure};
 use crate::globals::Globals;
@@ -18,34 +18,48 @@ pub struct Context {
 }
 
 impl Context {
-    /// The engine's configuration as the global flags have it.
-    pub fn config(&self) -> Config {
+    /// The engine's configuration for verbs that only read: where things are.
+    fn places(&self) -> Result<Config, Failure> {
         let mut config = Config::default();
         if let Some(directory) = &self.globals.data_dir {
-            config.paths.data.clone_from(directory);
+            config.keep_data_in(directory)?;
         }
+        Ok(config)
+    }
+
+    /// The engine's configuration as the configuration file has it, and over that the global flags.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let mut config = self.places()?;
+        let named = self.globals.ignite_config.as_deref();
+        config.apply(configuration::load(&config, named)?);
         if let Some(plugin) = self.globals.network_plugin {
             config.network_plugin = plugin;
         }
         if let Some(prefix) = &self.globals.id_prefix {
             config.id_prefix.clone_from(prefix);
         }
-        config
+        Ok(config)
     }
 
     /// The engine for verbs that change something.
     pub fn engine(&self) -> Result<Engine, Failure> {
-        Ok(Engine::new(self.config())?)
+        Ok(Engine::new(self.config()?)?)
     }
 
     /// The engine for verbs that change networks alone.
     pub fn networks(&self) -> Result<Engine, Failure> {
-        Ok(Engine::for_networks(self.config())?)
+        Ok(Engine::for_networks(self.config()?)?)
+    }
+
+    /// The engine for a supervisor that frees what its VM had: the records say all of that, and a
+    /// configuration file that is broken meanwhile must not keep it.
+    pub fn releaser(&self) -> Result<Engine, Failure> {
+        Ok(Engine::new(self.places()?)?)
     }
 
     /// The engine for verbs that only read.
     pub fn reader(&self) -> Result<Engine, Failure> {
-        Ok(Engine::reader(self.config())?)
+        Ok(Engine::reader(self.places()?)?)
     }
 
     /// A handle that the first Ctrl-C uses, so that what was begun is taken back; the second one ends

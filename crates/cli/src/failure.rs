@@ -89,6 +89,13 @@ impl From<ignite_engine::Error> for Failure {
     }
 }
 
+impl From<ignite_engine::configuration::Error> for Failure {
+    fn from(error: ignite_engine::configuration::Error) -> Self {
+        let hint = error.hint();
+        Self::new(error, hint)
+    }
+}
+
 /// Errors of writing our own output.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {

@@ -32,6 +32,14 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "PREFIX", value_parser = values::ID_PREFIX)]
     pub id_prefix: Option<IdPrefix>,
 
+    /// Configuration file [default: /etc/ignite/config.yaml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ignite_config: Option<PathBuf>,
+
+    /// Taken from older scripts, and not used
+    #[arg(long, global = true, value_name = "RUNTIME", hide = true)]
+    pub runtime: Option<String>,
+
     /// Where VMs, images and kernels are kept [default: /var/lib/ignite]
     #[arg(
         long,

@@ -27,6 +27,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use ignite_engine::Report;
 
 use args::Cli;
 use context::Context;
@@ -46,6 +47,9 @@ fn main() -> ExitCode {
     // Lives as long as the program: log lines from every thread go through it.
     let terminal: &'static Terminal = Box::leak(Box::new(Terminal::new(globals.quiet)));
     context::log(&globals, terminal);
+    if globals.runtime.is_some() {
+        terminal.warn("--runtime is not used: VMs need no container runtime");
+    }
     let context = Context { globals, terminal };
     ExitCode::from(match command.run(&context) {
         Ok(code) => code,

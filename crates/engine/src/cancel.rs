@@ -14,7 +14,7 @@ pub struct Cancel(Arc<Inner>);
 struct Inner {
     cancelled: AtomicBool,
     // Never read: once written it stays readable and wakes every waiter.
-    event: OwnedFd,
+    event: Arc<OwnedFd>,
 }
 
 /// The operation was called off.
@@ -28,7 +28,7 @@ impl Cancel {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self(Arc::new(Inner {
             cancelled: AtomicBool::new(false),
-            event,
+            event: Arc::new(event),
         })))
     }
 
@@ -51,6 +51,11 @@ impl Cancel {
         } else {
             Ok(())
         }
+    }
+
+    /// Readable once the operation is called off, for who waits elsewhere. Not to be read.
+    pub(crate) fn event(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.0.event)
     }
 
     /// Waits until `fd` is readable (true), the time is over (false), or the operation is called off.

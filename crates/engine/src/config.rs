@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ignite_api::{IdPrefix, NetworkPlugin};
+use ignite_api::{IdPrefix, NetworkPlugin, VmSpec};
 use ignite_store::Paths;
+
+use crate::Error;
 
 /// Where things are, and what holds where nothing else is said.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub struct Config {
     pub insecure_registries: Vec<String>,
     /// Directory of Docker's `config.json`; `~/.docker` where none.
     pub registry_config_dir: Option<PathBuf>,
+    /// What a new VM has where nothing else is said.
+    pub vm_defaults: VmSpec,
     /// CNI's runtime: where plugins are, and how long they may take.
     pub cni: ignite_cni::runtime::Runtime,
 }
@@ -31,8 +35,21 @@ impl Default for Config {
             id_prefix: IdPrefix::default(),
             insecure_registries: Vec::new(),
             registry_config_dir: None,
+            vm_defaults: VmSpec::default(),
             cni: runtime(),
         }
+    }
+}
+
+impl Config {
+    /// Keeps durable state in another directory. It gets its whole path here, once: it is passed on to
+    /// programs that run elsewhere.
+    ///
+    /// # Errors
+    /// If the path is empty, or relative to a directory that is gone.
+    pub fn keep_data_in(&mut self, directory: &Path) -> Result<(), Error> {
+        self.paths.data = std::path::absolute(directory).map_err(Error::prepare(directory))?;
+        Ok(())
     }
 }
 
@@ -92,4 +109,20 @@ pub(crate) fn program(name: &str, variable: &str) -> Option<PathBuf> {
     .into_iter()
     .map(|directory| directory.join(name))
     .find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_the_same_from_everywhere() {
+        let mut config = Config::default();
+        config.keep_data_in(Path::new("./data")).expect("a path");
+        let here = std::env::current_dir().expect("we are somewhere");
+        assert_eq!(config.paths.data, here.join("data"));
+        config.keep_data_in(Path::new("/data/")).expect("a path");
+        assert_eq!(config.paths.data, Path::new("/data"));
+        assert!(config.keep_data_in(Path::new("")).is_err());
+    }
 }

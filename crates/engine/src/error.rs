@@ -33,6 +33,14 @@ pub enum Error {
         /// The VM that has it.
         name: String,
     },
+    /// Another VM has the uid asked for.
+    #[error("the uid {uid} is VM {name}'s")]
+    UidTaken {
+        /// The uid.
+        uid: ignite_api::Uid,
+        /// The VM that has it.
+        name: String,
+    },
     /// The disk cannot hold the image.
     #[error("a disk of {} is too small for image {image}, which needs {}", .size.human(), .needed.human())]
     DiskTooSmall {
@@ -152,6 +160,9 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// The supervisor's end cannot be waited for.
+    #[error("cannot watch the VM's supervisor")]
+    Watch(#[source] io::Error),
     /// The supervisor's control socket.
     #[error(transparent)]
     Control(#[from] control::Error),
@@ -188,6 +199,9 @@ impl Error {
             Self::MacTaken { name, .. } => Some(format!(
                 "choose another, leave it out for a random one, or remove that VM: ignite rm {name}"
             )),
+            Self::UidTaken { name, .. } => Some(format!(
+                "give another, or leave it out for a random one; to replace that VM: ignite rm -f {name}"
+            )),
             Self::NoCommand { image } => Some(format!("say what to run: ignite run {image} -- CMD")),
             Self::Store(error) => error.hint(),
             Self::File(error) | Self::Staging(error) => error.hint(),
@@ -218,7 +232,7 @@ impl Error {
             }
             Self::Several(errors) => errors.iter().find_map(Self::hint),
             Self::Invalid(_) => Some("see what a VM can have with: ignite create --help".into()),
-            Self::Cancelled(_) | Self::Spawn { .. } | Self::Prepare { .. } | Self::Console { .. } => None,
+            Self::Cancelled(_) | Self::Spawn { .. } | Self::Prepare { .. } | Self::Watch(_) | Self::Console { .. } => None,
         }
     }
 
@@ -228,6 +242,15 @@ impl Error {
             self,
             Self::Name(_) | Self::Invalid(_) | Self::ImageSource(_) | Self::KernelSource(_)
         )
+    }
+
+    /// Whether all that failed is that a container stays, which Docker does not remove.
+    pub(crate) fn is_only_a_container(&self) -> bool {
+        match self {
+            Self::Network(error) => error.is_only_a_container(),
+            Self::Several(errors) => errors.iter().all(Self::is_only_a_container),
+            _ => false,
+        }
     }
 
     /// One error for many; none for none.

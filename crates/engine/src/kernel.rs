@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ignite_api::{Kernel, Kind, OciChoice, OciSource, Size, Uid};
+use ignite_api::{Kernel, Kind, OciChoice, OciSource, Reference, Size, Uid};
 use ignite_image::kernel::{self, KernelSource};
 use ignite_image::{Staging, initramfs};
 use ignite_store::{KernelRecord, VmRecord};
@@ -41,8 +41,16 @@ impl Engine {
         let Some(text) = text else {
             return self.default_kernel(report, cancel);
         };
-        if let Ok(uid) = self.kernels.resolve(text) {
-            return Ok(self.kernels.get(uid)?);
+        let reference = text.parse::<Reference>();
+        // A reference by its whole name: a prefix could be another tag.
+        let found = if reference.is_ok_and(|reference| reference.familiar() == text) {
+            self.kernels.by_name(text)?
+        } else {
+            let uid = self.kernels.resolve(text).ok();
+            uid.map(|uid| self.kernels.get(uid)).transpose()?
+        };
+        if let Some(record) = found {
+            return Ok(record);
         }
         Ok(self.import_kernel_record(text, report, cancel)?.0)
     }

@@ -5,10 +5,12 @@
 
 mod cancel;
 mod config;
+pub mod configuration;
 mod error;
 mod grown;
 mod image;
 mod imports;
+pub mod keep;
 mod kernel;
 mod network;
 pub mod overlay;
@@ -22,7 +24,9 @@ pub use config::{Config, DEFAULT_GRACE, StartOptions};
 pub use error::Error;
 pub use ignite_cni::AttachmentId;
 pub use ignite_image::Progress;
+pub use ignite_store::{Managed, State};
 pub use ignite_wire::agent::{ExecRequest, ExitStatus};
+pub use ignite_wire::supervisor::End;
 pub use imports::Imported;
 pub use network::manage::{
     AttachmentLine, Checkup, Finding, Garbage, GarbageKind, GarbageMode, NetworkDetail,
@@ -66,6 +70,11 @@ impl Engine {
             }
         }
         Ok(engine)
+    }
+
+    /// What a new VM has where nothing else is said.
+    pub fn vm_defaults(&self) -> &ignite_api::VmSpec {
+        &self.config.vm_defaults
     }
 
     /// For verbs that change networks and nothing of VMs, images and kernels.

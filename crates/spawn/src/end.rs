@@ -13,6 +13,7 @@ use ignite_wire::agent::PowerAction;
 use ignite_wire::supervisor::End;
 
 use crate::console::LastWords;
+use crate::holder;
 
 /// A command that ends this soon after the guest was ready deserves a hint.
 pub const SUDDEN: Duration = Duration::from_secs(1);
@@ -59,6 +60,8 @@ pub struct Evidence {
     pub greeted: bool,
     /// What kept the guest from starting, in its own words.
     pub complaint: Option<Complaint>,
+    /// The container that owned the network ended while all was well.
+    pub lost_holder: Option<String>,
     /// The VMM's own last lines.
     pub vmm_output: Vec<String>,
 }
@@ -87,6 +90,9 @@ pub struct Outcome {
 
 /// Weighs the evidence. `name` is the VM's, for hints.
 pub fn outcome(evidence: &Evidence, name: &str) -> Outcome {
+    if let Some(container) = &evidence.lost_holder {
+        return network_lost(container, name);
+    }
     let (end, message) = end(evidence);
     if let Some(complaint) = evidence.complaint.as_ref().filter(|_| !evidence.ready) {
         return not_started(end, complaint, name);
@@ -108,13 +114,25 @@ pub fn outcome(evidence: &Evidence, name: &str) -> Outcome {
         )),
         End::PoweredOff if !evidence.ready => Some(logs),
         End::PoweredOff | End::Rebooted | End::Halted | End::Killed => None,
-        End::Panicked | End::BootTimeout | End::VmmFailed | End::Lost => Some(logs),
+        End::Panicked | End::BootTimeout | End::VmmFailed | End::Lost | End::NetworkLost => {
+            Some(logs)
+        }
     };
     Outcome {
         end,
         exit_code,
         message,
         hint,
+    }
+}
+
+/// However the guest went then: it was shut down because of that.
+fn network_lost(container: &str, name: &str) -> Outcome {
+    Outcome {
+        end: End::NetworkLost,
+        exit_code: None,
+        message: Some(holder::message(container)),
+        hint: Some(holder::hint(name)),
     }
 }
 
@@ -157,7 +175,7 @@ fn too_early(end: End) -> String {
         End::Halted => "halted",
         End::Rebooted => "asked for a reboot",
         End::Killed => "was killed",
-        End::Panicked | End::BootTimeout | End::VmmFailed | End::Lost => "ended",
+        End::Panicked | End::BootTimeout | End::VmmFailed | End::Lost | End::NetworkLost => "ended",
     };
     format!("the guest {how} before it was ready")
 }
@@ -348,6 +366,25 @@ mod tests {
         // Once it was up, how it ended is what counts.
         evidence.ready = true;
         assert_eq!(outcome(&evidence, "web").message, None);
+    }
+
+    #[test]
+    fn a_lost_network_is_why_the_guest_was_shut_down() {
+        let evidence = Evidence {
+            stopping: true,
+            command: Some((143, Duration::ZERO)),
+            complaint: Some(Complaint {
+                message: "no".into(),
+                hint: String::new(),
+            }),
+            shutdown: Some(Reason::GuestPowerOff),
+            lost_holder: Some("ignite-1".into()),
+            ..Evidence::default()
+        };
+        let outcome = outcome(&evidence, "web");
+        assert_eq!((outcome.end, outcome.exit_code), (End::NetworkLost, None));
+        assert!(outcome.message.expect("a message").contains("ignite-1"));
+        assert!(outcome.hint.expect("a hint").contains("ignite start web"));
     }
 
     #[test]

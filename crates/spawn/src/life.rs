@@ -5,13 +5,15 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use ignite_host::fs::read_bounded;
+use ignite_host::process::Watched;
 use ignite_host::signal::Signals;
 use ignite_host::step::{self, Step};
-use ignite_wire::supervisor::{End, Event, Plan};
+use ignite_wire::supervisor::{Event, Plan};
 
 use crate::console::Log;
 use crate::control::Control;
 use crate::end::{Outcome, outcome};
+use crate::holder;
 use crate::log;
 use crate::network::Network;
 use crate::notify::Notify;
@@ -90,7 +92,7 @@ impl Ended {
     fn not_started(error: &Error) -> Self {
         Self {
             outcome: Outcome {
-                end: End::VmmFailed,
+                end: error.end(),
                 exit_code: None,
                 message: Some(log::chain(error)),
                 hint: error.hint(),
@@ -105,7 +107,8 @@ fn run(plan: &Plan, live: Option<OwnedFd>, notify: &mut Notify, status: &mut Sta
     let mut steps = Steps::new();
     let made = prepare(plan).and_then(|prepared| {
         step::reached(Step::SuperviseBegun);
-        let network = Network::build(&plan.attachments)?;
+        let network = Network::build(&plan.attachments)
+            .map_err(|error| holder::blame(plan, prepared.holder.as_ref(), error.into()))?;
         steps.done("network");
         step::reached(Step::SuperviseJoined);
         Ok((prepared, network))
@@ -131,6 +134,7 @@ struct Prepared {
     signals: Signals,
     control: Control,
     console: Log,
+    holder: Option<Watched>,
 }
 
 fn prepare(plan: &Plan) -> Result<Prepared, Error> {
@@ -143,6 +147,7 @@ fn prepare(plan: &Plan) -> Result<Prepared, Error> {
         control: Control::open(&plan.run_dir).map_err(system("make the control socket"))?,
         console: Log::open(&plan.vm_dir.join("console.log"), plan.console_limit)
             .map_err(system("open the console's log"))?,
+        holder: holder::hold(plan)?,
     })
 }
 
@@ -175,6 +180,7 @@ fn attend(
         signals,
         control,
         console,
+        holder,
     } = prepared;
     let supervisor = Supervisor::new(Parts {
         plan,
@@ -184,6 +190,7 @@ fn attend(
         network,
         console: Some(console),
         control,
+        holder,
         notify,
         status,
         signals: &signals,

@@ -18,6 +18,7 @@ mod console;
 mod control;
 mod deadlines;
 mod end;
+mod holder;
 mod initramfs;
 mod life;
 mod log;

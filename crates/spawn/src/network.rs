@@ -12,6 +12,7 @@
 mod inquiry;
 mod port;
 mod tally;
+mod traffic;
 
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
@@ -22,7 +23,7 @@ use ignite_host::link::Netlink;
 use ignite_host::tap::Tap;
 use ignite_host::tc::allow;
 use ignite_vmm::Nic;
-use ignite_wire::agent::Refusals;
+use ignite_wire::agent::{Refusals, Traffic};
 use ignite_wire::supervisor::Attachment;
 
 use port::{OpenError, Port};
@@ -85,6 +86,8 @@ impl Error {
 pub struct Network {
     netlink: Option<Netlink>,
     joined: Vec<u32>,
+    /// Each interface with its tap.
+    pairs: Vec<(String, String)>,
     ports: Vec<Port>,
 }
 
@@ -104,6 +107,7 @@ impl Network {
         let mut network = Self {
             netlink: None,
             joined: Vec::new(),
+            pairs: Vec::new(),
             ports: Vec::new(),
         };
         let nics = attachments
@@ -154,6 +158,7 @@ impl Network {
         netlink.set_up(tap.index()).map_err(link_error)?;
         let links = (link.index, tap.index());
         let port = Port::open(attachment, (guest, advertiser), links);
+        self.pairs.push((interface(), attachment.tap.clone()));
         self.ports.push(port.map_err(|error| match error {
             OpenError::Addresses(source) => addresses_error(source),
             OpenError::System(source) => system_error(source),
@@ -201,6 +206,11 @@ impl Network {
     /// What the guest tried to send and may not.
     pub fn refusals(&self) -> Vec<Refusals> {
         self.ports.iter().map(Port::refusals).collect()
+    }
+
+    /// What passed through the guest's interfaces.
+    pub fn traffic(&self) -> Vec<Traffic> {
+        traffic::read(&self.pairs)
     }
 
     /// Whether the addresses in [`Network::refusals`] changed since the last time.

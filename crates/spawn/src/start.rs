@@ -9,8 +9,9 @@ use std::time::Instant;
 use ignite_host::cpu;
 use ignite_host::fs::{read_bounded, write_atomic};
 use ignite_vmm::{Driver, Nic, Resources};
-use ignite_wire::supervisor::Plan;
+use ignite_wire::supervisor::{End, Plan};
 
+use crate::holder;
 use crate::initramfs;
 use crate::network;
 
@@ -27,6 +28,14 @@ pub enum Error {
         path: PathBuf,
         /// The reason.
         source: io::Error,
+    },
+    /// The container that owns the network is no more.
+    #[error("{}", holder::message(.container))]
+    HolderEnded {
+        /// Its name.
+        container: String,
+        /// The VM's name.
+        vm: String,
     },
     /// Something of the host's.
     #[error("cannot {action}")]
@@ -50,7 +59,16 @@ impl Error {
             Self::Initramfs { .. } => {
                 Some("the kernel's files seem to be damaged: import the kernel again".to_owned())
             }
+            Self::HolderEnded { vm, .. } => Some(holder::hint(vm)),
             Self::System { .. } => None,
+        }
+    }
+
+    /// How a VM that is not started for this reason has ended.
+    pub fn end(&self) -> End {
+        match self {
+            Self::HolderEnded { .. } => End::NetworkLost,
+            _ => End::VmmFailed,
         }
     }
 }

@@ -139,12 +139,13 @@ pub(crate) fn noun(kind: Kind) -> &'static str {
         Kind::Vm => "VM",
         Kind::Image => "image",
         Kind::Kernel => "kernel",
+        Kind::Configuration => "configuration",
     }
 }
 
 fn list(kind: Kind) -> &'static str {
     match kind {
-        Kind::Vm => "ps --all",
+        Kind::Vm | Kind::Configuration => "ps --all",
         Kind::Image => "image ls",
         Kind::Kernel => "kernel ls",
     }

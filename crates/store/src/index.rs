@@ -39,7 +39,7 @@ const STATES: [State; 4] = [
 ];
 
 /// Words for the ways a VM ends, as the records write them.
-const ENDS: [(End, &str); 8] = [
+const ENDS: [(End, &str); 9] = [
     (End::PoweredOff, "powered-off"),
     (End::Halted, "halted"),
     (End::Rebooted, "rebooted"),
@@ -48,6 +48,7 @@ const ENDS: [(End, &str); 8] = [
     (End::BootTimeout, "boot-timeout"),
     (End::VmmFailed, "vmm-failed"),
     (End::Lost, "lost"),
+    (End::NetworkLost, "network-lost"),
 ];
 
 /// Everything the index remembers, in the order of the uids; nothing where it is absent or not whole.

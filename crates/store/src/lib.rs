@@ -3,6 +3,7 @@
 //! ```text
 //! /var/lib/ignite/                      [Paths::data]
 //!   lock                                taken for moments: names are unique
+//!   identity                            a number by which Docker's containers say whose they are
 //!   vm/index                            what `ps` shows, remembered by time of change
 //!   vm/<uid>/lock                       [VmLock]: one engine at a time
 //!           /vm.json                    [VmRecord]: the engine's, under the VM's lock
@@ -43,8 +44,8 @@ pub use objects::Listing;
 pub use paths::Paths;
 pub use record::image::{ImageConfig, ImageRecord};
 pub use record::kernel::KernelRecord;
-pub use record::network::{AttachmentRecord, AttachmentState, NetworkRecord};
+pub use record::network::{AttachmentRecord, AttachmentState, HolderRecord, NetworkRecord};
 pub use record::status::{ProcessRecord, RefusedRecord, State, StatusRecord, VmmRecord};
-pub use record::vm::{ImageChoice, InterfaceRecord, KernelChoice, VmRecord};
+pub use record::vm::{ImageChoice, InterfaceRecord, KernelChoice, Managed, PortsPending, VmRecord};
 pub use summary::{Summary, VmSummary};
 pub use vms::{VmLock, Vms, write_status};

@@ -119,7 +119,7 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
     /// Anybody may list images and kernels, as with Weave Ignite.
     fn mode(&self) -> u32 {
         match self.kind {
-            Kind::Vm => 0o600,
+            Kind::Vm | Kind::Configuration => 0o600,
             Kind::Image | Kind::Kernel => 0o644,
         }
     }

@@ -17,6 +17,8 @@ pub struct Paths {
     pub cni_conf: PathBuf,
     /// State of the CNI runtime and of its plugins: `/var/lib/cni`.
     pub cni_cache: PathBuf,
+    /// What holds where nothing else is said: `/etc/ignite/config.yaml`.
+    pub configuration: PathBuf,
 }
 
 impl Paths {
@@ -33,6 +35,7 @@ impl Paths {
             netns: root.join("run/netns"),
             cni_conf: root.join("etc/cni/net.d"),
             cni_cache: root.join("var/lib/cni"),
+            configuration: root.join("etc/ignite/config.yaml"),
         }
     }
 

@@ -49,6 +49,8 @@ fn vm(name: &str) -> VmRecord {
         },
         network_plugin: NetworkPlugin::Cni,
         auto_remove: false,
+        managed: None,
+        ports_pending: None,
     }
 }
 

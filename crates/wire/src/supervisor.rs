@@ -31,12 +31,28 @@ pub struct Plan {
     pub guest: guest::Config,
     /// Interfaces of the sandbox to join to the guest, in the guest's order.
     pub attachments: Vec<Attachment>,
+    /// The process that owns the sandbox where it is not the supervisor's alone; with it the
+    /// interfaces go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
     /// Milliseconds within which the agent must have said it is ready.
     pub boot_timeout_ms: u64,
     /// The console log is cut to its newer half when it grows past this many bytes.
     pub console_limit: u64,
     /// Program and arguments of the last act, run in the host's network namespace.
     pub release: Vec<String>,
+}
+
+/// A process outside of Ignite that owns a VM's sandbox: a container's first one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Holder {
+    /// Its number.
+    pub pid: i32,
+    /// When it began (field 22 of `/proc/<pid>/stat`): a number may come to mean another process.
+    pub start_time: u64,
+    /// Name of the container, for messages.
+    pub container: String,
 }
 
 /// A machine, whatever the VMM.
@@ -211,4 +227,6 @@ pub enum End {
     VmmFailed,
     /// The supervisor vanished (a crash or a reboot of the host); found out by a repair.
     Lost,
+    /// The container that owned the VM's network ended; the guest was shut down.
+    NetworkLost,
 }

@@ -34,9 +34,10 @@ impl Verb for Create {
 
     fn run(self, context: &Context) -> Outcome {
         let cancel = context.cancel()?;
-        let (request, registry) = self.vm.request()?;
+        let config = context.config()?;
+        let (request, registry) = self.vm.request(&config.vm_defaults, context)?;
         let created = registry
-            .engine(context)?
+            .engine(config)?
             .create(request, context.terminal, &cancel)?;
         context
             .terminal
@@ -64,17 +65,17 @@ pub struct VmArgs {
     #[arg(long, requires = "name")]
     require_name: bool,
 
-    /// Virtual processors
-    #[arg(long, value_name = "N", default_value_t = VmSpec::DEFAULT_CPUS)]
-    cpus: u64,
+    /// Virtual processors [default: 1]
+    #[arg(long, value_name = "N")]
+    cpus: Option<u64>,
 
-    /// Memory
-    #[arg(long, value_name = "SIZE", default_value_t = VmSpec::DEFAULT_MEMORY, allow_hyphen_values = true, value_parser = values::SIZE)]
-    memory: Size,
+    /// Memory [default: 512MB]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = values::SIZE)]
+    memory: Option<Size>,
 
-    /// Size of the root file system
-    #[arg(short, long, default_value_t = VmSpec::DEFAULT_DISK_SIZE, allow_hyphen_values = true, value_parser = values::SIZE)]
-    size: Size,
+    /// Size of the root file system [default: 4GB]
+    #[arg(short, long, allow_hyphen_values = true, value_parser = values::SIZE)]
+    size: Option<Size>,
 
     /// Publish ports: [HOST_IP:]HOST_PORT:VM_PORT[/udp], also ranges (repeatable, or with commas)
     #[arg(short, long, value_name = "MAPPING", value_parser = values::ports)]
@@ -115,6 +116,10 @@ pub struct VmArgs {
     #[arg(long, value_name = "ARGS")]
     kernel_args: Option<String>,
 
+    /// Taken from older scripts, and not used
+    #[arg(long, value_name = "IMAGE", hide = true)]
+    sandbox_image: Option<String>,
+
     /// Remove the VM when it has ended
     #[arg(long)]
     rm: bool,
@@ -124,8 +129,17 @@ pub struct VmArgs {
 }
 
 impl VmArgs {
-    /// What the engine is asked for, and how it reaches registries.
-    pub fn request(self) -> Result<(CreateRequest, RegistryArgs), Failure> {
+    /// What the engine is asked for, over the host's defaults, and how it reaches registries.
+    pub fn request(
+        self,
+        defaults: &VmSpec,
+        context: &Context,
+    ) -> Result<(CreateRequest, RegistryArgs), Failure> {
+        if self.sandbox_image.is_some() {
+            context.terminal.warn(
+                "--sandbox-image is not used: a VM's sandbox is a network namespace, and needs no image",
+            );
+        }
         let ports: Vec<PortMapping> = self.ports.into_iter().flat_map(|ports| ports.0).collect();
         if let Err(error) = PortMapping::check_conflicts(&ports) {
             let hint = error.hint();
@@ -141,25 +155,33 @@ impl VmArgs {
                 .collect(),
             ..Metadata::default()
         };
-        let mut spec = VmSpec {
-            cpus: self.cpus,
-            memory: self.memory,
-            disk_size: self.size,
-            command: self.command,
-            env: self.env,
-            dns: self.dns,
-            ..VmSpec::default()
-        };
-        spec.network.ports = ports;
-        spec.network.interfaces = interfaces;
-        spec.kernel.cmd_line = self.kernel_args;
+        let mut spec = defaults.clone();
+        spec.cpus = self.cpus.unwrap_or(spec.cpus);
+        spec.memory = self.memory.unwrap_or(spec.memory);
+        spec.disk_size = self.size.unwrap_or(spec.disk_size);
+        replace(&mut spec.command, self.command);
+        replace(&mut spec.env, self.env);
+        replace(&mut spec.dns, self.dns);
+        replace(&mut spec.network.ports, ports);
+        replace(&mut spec.network.interfaces, interfaces);
+        spec.kernel.cmd_line = self.kernel_args.or(spec.kernel.cmd_line);
+        let of_defaults = || Some(spec.kernel.oci.as_ref()?.familiar().to_string());
+        let kernel = self.kernel_image.or_else(of_defaults);
         let request = CreateRequest {
             vm: Vm::new(Kind::Vm, metadata, spec),
             image: self.image,
-            kernel: self.kernel_image,
+            kernel,
             remove_when_ended: self.rm,
+            managed: None,
         };
         Ok((request, self.registry))
+    }
+}
+
+/// What a flag gave takes the place of the default as a whole.
+fn replace<T>(default: &mut Vec<T>, given: Vec<T>) {
+    if !given.is_empty() {
+        *default = given;
     }
 }
 

@@ -69,10 +69,11 @@ impl Verb for Import {
 
     fn run(self, context: &Context) -> Outcome {
         let cancel = context.cancel()?;
-        let imported =
-            self.registry
-                .engine(context)?
-                .import_image(&self.source, context.terminal, &cancel)?;
+        let imported = self.registry.engine(context.config()?)?.import_image(
+            &self.source,
+            context.terminal,
+            &cancel,
+        )?;
         context.terminal.info(&imported.describe("image"));
         context.terminal.line(imported.uid.as_str())?;
         Ok(0)

@@ -43,7 +43,7 @@ impl Verb for Internal {
 
     fn run(self, context: &Context) -> Outcome {
         match self.command {
-            InternalCommand::Release { uid } => context.engine()?.release(uid)?,
+            InternalCommand::Release { uid } => context.releaser()?.release(uid)?,
             InternalCommand::Keep { description, log } => {
                 ignite_engine::overlay::keep(&description, &log)?;
             }

@@ -67,7 +67,7 @@ impl Verb for Import {
 
     fn run(self, context: &Context) -> Outcome {
         let cancel = context.cancel()?;
-        let imported = self.registry.engine(context)?.import_kernel(
+        let imported = self.registry.engine(context.config()?)?.import_kernel(
             &self.source,
             context.terminal,
             &cancel,

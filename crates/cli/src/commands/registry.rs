@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use ignite_engine::{Config, Engine};
 
-use crate::context::Context;
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
@@ -21,11 +20,11 @@ pub struct RegistryArgs {
 
 impl RegistryArgs {
     /// The engine that uses them.
-    pub fn engine(self, context: &Context) -> Result<Engine, Failure> {
+    pub fn engine(self, config: Config) -> Result<Engine, Failure> {
         Ok(Engine::new(Config {
             insecure_registries: self.insecure_registry,
-            registry_config_dir: self.registry_config_dir,
-            ..context.config()
+            registry_config_dir: self.registry_config_dir.or(config.registry_config_dir),
+            ..config
         })?)
     }
 }

@@ -41,8 +41,9 @@ impl Verb for Run {
 
     fn run(self, context: &Context) -> Outcome {
         let cancel = context.cancel()?;
-        let (request, registry) = self.vm.request()?;
-        let engine = registry.engine(context)?;
+        let config = context.config()?;
+        let (request, registry) = self.vm.request(&config.vm_defaults, context)?;
+        let engine = registry.engine(config)?;
         let started = engine.run(
             request,
             &self.start.options(None),

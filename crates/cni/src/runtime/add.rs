@@ -151,7 +151,7 @@ impl Runtime {
 }
 
 /// A plugin's output as a result in the network's version, checked.
-fn believe(
+pub(super) fn believe(
     stdout: &[u8],
     network: &NetworkConfig,
     attachment: &Attachment,

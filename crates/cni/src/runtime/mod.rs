@@ -3,6 +3,7 @@
 //! ```text
 //!  ADD   plugins in order, each gets the result before it; failed: full DEL
 //!  CHECK plugins in order, each gets the cached result
+//!  (change) DEL, then ADD, of the plugins that declare one capability
 //!  DEL   plugins in reverse, each gets the cached result; goes on after errors
 //!  GC    DEL of what is cached but not valid, then every plugin's GC
 //! ```
@@ -14,6 +15,7 @@
 mod add;
 mod again;
 mod ask;
+mod change;
 mod check;
 mod del;
 mod gc;
@@ -36,6 +38,7 @@ use crate::json::Object;
 use crate::result::{self, NetworkResult};
 use crate::stdin::{self, Extra};
 
+pub use change::Change;
 pub use check::Checked;
 pub use gc::Collected;
 

@@ -6,9 +6,11 @@
 pub(crate) mod attached;
 pub(crate) mod cni;
 pub(crate) mod dns;
+pub(crate) mod docker;
 pub(crate) mod forwarding;
 pub(crate) mod manage;
 pub(crate) mod overlap;
+pub(crate) mod plugin;
 pub(crate) mod ports;
 pub(crate) mod result;
 pub(crate) mod sandbox;
@@ -167,12 +169,15 @@ pub enum Error {
     /// The record could not be read or written.
     #[error(transparent)]
     Store(#[from] ignite_store::Error),
-    /// The network plugin of a later version.
-    #[error("the network plugin {plugin} is not part of this version")]
-    NoPlugin {
-        /// Its name.
-        plugin: ignite_api::NetworkPlugin,
-    },
+    /// Docker's bridge.
+    #[error(transparent)]
+    Docker(Box<docker::Error>),
+}
+
+impl From<docker::Error> for Error {
+    fn from(error: docker::Error) -> Self {
+        Self::Docker(Box::new(error))
+    }
 }
 
 /// Addresses in parentheses, if there are any.
@@ -225,9 +230,14 @@ impl Error {
                  or leave --ports out"
                     .into(),
             ),
-            Self::NoPlugin { .. } => Some("use --network-plugin cni".into()),
+            Self::Docker(error) => error.hint(),
             _ => None,
         }
+    }
+
+    /// Whether nothing stays but a container, which its engine does not remove.
+    pub(crate) fn is_only_a_container(&self) -> bool {
+        matches!(self, Self::Docker(error) if error.is_rest())
     }
 
     /// Whether a plugin ran, refused, and everything was undone.

@@ -50,19 +50,26 @@ pub enum Error {
 pub fn create(path: &Path) -> Result<Namespace, Error> {
     netns::delete(path).map_err(Error::Namespace)?;
     let namespace = Namespace::create(path).map_err(Error::Namespace)?;
+    settle(path, &namespace)?;
+    Ok(namespace)
+}
+
+/// Gives a namespace that somebody else made the name `path`, and silences it.
+pub fn adopt(path: &Path, namespace: &Namespace) -> Result<(), Error> {
+    netns::delete(path).map_err(Error::Namespace)?;
+    namespace.bind(path).map_err(Error::Namespace)?;
+    settle(path, namespace)
+}
+
+fn settle(path: &Path, namespace: &Namespace) -> Result<(), Error> {
     step::reached(Step::SandboxMade);
-    match silence(&namespace) {
-        Ok(()) => {
-            step::reached(Step::SandboxSilent);
-            Ok(namespace)
+    silence(namespace).inspect_err(|_| {
+        if let Err(error) = netns::delete(path) {
+            tracing::warn!(path = %path.display(), %error, "namespace left behind");
         }
-        Err(error) => {
-            if let Err(error) = netns::delete(path) {
-                tracing::warn!(path = %path.display(), %error, "namespace left behind");
-            }
-            Err(error)
-        }
-    }
+    })?;
+    step::reached(Step::SandboxSilent);
+    Ok(())
 }
 
 fn silence(namespace: &Namespace) -> Result<(), Error> {

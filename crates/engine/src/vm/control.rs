@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use ignite_wire::agent::{self, Decoder, Frame, Message};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 /// The socket's name in a VM's runtime directory.
 pub const SOCKET: &str = "control.sock";
@@ -21,6 +22,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// It is there, and says nothing.
+    #[error("the VM's supervisor does not answer")]
+    Silent,
     /// The connection broke.
     #[error("the connection to the VM's supervisor broke")]
     Broken(#[source] io::Error),
@@ -48,6 +52,7 @@ impl Error {
             Self::Connect { .. } | Self::Ended => {
                 Some("see how the VM is with: ignite ps -a".into())
             }
+            Self::Silent => Some("it hangs, or was stopped; end it with: ignite kill VM".into()),
             Self::Broken(_) | Self::Protocol(_) => None,
         }
     }
@@ -65,9 +70,7 @@ impl Control {
     /// Connects to the supervisor whose runtime directory this is.
     pub fn connect(run_dir: &Path) -> Result<Self, Error> {
         let path = run_dir.join(SOCKET);
-        let stream =
-            UnixStream::connect(&path).map_err(|source| Error::Connect { path, source })?;
-        stream.set_nonblocking(true).map_err(Error::Broken)?;
+        let stream = connect(&path).map_err(|source| Error::Connect { path, source })?;
         Ok(Self {
             stream,
             decoder: Decoder::new(),
@@ -129,6 +132,14 @@ impl Control {
         self.queue(0, message)?;
         self.flush()
     }
+}
+
+/// Does not wait for a supervisor that takes no connections any more.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
 }
 
 impl AsFd for Control {

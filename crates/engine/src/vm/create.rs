@@ -2,17 +2,18 @@
 
 use std::net::IpAddr;
 
-use ignite_api::{InterfaceSpec, Mac, Name, Uid, Vm, validate};
+use ignite_api::{InterfaceSpec, Mac, Name, Reference, Uid, Vm, validate};
 use ignite_host::step::{self, Step};
 use ignite_store::{
-    ImageChoice, ImageConfig, ImageRecord, InterfaceRecord, KernelChoice, KernelRecord, VmLock,
-    VmRecord,
+    ImageChoice, ImageConfig, ImageRecord, InterfaceRecord, KernelChoice, KernelRecord, Managed,
+    VmLock, VmRecord,
 };
 use ignite_vmm::qcow2;
 use ignite_wire::guest::Process;
 
 use super::DISK;
 use crate::imports::Access;
+use crate::network::plugin;
 use crate::{Cancel, Engine, Error, Report};
 
 /// The kernel's command line where none is given: what makes it quick and quiet, and what makes a
@@ -33,6 +34,24 @@ pub struct CreateRequest {
     pub kernel: Option<String>,
     /// Whether the VM is removed when it has ended.
     pub remove_when_ended: bool,
+    /// What keeps it as a manifest says.
+    pub managed: Option<Managed>,
+}
+
+impl CreateRequest {
+    /// The VM of a manifest, which names its image, and its kernel where it is not the default one.
+    pub fn of_manifest(vm: Vm, managed: Option<Managed>) -> Result<Self, Error> {
+        validate(&vm).map_err(Error::Invalid)?;
+        let image = vm.spec.image.oci.as_ref();
+        let image = image.map(Reference::canonical).unwrap_or_default();
+        Ok(Self {
+            image,
+            kernel: vm.spec.kernel.oci.as_ref().map(Reference::familiar),
+            remove_when_ended: false,
+            managed,
+            vm,
+        })
+    }
 }
 
 /// A VM that was created.
@@ -42,6 +61,14 @@ pub struct Created {
     pub uid: Uid,
     /// Its name.
     pub name: Name,
+}
+
+/// What a VM is made of.
+struct Parts {
+    name: Name,
+    macs: Vec<Mac>,
+    image: ImageRecord,
+    kernel: KernelRecord,
 }
 
 impl Engine {
@@ -66,14 +93,12 @@ impl Engine {
         report: &dyn Report,
         cancel: &Cancel,
     ) -> Result<(VmLock, VmRecord), Error> {
-        let name = self.free_name(&request.vm)?;
-        check(&request.vm)?;
-        let macs = wanted_macs(&request.vm.spec.network.interfaces);
-        // Again below: what is pulled in between takes minutes.
-        self.check_macs(&macs)?;
-        let image = self.find_or_import_image(&request.image, report, cancel)?;
-        let kernel = self.find_or_import_kernel(request.kernel.as_deref(), report, cancel)?;
-        cancel.check()?;
+        let Parts {
+            name,
+            macs,
+            image,
+            kernel,
+        } = self.parts(&request, None, report, cancel)?;
         let (lock, record) = {
             let _in_use = self.in_use(Access::Use)?;
             // Removed in the meantime, they are not found any more.
@@ -82,7 +107,7 @@ impl Engine {
             let backing = self.images.dir(image.uid).join(crate::image::FILE);
             // A VM is there with its disk, or not at all.
             let lock = self.vms.create_with(&record, |directory| {
-                self.check_macs(&macs)?;
+                self.check_macs(&macs, None)?;
                 let size = record.spec.disk_size.bytes();
                 qcow2::create(&directory.join(DISK), &backing, size)?;
                 step::reached(Step::CreateDisk);
@@ -100,6 +125,45 @@ impl Engine {
         }
     }
 
+    /// Does all of [`create`](Self::create) that makes no VM, as if the VM `instead_of` were gone:
+    /// image and kernel are there afterwards, and nothing that could be known before is in the way.
+    pub fn prepare_instead(
+        &self,
+        request: CreateRequest,
+        instead_of: Uid,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let parts = self.parts(&request, Some(instead_of), report, cancel)?;
+        self.record(request, parts.name, &parts.image, &parts.kernel)?;
+        Ok(cancel.check()?)
+    }
+
+    fn parts(
+        &self,
+        request: &CreateRequest,
+        instead_of: Option<Uid>,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<Parts, Error> {
+        let name = self.free_identity(&request.vm, instead_of)?;
+        check(&request.vm)?;
+        let wanted = interfaces(&request.vm.spec.network.interfaces);
+        plugin::check(self.config.network_plugin, &wanted)?;
+        let macs = wanted_macs(&request.vm.spec.network.interfaces);
+        // Again when the VM is made: what is pulled in between takes minutes.
+        self.check_macs(&macs, instead_of)?;
+        let image = self.find_or_import_image(&request.image, report, cancel)?;
+        let kernel = self.find_or_import_kernel(request.kernel.as_deref(), report, cancel)?;
+        cancel.check()?;
+        Ok(Parts {
+            name,
+            macs,
+            image,
+            kernel,
+        })
+    }
+
     /// Removes a VM that was never started.
     pub(super) fn undo_create(&self, lock: VmLock) {
         let uid = lock.uid();
@@ -108,15 +172,22 @@ impl Engine {
         }
     }
 
-    /// The name asked for, or a random one; that nobody has it is found out before anything is pulled.
-    fn free_name(&self, vm: &Vm) -> Result<Name, Error> {
+    /// The name asked for, or a random one; that nobody has it, or the uid asked for, is found out
+    /// before anything is pulled. What `instead_of` has is free.
+    fn free_identity(&self, vm: &Vm, instead_of: Option<Uid>) -> Result<Name, Error> {
         let taken: Vec<(String, Uid)> = self
             .vms
             .summary()?
             .vms
             .into_iter()
+            .filter(|vm| Some(vm.uid) != instead_of)
             .map(|vm| (vm.name, vm.uid))
             .collect();
+        let same = |(_, uid): &&(String, Uid)| Some(*uid) == vm.metadata.uid;
+        if let Some((name, uid)) = taken.iter().find(same) {
+            let (uid, name) = (*uid, name.clone());
+            return Err(Error::UidTaken { uid, name });
+        }
         let holder = |name: &str| taken.iter().find(|(has, _)| has == name);
         if vm.metadata.name.is_empty() {
             return Ok(std::iter::repeat_with(Name::random)
@@ -136,11 +207,12 @@ impl Engine {
     }
 
     /// A MAC that is asked for must be no other VM's: on one network, each would get the other's frames.
-    fn check_macs(&self, wanted: &[Mac]) -> Result<(), Error> {
+    fn check_macs(&self, wanted: &[Mac], instead_of: Option<Uid>) -> Result<(), Error> {
         if wanted.is_empty() {
             return Ok(());
         }
-        for vm in self.vms.summary()?.vms {
+        let vms = self.vms.summary()?.vms.into_iter();
+        for vm in vms.filter(|vm| Some(vm.uid) != instead_of) {
             let record = match self.vms.get(vm.uid) {
                 Err(error) if error.is_not_found() => continue,
                 record => record?,
@@ -199,13 +271,15 @@ impl Engine {
             process,
             network_plugin: self.config.network_plugin,
             auto_remove: request.remove_when_ended,
+            managed: request.managed,
+            ports_pending: None,
             spec,
         })
     }
 }
 
 /// Every fault of the manifest at once.
-fn check(vm: &Vm) -> Result<(), Error> {
+pub(crate) fn check(vm: &Vm) -> Result<(), Error> {
     let mut named = vm.clone();
     if named.metadata.name.is_empty() {
         named.metadata.name = "unnamed".into();
@@ -223,7 +297,7 @@ fn wanted_macs(interfaces: &[InterfaceSpec]) -> Vec<Mac> {
 }
 
 /// The interfaces asked for, or one on the default network. The MACs are made once.
-fn interfaces(wanted: &[InterfaceSpec]) -> Vec<InterfaceRecord> {
+pub(crate) fn interfaces(wanted: &[InterfaceSpec]) -> Vec<InterfaceRecord> {
     let default = [InterfaceSpec::default()];
     let wanted = if wanted.is_empty() { &default } else { wanted };
     let interface = |(index, spec): (usize, &InterfaceSpec)| InterfaceRecord {

@@ -87,6 +87,7 @@ fn word(end: End) -> &'static str {
         End::BootTimeout => "Boot timeout",
         End::VmmFailed => "VMM failed",
         End::Lost => "Lost",
+        End::NetworkLost => "Network lost",
     }
 }
 

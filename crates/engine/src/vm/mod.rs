@@ -7,6 +7,7 @@
 //!     '-- rm --> gone      '--> as before                        start <-------------'  '-- rm --> gone
 //! ```
 
+pub(crate) mod children;
 pub(crate) mod control;
 pub(crate) mod create;
 mod events;
@@ -15,9 +16,9 @@ mod inspect;
 pub(crate) mod list;
 mod logs;
 mod plan;
-mod refusals;
+pub(crate) mod refusals;
 mod remove;
-mod repair;
+pub(crate) mod repair;
 mod run;
 pub(crate) mod start;
 pub(crate) mod stop;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ignite_store::{Paths, VmRecord};
 use ignite_wire::guest::{self, Config, Dns, Host, Modules, Root};
-use ignite_wire::supervisor::{Disk, DiskFormat, Machine, Plan, Vmm};
+use ignite_wire::supervisor::{Disk, DiskFormat, Holder, Machine, Plan, Vmm};
 
 use crate::network::attached::Attached;
 
@@ -30,6 +30,8 @@ pub struct Parts<'a> {
     pub image: PathBuf,
     /// What the network gave.
     pub attached: &'a [Attached],
+    /// Whose end is the network's end.
+    pub holder: Option<Holder>,
     /// The guest's resolver configuration.
     pub dns: Dns,
     /// Time within which the agent must be ready.
@@ -58,6 +60,7 @@ pub fn plan(parts: Parts<'_>) -> Plan {
         machine: machine(&parts),
         guest: guest(&parts),
         attachments,
+        holder: parts.holder,
         boot_timeout_ms: u64::try_from(parts.boot_timeout.as_millis()).unwrap_or(u64::MAX),
         console_limit: CONSOLE_LIMIT,
         release: parts.release,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ignite_api::{InterfaceStatus, RefusedFrames, RefusedStatus};
-use ignite_wire::agent::{Message, Refusals};
+use ignite_wire::agent::{Message, Refusals, SupervisorStatus};
 use ipnet::IpNet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -20,7 +20,7 @@ const MAX_NAMED: usize = 4;
 /// What the supervisor with this runtime directory has counted; none if it does not say.
 pub(super) fn ask(run_dir: &Path) -> Option<Vec<Refusals>> {
     match status(run_dir) {
-        Ok(refusals) => refusals,
+        Ok(status) => Some(status.refusals),
         Err(error) => {
             tracing::debug!(%error, "the supervisor does not say how the VM is");
             None
@@ -28,7 +28,8 @@ pub(super) fn ask(run_dir: &Path) -> Option<Vec<Refusals>> {
     }
 }
 
-fn status(run_dir: &Path) -> Result<Option<Vec<Refusals>>, Error> {
+/// What the supervisor with this runtime directory says of its VM.
+pub(crate) fn status(run_dir: &Path) -> Result<SupervisorStatus, Error> {
     let deadline = Instant::now() + PATIENCE;
     let mut control = Control::connect(run_dir)?;
     control.queue(0, Message::Status)?;
@@ -36,12 +37,12 @@ fn status(run_dir: &Path) -> Result<Option<Vec<Refusals>>, Error> {
     loop {
         while let Some(frame) = control.receive()? {
             if let Message::StatusReply(status) = frame.message {
-                return Ok(Some(status.refusals));
+                return Ok(status);
             }
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Ok(None);
+            return Err(Error::Silent);
         }
         let mut fds = [PollFd::new(&control, PollFlags::IN)];
         let limit = Timespec::try_from(left).ok();

@@ -5,32 +5,57 @@ use std::time::Duration;
 
 use super::DISK;
 use super::stop::Done;
-use crate::{Engine, Error};
+use crate::{Cancel, Engine, Error};
 
 impl Engine {
     /// Removes the VM that `text` means; one that runs only if `force`.
     pub fn remove(&self, text: &str, force: bool) -> Result<Done, Error> {
+        self.remove_unless(text, force, None)
+    }
+
+    /// The same; called off, the VM has its disk still, though it may not run any more.
+    pub fn remove_unless(
+        &self,
+        text: &str,
+        force: bool,
+        cancel: Option<&Cancel>,
+    ) -> Result<Done, Error> {
+        let go_on = || cancel.map_or(Ok(()), Cancel::check);
+        go_on()?;
         let uid = self.vms.resolve(text)?;
         let done = |name| Done {
             uid,
             name,
             what: "removed",
         };
+        let mut tried = None;
         if force {
-            let killed = self.kill(uid.as_str())?;
-            if self.vms.get(uid).is_err_and(|error| error.is_not_found()) {
-                // It removed itself when it ended.
-                return Ok(done(killed.name));
+            match self.kill(uid.as_str()) {
+                Ok(killed) if self.vms.get(uid).is_err_and(|error| error.is_not_found()) => {
+                    // It removed itself when it ended.
+                    return Ok(done(killed.name));
+                }
+                // It has ended; what stays is seen to below.
+                Err(error) if error.is_only_a_container() => tried = Some(error),
+                Err(error) => return Err(error),
+                Ok(_) => {}
             }
         }
         let (lock, live) = self.lock_idle(uid)?;
+        // Others may have been at work on it for minutes.
+        go_on()?;
         let record = lock.record()?;
-        match self.repair(&lock, &live) {
+        // An engine that hangs is not asked twice.
+        match tried.map_or_else(|| self.repair(&lock, &live), Err) {
             // Its own disk makes room for what is written down of its release.
             Err(error) if is_full(&error) => {
                 let disk = lock.dir().join(DISK);
                 std::fs::remove_file(&disk).map_err(Error::prepare(&disk))?;
                 self.repair(&lock, &live)?;
+            }
+            Err(error) if force && error.is_only_a_container() => {
+                tracing::warn!(%error, "the container is left to: ignite network gc");
+                self.forsake(&lock)?;
             }
             repaired => repaired?,
         }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use ignite_api::Uid;
 use ignite_host::netns;
+use ignite_host::process::start_time;
 use ignite_host::step::{self, Step};
 use ignite_store::{Liveness, ProcessRecord, State, StatusRecord, VmLock, VmSummary};
 use ignite_wire::supervisor::End;
 
-use crate::network::{self, cni::Cni};
+use crate::network::{self, docker, plugin::Plugin};
 use crate::{Engine, Error};
 
 /// How long a supervisor may take for its last act (its release is ended after two minutes), or a VMM
@@ -28,7 +29,7 @@ impl Engine {
     /// A supervisor at its last act is waited for: its release needs the VM's lock, which is not held
     /// meanwhile. A VMM whose supervisor vanished is ended first, so that two guests never run on one
     /// disk.
-    pub(super) fn lock_idle(&self, uid: Uid) -> Result<(VmLock, Liveness), Error> {
+    pub(crate) fn lock_idle(&self, uid: Uid) -> Result<(VmLock, Liveness), Error> {
         self.lock_idle_within(uid, LAST_ACT)
     }
 
@@ -64,7 +65,7 @@ impl Engine {
     }
 
     /// Makes the records of a VM that does not run true: stopped, released.
-    pub(super) fn repair(&self, lock: &VmLock, live: &Liveness) -> Result<(), Error> {
+    pub(crate) fn repair(&self, lock: &VmLock, live: &Liveness) -> Result<(), Error> {
         let mut status = lock.status()?;
         if status.state.is_live() {
             tracing::info!(uid = %lock.uid(), "the VM's supervisor vanished");
@@ -87,11 +88,13 @@ impl Engine {
     /// Releases everything a VM's network is made of. What cannot be released stays recorded.
     pub(super) fn release_locked(&self, lock: &VmLock) -> Result<(), Vec<Error>> {
         let one = |error: Error| vec![error];
-        if lock.network().map_err(|e| one(e.into()))?.is_released() {
+        let made = lock.network().map_err(|e| one(e.into()))?;
+        if made.is_released() {
             return Ok(());
         }
-        let cni = Cni::new(&self.config, lock).map_err(|e| one(e.into()))?;
-        cni.release(lock)
+        let plugin = Plugin::new(made.plugin, &self.config, lock).map_err(|e| one(e.into()))?;
+        plugin
+            .release(lock)
             .map_err(|errors| errors.into_iter().map(Error::from).collect::<Vec<_>>())?;
         let mut network = lock.network().map_err(|e| one(e.into()))?;
         if let Some(sandbox) = network.sandbox.take() {
@@ -101,6 +104,12 @@ impl Engine {
         lock.write_network(&network).map_err(|e| one(e.into()))?;
         step::reached(Step::ReleaseDone);
         Ok(())
+    }
+
+    /// Releases a VM but for its container, which its engine does not remove; `network gc` finds it there.
+    pub(super) fn forsake(&self, lock: &VmLock) -> Result<(), Error> {
+        docker::forsake(lock)?;
+        self.release_locked(lock).map_err(several)
     }
 
     /// VMs that died without release, but for `own`.
@@ -162,7 +171,7 @@ impl Engine {
     }
 
     /// Removes a VM that ended, if that was asked for when it was created.
-    pub(super) fn remove_if_asked(&self, lock: VmLock) -> Result<(), Error> {
+    pub(crate) fn remove_if_asked(&self, lock: VmLock) -> Result<(), Error> {
         if lock.record()?.auto_remove && lock.status()?.state == State::Stopped {
             lock.remove()?;
         }
@@ -221,21 +230,10 @@ pub(super) fn several(mut errors: Vec<Error>) -> Error {
 }
 
 /// Whether a recorded process still is the one it was.
-pub(super) fn is_alive(process: &ProcessRecord) -> bool {
+pub(crate) fn is_alive(process: &ProcessRecord) -> bool {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let same_boot = process.boot_id.is_empty() || process.boot_id == boot.trim();
     same_boot && start_time(process.pid) == Some(process.start_time)
-}
-
-/// Field 22 of `/proc/<pid>/stat`, behind the command's name, which may hold anything.
-fn start_time(pid: i32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace();
-    if fields.next()? == "Z" {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
 }
 
 /// Ends a VMM whose supervisor vanished.

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use ignite_api::{Name, NetworkPlugin, Uid};
+use ignite_api::{Name, NetworkPlugin, PortMapping, Uid};
 use ignite_host::fs::Lock;
 use ignite_host::netns::Namespace;
 use ignite_host::process::{Child, Spec, Stdio};
@@ -19,12 +19,13 @@ use ignite_host::step::{self, Step};
 use ignite_store::{Liveness, NetworkRecord, VmLock, VmRecord, VmSummary};
 use ignite_wire::supervisor::{Event, Plan};
 
+use super::children;
 use super::events::Events;
-use super::plan::{self, Parts};
+use super::plan::{self as supervision, Parts};
 use crate::config::program;
 use crate::network::attached::Attached;
-use crate::network::cni::{Cni, Outcome};
-use crate::network::{self, dns, ports, sandbox, several};
+use crate::network::plugin::{self, Network, Plugin};
+use crate::network::{self, dns, ports, several};
 use crate::timings::Timings;
 use crate::{Cancel, Engine, Error, Report, StartOptions};
 
@@ -98,7 +99,10 @@ impl Engine {
             record.network_plugin = plugin;
             lock.write_record(&record)?;
         }
-        self.repair(lock, &live)?;
+        self.repair_for(lock, &live, record.network_plugin, report)?;
+        if record.settle_ports() {
+            lock.write_record(&record)?;
+        }
         step::reached(Step::StartIdle);
         let mut start = Start {
             engine: self,
@@ -126,6 +130,24 @@ impl Engine {
 }
 
 impl Engine {
+    /// Repairs the VM. Where it is to have another plugin now, a container that Docker alone could
+    /// remove, and Docker is away, is in nobody's way.
+    fn repair_for(
+        &self,
+        lock: &VmLock,
+        live: &Liveness,
+        plugin: NetworkPlugin,
+        report: &dyn Report,
+    ) -> Result<(), Error> {
+        match self.repair(lock, live) {
+            Err(error) if error.is_only_a_container() && plugin != NetworkPlugin::DockerBridge => {
+                report.warn(&format!("{error}; it is left to: ignite network gc"));
+                self.forsake(lock)
+            }
+            repaired => repaired,
+        }
+    }
+
     /// Finds a port that is taken before anything is made, and records that the VM is about to be
     /// attached: from then on its ports are taken for every other start.
     pub(super) fn reserve(
@@ -134,14 +156,9 @@ impl Engine {
         record: &VmRecord,
         report: &dyn Report,
     ) -> Result<(), Error> {
-        if record.network_plugin != NetworkPlugin::Cni {
-            return Err(network::Error::NoPlugin {
-                plugin: record.network_plugin,
-            }
-            .into());
-        }
+        plugin::check(record.network_plugin, &record.interfaces)?;
         // Until the intent is recorded.
-        let _ports = self.free_ports(record, report)?;
+        let _ports = self.free_ports(record, &[], report)?;
         let network = NetworkRecord {
             plugin: record.network_plugin,
             sandbox: Some(self.config.paths.sandbox(&record.container_id)),
@@ -151,8 +168,14 @@ impl Engine {
     }
 
     /// Finds out that the VM's ports are free; nobody takes them as long as the lock is held. Who
-    /// wants no port needs no lock, and waits for nobody who does.
-    fn free_ports(&self, record: &VmRecord, report: &dyn Report) -> Result<Option<Lock>, Error> {
+    /// wants no port needs no lock, and waits for nobody who does. What the VM publishes already,
+    /// `own`, is in its own way: it is not tried on the host.
+    pub(crate) fn free_ports(
+        &self,
+        record: &VmRecord,
+        own: &[PortMapping],
+        report: &dyn Report,
+    ) -> Result<Option<Lock>, Error> {
         let wanted = &record.spec.network.ports;
         if wanted.is_empty() {
             return Ok(None);
@@ -164,7 +187,9 @@ impl Engine {
                     .map_err(network::Error::from)?;
             }
         }
-        ports::check_host(wanted).map_err(network::Error::from)?;
+        let mut others = wanted.clone();
+        others.retain(|port| !own.iter().any(|had| had.overlaps(port)));
+        ports::check_host(&others).map_err(network::Error::from)?;
         Ok(Some(lock))
     }
 
@@ -236,24 +261,25 @@ impl Start<'_> {
         step::reached(Step::StartReserved);
         self.timings.end("preparation");
         self.cancel.check()?;
-        let (namespace, outcome) = self.attach()?;
+        let made = self.attach()?;
         self.cancel.check()?;
-        let plan = self.plan(options, &outcome, parts)?;
-        let supervisor = self.spawn(&plan, &namespace)?;
+        let plan = self.plan(options, &made, parts)?;
+        let supervisor = self.spawn(&plan, &made.namespace)?;
         let waited = self.wait(&supervisor, options.boot_timeout + SUPERVISOR_SLACK);
         if waited.is_err() {
             end(&supervisor.child);
         }
         waited?;
+        children::keep(supervisor.child);
         Ok(Started {
             uid: self.record.uid,
             name: self.record.name.clone(),
-            addresses: outcome
+            addresses: made
                 .attached
                 .iter()
                 .flat_map(|a| a.addresses.iter().map(ipnet::IpNet::addr))
                 .collect(),
-            networks: networks(&outcome.attached),
+            networks: networks(&made.attached),
             timings: self.timings.clone(),
         })
     }
@@ -274,25 +300,29 @@ impl Start<'_> {
         })
     }
 
-    fn attach(&mut self) -> Result<(Namespace, Outcome), Error> {
+    fn attach(&mut self) -> Result<Network, Error> {
         let path = self.engine.config.paths.sandbox(&self.record.container_id);
-        let namespace = sandbox::create(&path).map_err(network::Error::from)?;
-        self.timings.end("sandbox");
-        let cni = Cni::new(&self.engine.config, self.lock)?;
-        let sandbox = (path.as_path(), &namespace);
-        let outcome = cni.attach(self.lock, &self.record, sandbox, self.report, self.cancel)?;
-        self.timings
-            .end_with_plugins("attachment", &outcome.plugins);
-        Ok((namespace, outcome))
+        let config = &self.engine.config;
+        let plugin = Plugin::new(self.record.network_plugin, config, self.lock)?;
+        let request = plugin::Request {
+            lock: self.lock,
+            record: &self.record,
+            sandbox: &path,
+            report: self.report,
+            cancel: self.cancel,
+        };
+        let made = plugin.attach(&request, &mut self.timings)?;
+        self.timings.end_with_plugins("attachment", &made.plugins);
+        Ok(made)
     }
 
     fn plan(
         &self,
         options: &StartOptions,
-        outcome: &Outcome,
+        made: &Network,
         programs: Programs,
     ) -> Result<(Plan, PathBuf), Error> {
-        let said = several::names(&outcome.attached);
+        let said = several::names(&made.attached);
         let (dns, origin) = dns::choose(
             &super::create::requested_dns(&self.record),
             &said,
@@ -304,7 +334,7 @@ impl Start<'_> {
                  give one with --dns",
             );
         }
-        let plan = plan::plan(Parts {
+        let plan = supervision::plan(Parts {
             paths: &self.engine.config.paths,
             record: &self.record,
             vmm: programs.vmm,
@@ -316,7 +346,8 @@ impl Start<'_> {
                 .images
                 .dir(self.record.image.uid)
                 .join(crate::image::FILE),
-            attached: &outcome.attached,
+            attached: &made.attached,
+            holder: made.holder.clone(),
             dns,
             boot_timeout: options.boot_timeout,
             release: self.engine.release_command(self.record.uid)?,

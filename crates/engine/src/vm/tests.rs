@@ -82,6 +82,7 @@ fn create_as(engine: &Engine, spec: VmSpec) -> Result<Uid, Error> {
         image: IMAGE.into(),
         kernel: Some(KERNEL.into()),
         remove_when_ended: false,
+        managed: None,
     };
     let cancel = Cancel::new().expect("an eventfd");
     Ok(engine.create(request, &Silent, &cancel)?.uid)

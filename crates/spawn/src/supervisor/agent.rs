@@ -130,7 +130,8 @@ impl Supervisor<'_> {
     }
 
     fn ready(&mut self) {
-        if self.evidence.ready || self.evidence.verdict.is_some() {
+        let ending = self.evidence.verdict.is_some() || self.evidence.lost_holder.is_some();
+        if self.evidence.ready || ending {
             return;
         }
         self.evidence.ready = true;

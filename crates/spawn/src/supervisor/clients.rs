@@ -109,6 +109,7 @@ impl Supervisor<'_> {
                 .try_into()
                 .unwrap_or(u64::MAX),
             refusals: self.parts.network.refusals(),
+            traffic: self.parts.network.traffic(),
         };
         self.tell_client(id, &Frame::link(Message::StatusReply(status)));
     }

@@ -17,6 +17,7 @@ mod sources;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
+use ignite_host::process::Watched;
 use ignite_host::signal::{Signals, poll};
 use ignite_vmm::{Driver, Report};
 use ignite_wire::agent::{Frame, Message};
@@ -26,6 +27,7 @@ use crate::console::{LastWords, Log, Tail};
 use crate::control::Control;
 use crate::deadlines::{Deadlines, Due};
 use crate::end::{Evidence, Verdict};
+use crate::holder;
 use crate::log;
 use crate::network::{Network, Side};
 use crate::notify::Notify;
@@ -36,6 +38,9 @@ use sources::Source;
 
 /// Grace period of a stop by signal.
 const SIGNAL_GRACE: Duration = Duration::from_secs(20);
+
+/// Grace period of a guest that has lost its network.
+const HOLDER_GRACE: Duration = Duration::from_secs(10);
 
 /// At most that much of a grace period is kept for the guest's own powering off.
 const LAST_PART: Duration = Duration::from_secs(3);
@@ -70,6 +75,8 @@ pub struct Parts<'a> {
     pub console: Option<Log>,
     /// The control socket.
     pub control: Control,
+    /// The process that owns the sandbox, if one does.
+    pub holder: Option<Watched>,
     /// The pipe to the engine.
     pub notify: &'a mut Notify,
     /// The VM's status.
@@ -170,6 +177,7 @@ impl<'a> Supervisor<'a> {
         match source {
             Source::Signals => self.signal(),
             Source::Process => self.process_ended(),
+            Source::Holder => self.holder_ended(),
             Source::Console => self.console(),
             Source::VmmOutput => self.vmm_output(),
             Source::Vmm => self.vmm_reports(),
@@ -232,6 +240,22 @@ impl<'a> Supervisor<'a> {
             Ok(Some(received)) if received.signal == SIGTERM => self.stop(SIGNAL_GRACE),
             Ok(_) => {}
             Err(error) => log::line(&log::chain(&error)),
+        }
+    }
+
+    /// The container that owned the network is gone, and the interfaces with it. A guest that is about
+    /// to end anyway ends as it was to.
+    fn holder_ended(&mut self) {
+        self.close(Source::Holder);
+        let evidence = &self.evidence;
+        let ending = evidence.stopping
+            || evidence.verdict.is_some()
+            || evidence.going.is_some()
+            || evidence.shutdown.is_some();
+        if let Some(holder) = self.parts.plan.holder.as_ref().filter(|_| !ending) {
+            log::line(&holder::message(&holder.container));
+            self.evidence.lost_holder = Some(holder.container.clone());
+            self.stop(HOLDER_GRACE);
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) enum Source {
     Signals,
     /// The VMM's process, when it ended.
     Process,
+    /// The process that owns the sandbox, when it ended.
+    Holder,
     /// The guest's console.
     Console,
     /// What the VMM prints.
@@ -41,6 +43,9 @@ impl Supervisor<'_> {
         let mut list = List::default();
         list.read(Source::Signals, parts.signals.as_fd());
         list.read(Source::Process, parts.driver.process().pidfd());
+        if let Some(holder) = &parts.holder {
+            list.read(Source::Holder, holder.as_fd());
+        }
         list.read(Source::Console, parts.driver.console().as_fd());
         list.read(Source::VmmOutput, parts.vmm_output.as_fd());
         list.both(

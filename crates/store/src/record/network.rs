@@ -4,6 +4,7 @@
 //!  (absent) --intent recorded--> Intended --ADD ended--> Attached --before DEL--> Releasing --DEL ended--> (absent)
 //! ```
 //! DEL runs from here alone: the network's file may have changed or gone, and the sandbox with it.
+//! Where a container owns the sandbox, it is recorded before it is asked for, and until it is gone.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,6 +16,8 @@ use serde_json::{Map, Value};
 
 use ignite_api::{Mac, NetworkPlugin};
 
+use super::status::ProcessRecord;
+
 /// The attachments of one VM.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -23,11 +26,33 @@ pub struct NetworkRecord {
     pub plugin: NetworkPlugin,
     /// The sandbox; none where there is none.
     pub sandbox: Option<PathBuf>,
+    /// The container that owns the sandbox, of the network plugin `docker-bridge`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<HolderRecord>,
     /// In the order they were made; released in reverse.
     pub attachments: Vec<AttachmentRecord>,
     /// Addresses the VM last had: asked for again at the next start.
     #[serde(deserialize_with = "remembered")]
     pub remembered: Vec<Remembered>,
+}
+
+/// A container that owns a VM's sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HolderRecord {
+    /// Its name, ours to choose.
+    pub container: String,
+    /// Its id; none as long as it may not have been made.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The socket of the engine that was asked for it.
+    pub socket: PathBuf,
+    /// Its image, by reference.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Its first process; none as long as it may not have been started.
+    #[serde(default)]
+    pub process: Option<ProcessRecord>,
 }
 
 /// The addresses an interface last had on a network.
@@ -67,7 +92,7 @@ fn remembered<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Remember
 impl NetworkRecord {
     /// Whether nothing on the host is left to be released.
     pub fn is_released(&self) -> bool {
-        self.attachments.is_empty() && self.sandbox.is_none()
+        self.attachments.is_empty() && self.sandbox.is_none() && self.holder.is_none()
     }
 
     /// The addresses `interface` last had on `network`. Of an older record, the first interface on
@@ -176,6 +201,22 @@ mod tests {
             serde_json::from_str::<NetworkRecord>(&text).expect("our own"),
             record
         );
+    }
+
+    #[test]
+    fn a_container_is_to_be_released_too() {
+        let mut record = NetworkRecord::default();
+        assert!(record.is_released());
+        let text = serde_json::to_string(&record).expect("plain data");
+        assert!(!text.contains("holder"), "{text}");
+        record.holder = Some(HolderRecord {
+            container: "ignite-0123456789abcdef".into(),
+            id: None,
+            socket: "/run/docker.sock".into(),
+            image: None,
+            process: None,
+        });
+        assert!(!record.is_released());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use ignite_api::{Address, IdPrefix, Mac, Name, NetworkPlugin, Uid, VmSpec};
+use ignite_api::{Address, IdPrefix, Mac, Name, NetworkPlugin, PortMapping, Uid, VmSpec};
 use ignite_wire::guest::Process;
 
 /// A VM: what was asked for, and what was found for it.
@@ -46,6 +46,61 @@ pub struct VmRecord {
     /// Whether the VM is removed when it has ended.
     #[serde(default)]
     pub auto_remove: bool,
+    /// What keeps it as a manifest says, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed: Option<Managed>,
+    /// A run that does not have the ports that are wanted yet: those of `spec` are its own and new
+    /// ones, and all of them are the VM's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports_pending: Option<PortsPending>,
+}
+
+/// Ports that a run of a VM does not have yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PortsPending {
+    /// When the run was started; no other run is meant.
+    pub since: Timestamp,
+    /// What the next start publishes; none where it is being brought about without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_start: Option<Vec<PortMapping>>,
+}
+
+impl VmRecord {
+    /// The ports that were asked for last.
+    pub fn wanted_ports(&self) -> &[PortMapping] {
+        let pending = self.ports_pending.as_ref();
+        let next = pending.and_then(|pending| pending.next_start.as_deref());
+        next.unwrap_or(&self.spec.network.ports)
+    }
+
+    /// A new run has what waited for it; whether anything did.
+    pub fn settle_ports(&mut self) -> bool {
+        let pending = self.ports_pending.take();
+        match pending.and_then(|pending| pending.next_start) {
+            Some(ports) => {
+                self.spec.network.ports = ports;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// A VM that is kept as a manifest says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Managed {
+    /// Where the manifests are from: a directory, or a repository with its branch.
+    pub by: String,
+    /// The manifest's file, relative to that.
+    pub file: String,
+    /// Whether the VM should run, as last brought about: a policy speaks only of a VM that did.
+    #[serde(default)]
+    pub wanted: bool,
+    /// What the manifest leaves open is as in these: the defaults when the VM was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<Box<VmSpec>>,
 }
 
 /// The image a VM was created from.

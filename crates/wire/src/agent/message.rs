@@ -166,6 +166,32 @@ pub struct SupervisorStatus {
     pub uptime_ms: u64,
     /// What the guest tried to send and may not, for each interface.
     pub refusals: Vec<Refusals>,
+    /// What passed through each interface since the VM was started.
+    pub traffic: Vec<Traffic>,
+}
+
+/// What passed between a guest and the network of one interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Traffic {
+    /// The interface.
+    pub interface: String,
+    /// What the guest was sent.
+    pub to_guest: Passed,
+    /// What the guest sent, also what it may not.
+    pub from_guest: Passed,
+}
+
+/// Frames of one direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Passed {
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many.
+    pub packets: u64,
+    /// How many more did not arrive.
+    pub lost: u64,
 }
 
 /// Frames of a guest that did not reach the network of one interface.

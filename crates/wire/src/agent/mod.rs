@@ -36,7 +36,9 @@ mod message;
 
 pub use codec::{Decoder, Error, Frame, HEADER_LEN, MAX_PAYLOAD};
 pub use credits::{Credits, INITIAL_WINDOW, Overrun};
-pub use message::{ExecRequest, ExitStatus, Message, PowerAction, Refusals, SupervisorStatus};
+pub use message::{
+    ExecRequest, ExitStatus, Message, Passed, PowerAction, Refusals, SupervisorStatus, Traffic,
+};
 
 /// Version of the protocol, said in [`Message::Hello`].
 pub const VERSION: u32 = 1;

@@ -7,6 +7,7 @@
 //! A process may die between any two of these: what is recorded is always at least what there is.
 
 mod health;
+mod publish;
 mod release;
 mod wish;
 
@@ -30,6 +31,7 @@ use ignite_store::{
 };
 use ipnet::IpNet;
 
+pub(crate) use self::publish::Way;
 use self::wish::Wish;
 use super::attached::Attached;
 use super::overlap::{self, Overlap};

@@ -31,7 +31,7 @@ pub(super) fn differences(network: &NetworkConfig, made: &AttachmentRecord) -> V
 }
 
 /// The interface and its addresses.
-fn interface(made: &AttachmentRecord) -> Vec<String> {
+pub(super) fn interface(made: &AttachmentRecord) -> Vec<String> {
     let namespace = match Namespace::open(&made.netns) {
         Ok(namespace) => namespace,
         Err(error) => return vec![ignite_cni::error::chain(&error)],

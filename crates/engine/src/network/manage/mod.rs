@@ -22,6 +22,7 @@ mod survey;
 
 use std::collections::BTreeSet;
 
+use ignite_api::NetworkPlugin;
 use ignite_cni::cache::Entry;
 use ignite_cni::{AttachmentId, NetworkConfig, NetworkResult};
 use ignite_store::NetworkRecord;
@@ -90,7 +91,7 @@ fn attachments_on(record: &NetworkRecord, network: &str) -> Vec<AttachmentId> {
     let on = record
         .attachments
         .iter()
-        .filter(|made| made.network == network);
+        .filter(|made| record.plugin == NetworkPlugin::Cni && made.network == network);
     on.map(|made| AttachmentId {
         container_id: made.container_id.clone(),
         ifname: made.interface.clone(),

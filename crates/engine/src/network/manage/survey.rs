@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ignite_api::Uid;
+use ignite_api::{NetworkPlugin, Uid};
 use ignite_cni::cache::{CacheError, Entry, Filter};
 use ignite_cni::{NetworkConfig, NetworkResult, Networks};
 use ignite_store::{AttachmentRecord, AttachmentState};
@@ -134,6 +134,8 @@ impl Engine {
                 name: vm.name,
             };
             match self.vms.network(vm.uid) {
+                // Docker's bridge is no network of CNI's.
+                Ok(record) if record.plugin != NetworkPlugin::Cni => {}
                 Ok(record) => {
                     for made in &record.attachments {
                         found.add_recorded(made, &name);

@@ -361,3 +361,34 @@ fn a_flood_is_counted_and_keeps_nobody_waiting() {
         assert!(counts.mac <= (MAX_FRAMES * (looks + 1)) as u64);
     });
 }
+
+#[test]
+fn what_passes_is_counted_as_the_guest_sees_it() {
+    with_port(|mut bench| {
+        let (now, own) = (Instant::now(), icmp(ip("fd00::2"), 128));
+        for _ in 0..3 {
+            bench.send(&own, now);
+            assert!(bench.at_peer().is_some());
+        }
+        let unknown = [&[0xff; 6][..], &MAC, &[0x88, 0xcc], &[0; 46]].concat();
+        bench.send(&unknown, now);
+        for _ in 0..2 {
+            bench.peer.send(&icmp(ip("fd00::9"), 128)).expect("send");
+            bench.at_guest();
+        }
+        let traffic = bench.network.traffic().remove(0);
+        let bytes = |frames: &[&[u8]]| frames.iter().map(|frame| frame.len() as u64).sum::<u64>();
+        assert_eq!(traffic.interface, "eth0");
+        assert_eq!(
+            (traffic.from_guest.packets, traffic.to_guest.packets),
+            (4, 2)
+        );
+        assert_eq!(
+            traffic.from_guest.bytes,
+            bytes(&[&own, &own, &own, &unknown])
+        );
+        assert_eq!(traffic.to_guest.bytes, bytes(&[&own, &own]));
+        assert_eq!((traffic.from_guest.lost, traffic.to_guest.lost), (0, 0));
+        assert_eq!(bench.counted().counts.total(), 1, "refused, not lost");
+    });
+}

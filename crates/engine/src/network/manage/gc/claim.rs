@@ -4,8 +4,10 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use ignite_api::Uid;
+use ignite_docker::Listed;
 use ignite_host::fs::Lock;
-use ignite_store::{Liveness, NetworkRecord, VmLock};
+use ignite_store::{HolderRecord, Liveness, NetworkRecord, VmLock};
 
 use super::Gc;
 use crate::network::manage::ours;
@@ -89,6 +91,24 @@ impl Gc<'_> {
         (!lives && !recorded).then_some(Vacant { vm, tool })
     }
 
+    /// The same for a container of Docker's with this VM's label. Who holds the lock of a VM that is there
+    /// need not ask whether it lives: what it has is recorded, and a container it was given before it
+    /// moved to another network plugin is not.
+    pub(super) fn unheld(&self, uid: Uid, container: &Listed) -> Option<Vacant> {
+        let vm = match self.engine.vms.try_lock(uid) {
+            Ok(Some(lock)) => Some(lock),
+            Err(error) if error.is_not_found() => None,
+            _ => return None,
+        };
+        let claimed = match vm.as_ref().map(VmLock::network) {
+            Some(Ok(record)) => record.holder.is_some_and(|made| is(&made, container)),
+            Some(Err(_)) => true,
+            None => Liveness::is_held(&self.engine.config.paths, uid).unwrap_or(true),
+        };
+        let tool = None;
+        (!claimed).then_some(Vacant { vm, tool })
+    }
+
     /// The lock CNI's tool takes; none where it never did, or nothing where it holds it.
     #[expect(clippy::option_option, reason = "held by another, not there, or ours")]
     fn tool_lock(&self, container_id: &str) -> Option<Option<Lock>> {
@@ -103,6 +123,11 @@ impl Gc<'_> {
             }
         }
     }
+}
+
+/// Whether the container may be the recorded one: it has its name, or its id.
+fn is(made: &HolderRecord, container: &Listed) -> bool {
+    container.names.contains(&made.container) || made.id.as_ref() == Some(&container.id)
 }
 
 fn has(record: &NetworkRecord, holding: Holding<'_>) -> bool {

@@ -8,11 +8,13 @@
 //!    rules, no record --------> removed in one transaction
 //!    CNI 1.1.0 ---------------> GC of its plugins, told of everybody who is valid
 //!  namespaces, no record -----> removed
+//!  containers, no record -----> removed, where Docker answers
 //! ```
 //! Whatever fails stays as it is and is told; the next gc tries it again.
 
 mod attachments;
 mod claim;
+mod holders;
 mod left;
 mod plugins;
 
@@ -67,6 +69,8 @@ pub enum Kind {
     Rules,
     /// A network namespace.
     Namespace,
+    /// A container of Docker's that owned a sandbox.
+    Container,
 }
 
 impl Kind {
@@ -78,6 +82,7 @@ impl Kind {
             Self::Lease => "lease",
             Self::Rules => "rules",
             Self::Namespace => "namespace",
+            Self::Container => "container",
         }
     }
 }
@@ -128,6 +133,7 @@ impl Engine {
             }
         }
         gc.namespaces();
+        gc.holders();
         let others = gc.garbage.plugins + gc.garbage.filter;
         gc.garbage.own = begin.elapsed().saturating_sub(others);
         Ok(gc.garbage)

@@ -1,0 +1,149 @@
+//! The configuration file: what holds on this host where nothing else is said.
+
+use std::path::{Path, PathBuf};
+
+use ignite_api::{ConfigurationSpec, Manifest, ManifestError, decode};
+use ignite_host::fs::read_bounded;
+
+use crate::Config;
+
+/// No configuration is longer, in bytes.
+const MAX_LENGTH: u64 = 1 << 20;
+
+/// A configuration file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ignite_host::fs::Error,
+    },
+    /// It is no text.
+    #[error("the configuration file {} is not UTF-8 text", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is not a configuration.
+    #[error("the configuration file {} cannot be used", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ManifestError,
+    },
+    /// It describes something else.
+    #[error("{} holds no object of kind Configuration", path.display())]
+    Kind {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let begin =
+            "begin it with `apiVersion: ignite.weave.works/v1alpha4` and `kind: Configuration`";
+        match self {
+            Self::Read { .. } => Some("name another one with --ignite-config FILE".into()),
+            Self::Manifest {
+                source: ManifestError::Shape { .. } | ManifestError::TooLong,
+                ..
+            } => None,
+            Self::NotText { .. } | Self::Manifest { .. } | Self::Kind { .. } => Some(begin.into()),
+        }
+    }
+}
+
+/// Reads the file that is named, which must be there; else the host's own, where there is one.
+pub fn load(config: &Config, named: Option<&Path>) -> Result<ConfigurationSpec, Error> {
+    let path = named.unwrap_or(&config.paths.configuration);
+    let bytes = match read_bounded(path, MAX_LENGTH) {
+        Err(error) if named.is_none() && error.is_not_found() => {
+            return Ok(ConfigurationSpec::default());
+        }
+        read => read.map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?,
+    };
+    let path = path.to_owned();
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(Error::NotText { path });
+    };
+    match decode(&text) {
+        Ok(Manifest::Configuration(configuration)) => Ok(configuration.spec),
+        Ok(_) => Err(Error::Kind { path }),
+        Err(source) => Err(Error::Manifest { path, source }),
+    }
+}
+
+impl Config {
+    /// Takes over what a configuration file says.
+    pub fn apply(&mut self, said: ConfigurationSpec) {
+        if let Some(plugin) = said.network_plugin {
+            self.network_plugin = plugin;
+        }
+        if let Some(prefix) = said.id_prefix {
+            self.id_prefix = prefix;
+        }
+        if let Some(defaults) = said.vm_defaults {
+            self.vm_defaults = defaults;
+        }
+        self.registry_config_dir = said.registry_config_dir.or(self.registry_config_dir.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ignite_api::NetworkPlugin;
+    use ignite_store::Paths;
+
+    fn load_text(text: Option<&[u8]>, named: bool) -> Result<Config, Error> {
+        let root = tempfile::tempdir().expect("tempdir");
+        let mut config = Config {
+            paths: Paths::under(root.path()),
+            ..Config::default()
+        };
+        let path = config.paths.configuration.clone();
+        if let Some(text) = text {
+            std::fs::create_dir_all(path.parent().expect("it has one")).expect("made");
+            std::fs::write(&path, text).expect("written");
+        }
+        let said = load(&config, named.then_some(path.as_path()))?;
+        config.apply(said);
+        Ok(config)
+    }
+
+    #[test]
+    fn the_hosts_own_may_be_absent_and_a_named_one_not() {
+        let config = load_text(None, false).expect("defaults");
+        assert_eq!(config.network_plugin, NetworkPlugin::Cni);
+        assert!(matches!(load_text(None, true), Err(Error::Read { .. })));
+    }
+
+    #[test]
+    fn what_it_says_is_taken_over() {
+        let text = b"apiVersion: ignite.weave.works/v1alpha3\nkind: Configuration\nmetadata: {}\nspec:\n  \
+            runtime: docker\n  networkPlugin: docker-bridge\n  idPrefix: lab\n  vmDefaults: { cpus: 2 }\n";
+        let config = load_text(Some(text), false).expect("valid");
+        assert_eq!(config.network_plugin, NetworkPlugin::DockerBridge);
+        assert_eq!(config.id_prefix.to_string(), "lab");
+        assert_eq!(config.vm_defaults.cpus, 2);
+        assert!(config.vm_defaults.memory.bytes() > 0);
+    }
+
+    #[test]
+    fn what_is_none_is_refused() {
+        let vm = b"apiVersion: ignite.weave.works/v1alpha4\nkind: VM\nspec: {}\n";
+        for text in [&b""[..], b"\xff", vm, b"kind: Configuration"] {
+            let error = load_text(Some(text), false).expect_err("no configuration");
+            assert!(error.hint().is_some(), "{error}");
+        }
+    }
+}
