@@ -38,17 +38,24 @@ build-packages:
 # each VM: they are built for size; the guest's without a libc to find, nor
 # anything to relocate, which an interpreted processor takes its time for.
 .PHONY: programs
-programs:
+programs: holder
 	@echo "Building (release mode)"
-	@cargo build --quiet --release -p ignite-cli -p ignite-overlay
+	@cargo build --quiet --release -p ignite-cli -p ignite-daemon -p ignite-overlay
 	@cargo build --quiet --profile small -p ignite-spawn -p ignite-cni-plugins
 	@$(static) -p ignite-guest
 	@mkdir -p $(bin) $(libexec)
-	@install -C -m 755 target/release/ignite $(bin)/
+	@install -C -m 755 target/release/ignite target/release/ignited $(bin)/
 	@install -C -m 755 target/release/ignite-overlay target/small/ignite-spawn target/small/ignite-cni \
 		target/$(triple)/small/ignite-guest $(libexec)/
 	@mkdir -p $(libexec)/cni
 	@ln -sf ../ignite-cni $(libexec)/cni/flannel
+
+# The program of a VM's Docker container is alone in it: static.
+.PHONY: holder
+holder:
+	@$(static) -p ignite-docker --bins
+	@mkdir -p $(libexec)
+	@install -C -m 755 target/$(triple)/small/ignite-holder $(libexec)/
 
 .PHONY: install
 install: programs ## Install programs, completions and man pages (PREFIX, DESTDIR)
@@ -86,8 +93,9 @@ lint: ## Format, lints, layers, shell scripts
 	$(shellcheck) $(scripts)
 
 .PHONY: unit
-unit: helper ## Unit, property and snapshot tests
+unit: helper holder ## Unit, property and snapshot tests
 	@tools/unpack.sh etcd-server
+	@tools/docker.sh
 	$(test_as_root) cargo test --quiet --workspace
 
 .PHONY: e2e
@@ -97,9 +105,10 @@ e2e: programs e2e-fixtures ## End-to-end tests with real VMs (TESTS=filter)
 # What the end-to-end tests take as given: a kernel, images, a registry.
 .PHONY: e2e-fixtures
 e2e-fixtures: helper
-	@tools/unpack.sh docker-registry etcd-server
+	@tools/unpack.sh docker-registry etcd-server openssh-server libwrap0
 	@tools/libcni.sh
 	@tools/podman.sh
+	@tools/docker.sh
 	@tools/kernel.sh >/dev/null
 	@tools/images.sh busy systemd
 
