@@ -12,13 +12,14 @@ set -euo pipefail
 
 # What `ignite run` starts or reads: the VMM, the CNI plugins, packet filter
 # programs, mkfs.ext4, depmod.
+# git and openssh-client are for `ignited gitops` alone and not among them.
 run=(qemu-system-x86 containernetworking-plugins iptables nftables e2fsprogs kmod)
 # What building needs besides cargo: a linker, libc, make.
 build_packages=(gcc libc6-dev make)
 # What makes and shows the quick start's image.
 quickstart=(mmdebstrap busybox-static curl ca-certificates)
 # What the tests start or compare with; g++ links libFuzzer, cpio makes the bare initramfs of a bench.
-test=(mmdebstrap busybox-static curl ca-certificates iproute2 iputils-ping procps util-linux tar gzip zstd g++ cpio)
+test=(mmdebstrap busybox-static curl ca-certificates iproute2 iputils-ping procps util-linux tar gzip zstd g++ cpio git openssh-client gpg gpg-agent)
 
 # The oldest compiler that builds this workspace.
 rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$top/Cargo.toml")

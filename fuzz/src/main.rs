@@ -14,6 +14,9 @@ mod cni_flannel;
 mod cni_leaks;
 mod cni_result;
 mod cni_words;
+mod daemon_desired;
+mod daemon_listing;
+mod docker_answers;
 mod image_archive;
 mod image_decompress;
 mod image_layout;
@@ -50,7 +53,7 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 30] = [
+const TARGETS: [(&str, Target); 33] = [
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
     ("api_words", api_words::run),
@@ -60,6 +63,9 @@ const TARGETS: [(&str, Target); 30] = [
     ("cni_leaks", cni_leaks::run),
     ("cni_result", cni_result::run),
     ("cni_words", cni_words::run),
+    ("daemon_desired", daemon_desired::run),
+    ("daemon_listing", daemon_listing::run),
+    ("docker_answers", docker_answers::run),
     ("image_archive", image_archive::run),
     ("image_decompress", image_decompress::run),
     ("image_layout", image_layout::run),

@@ -11,12 +11,14 @@
 //! sniff                      prints every DHCP packet of every interface
 //! sniff WORD                 prints every frame that holds the word, from behind it
 //! send INTERFACE HEX...      sends these ethernet frames
+//! notified SOCKET            prints what a service tells systemd
 //! time N PROGRAM [ARG...]    milliseconds each of N runs takes
 //! tree PATH...               files with all their attributes, for comparison
 //! ```
 
 mod dns;
 mod hold;
+mod notified;
 mod send;
 mod serve;
 mod sniff;
@@ -54,6 +56,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["sniff"] => sniff::until_stdin_ends(sniff::dhcp),
         ["sniff", word] => sniff::until_stdin_ends(|frame| sniff::behind(frame, word)),
         ["send", interface, frames @ ..] => send::frames(interface, frames),
+        ["notified", socket] => notified::forever(socket),
         ["time", runs, argv @ ..] => time::each_run(runs, argv),
         ["tree", paths @ ..] => tree::print(paths),
         _ => Err(format!("cannot do {words:?}").into()),
