@@ -7,9 +7,13 @@
 mod addresses;
 mod cni_tool;
 mod commands;
+mod configuration;
 mod crashes;
+mod daemon;
 mod default_network;
+mod docker;
 mod endings;
+mod gitops;
 mod hostile;
 mod images;
 mod interfaces;

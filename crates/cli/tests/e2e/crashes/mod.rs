@@ -5,8 +5,8 @@
 //! stand-in, but for a sample of the kills.
 
 mod after;
-mod random;
-mod reboot;
+pub mod random;
+pub mod reboot;
 mod scenes;
 mod steps;
 mod vanished;

@@ -15,7 +15,7 @@ use super::{Scene, create, creation};
 use crate::support::BOOT;
 
 /// Replays the choices of an earlier run.
-const SEED: &str = "IGNITE_CRASH_SEED";
+pub const SEED: &str = "IGNITE_CRASH_SEED";
 
 const VMS: u64 = 4;
 
@@ -156,7 +156,7 @@ fn kill_a_guest(scene: &Scene, dice: &mut Dice) -> Result<()> {
         .with_context(|| format!("of {all:?} one was killed; {ended}"))
 }
 
-fn seed() -> Result<u64> {
+pub fn seed() -> Result<u64> {
     match std::env::var(SEED) {
         Ok(text) => text.parse().context("the seed is a number"),
         Err(_) => {
@@ -167,10 +167,10 @@ fn seed() -> Result<u64> {
 }
 
 /// Numbers that look random: SplitMix64.
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn new(seed: u64, stream: u64) -> Self {
+    pub fn new(seed: u64, stream: u64) -> Self {
         Self(seed ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03))
     }
 
@@ -182,7 +182,7 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 

@@ -14,6 +14,7 @@ use rustix::process::Signal;
 
 use super::Scene;
 use super::scenes::{Operation, UnderWay};
+use crate::docker;
 use crate::support::SOON;
 
 /// Hosts that work beside each other: much of a release is waiting for the
@@ -40,7 +41,9 @@ fn every_process_killed_at_every_step() -> Result<()> {
                 .map(move |step| (operation, step))
         })
         .collect();
-    for step in Step::ALL {
+    // Those of Docker's bridge have a test of their own.
+    let ours = |step: &&Step| !docker::crashes::OWN.contains(step);
+    for step in Step::ALL.iter().filter(ours) {
         let is_it = |(_, name): &Moment| name.split(':').next() == Some(step.name());
         ensure!(
             moments.iter().any(is_it),
@@ -63,7 +66,7 @@ fn every_process_killed_at_every_step() -> Result<()> {
     writeln!(
         std::io::stderr(),
         "crash matrix: {} steps in {count} moments, {kills} kills, {} faults, {:.0} s",
-        Step::ALL.len(),
+        Step::ALL.len() - docker::crashes::OWN.len(),
         faults.len(),
         began.elapsed().as_secs_f32(),
     )?;

@@ -1,0 +1,103 @@
+//! The page about Weave Ignite's tests: every one of them is there, and every test of ours that it
+//! names exists.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Its end-to-end tests.
+const THEIRS: &[&str] = &[
+    "TestIgniteRunWithDockerAndDockerBridge",
+    "TestIgniteRunWithDockerAndCNI",
+    "TestIgniteRunWithContainerdAndCNI",
+    "TestCurlWithDockerAndDockerBridge",
+    "TestCurlWithDockerAndCNI",
+    "TestCurlWithContainerdAndCNI",
+    "TestIDPrefixCurlWithDockerAndDockerBridge",
+    "TestIDPrefixCurlWithDockerAndCNI",
+    "TestIDPrefixCurlWithContainerdAndCNI",
+    "TestRunWithoutName",
+    "TestVolumeWithDockerAndDockerBridge",
+    "TestVolumeWithDockerAndCNI",
+    "TestVolumeWithContainerdAndCNI",
+    "TestVMLifecycleWithDockerAndDockerBridge",
+    "TestVMLifecycleWithDockerAndCNI",
+    "TestVMLifecycleWithContainerdAndCNI",
+    "TestVMProviderSwitch",
+    "TestVMStartNonDefaultProvider",
+    "TestVMStopStartDefaultProviders",
+    "TestVMExecInteractive",
+    "TestVMpsWithOutdatedStatus",
+    "TestCopyFileFromHostToVM",
+    "TestCopySymlinkedFileFromHostToVM",
+    "TestCopyFileFromVMToHost",
+    "TestCopyDirectoryFromHostToVM",
+    "TestCopyDirectoryFromVMToHost",
+    "TestConfigFile",
+    "TestImportTinyImage",
+    "TestDockerImportImage",
+    "TestPullFromAuthRegistry",
+    "TestPortmapCleanup",
+    "TestOneExtraInterface",
+    "TestMultipleInterface",
+    "TestMultipleInterfaceImplicit",
+    "TestIgnitedDaemon",
+    "TestRunGitops",
+    "TestConcurrentVMCreation",
+];
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The page's rows: their tests, the verdict, ours.
+fn rows() -> Vec<[String; 3]> {
+    let page = read("../../docs/compatibility.md");
+    let rows = page.lines().filter(|line| line.starts_with("| Test"));
+    rows.map(|line| {
+        let mut cells = line
+            .trim_matches('|')
+            .split(" | ")
+            .map(|cell| cell.trim().to_owned());
+        std::array::from_fn(|_| cells.next().unwrap_or_default())
+    })
+    .collect()
+}
+
+#[test]
+fn every_one_of_their_tests_has_one_row() {
+    let rows = rows();
+    let listed: Vec<&str> = rows
+        .iter()
+        .flat_map(|[theirs, ..]| theirs.split(", "))
+        .collect();
+    for test in THEIRS {
+        let times = listed.iter().filter(|listed| *listed == test).count();
+        assert_eq!(times, 1, "{test}");
+    }
+    assert_eq!(listed.len(), THEIRS.len(), "{listed:?}");
+}
+
+#[test]
+fn every_test_of_ours_is_there() {
+    for [theirs, verdict, ours] in rows() {
+        let names: Vec<&str> = ours.split('`').skip(1).step_by(2).collect();
+        let needed = verdict.starts_with("kept") || verdict.starts_with("translated");
+        assert!(!names.is_empty() || !needed, "{theirs} has no test");
+        for name in names {
+            let (module, function) = name.rsplit_once("::").expect("a module and a name");
+            let found = sources(module).iter().any(|path| {
+                let text = fs::read_to_string(path).unwrap_or_default();
+                text.contains(&format!("#[test]\nfn {function}()"))
+            });
+            assert!(found, "{theirs}: there is no test {name}");
+        }
+    }
+}
+
+/// Where the tests of a module may be.
+fn sources(module: &str) -> [PathBuf; 2] {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
+    let path = root.join(module.replace("::", "/"));
+    [path.with_extension("rs"), path.join("mod.rs")]
+}

@@ -1,0 +1,139 @@
+//! The configuration file, the flags over it, and flags of older scripts.
+
+use anyhow::{Result, ensure};
+use ignite_testkit::{Host, Invocation};
+use serde_json::Value;
+
+const HEAD: &str =
+    "apiVersion: ignite.weave.works/v1alpha4\nkind: Configuration\nmetadata: { name: test }\n";
+
+/// A host with the stand-in VMM and this configuration file.
+fn host(path: &str, spec: &str) -> Result<Host> {
+    let host = Host::with_stand_in("alpha")?;
+    host.write(path, format!("{HEAD}{spec}"))?;
+    Ok(host)
+}
+
+/// `create` with these words before the image; what the VM was made of.
+fn spec(host: &Host, words: &[&str]) -> Result<(Value, String)> {
+    let uid = host
+        .ignite(["create"].iter().chain(words).chain(&["busy"]))
+        .ok()?;
+    let text = host.ignite(["inspect", "vm", &uid]).ok()?;
+    Ok((serde_json::from_str(&text)?, uid))
+}
+
+fn sizes(vm: &Value) -> String {
+    let spec = &vm["spec"];
+    format!("{} {} {}", spec["memory"], spec["cpus"], spec["diskSize"])
+}
+
+#[test]
+fn flags_beat_the_configuration_which_beats_the_defaults() -> Result<()> {
+    let path = "/etc/ignite/config.yaml";
+    let host = host(
+        path,
+        "spec: { idPrefix: lab, runtime: docker, networkPlugin: docker-bridge, vmDefaults: { memory: 2GB, diskSize: 3GB, cpus: 2, ssh: true } }\n",
+    )?;
+    let (vm, uid) = spec(&host, &[])?;
+    assert_eq!(sizes(&vm), r#""2GB" 2 "3GB""#);
+    assert_eq!(vm["status"]["idPrefix"], "lab");
+    assert_eq!(vm["status"]["runtime"]["id"], format!("lab-{uid}"));
+    assert_eq!(vm["spec"]["ssh"], true);
+    let record = host.read(&format!("/var/lib/ignite/vm/{uid}/vm.json"))?;
+    let record: Value = serde_json::from_str(&record)?;
+    assert_eq!(record["networkPlugin"], "docker-bridge");
+    let flags = [
+        "--memory",
+        "1GB",
+        "--size",
+        "1GB",
+        "--cpus",
+        "1",
+        "--id-prefix",
+        "x",
+    ];
+    let (vm, _) = spec(&host, &flags)?;
+    assert_eq!(sizes(&vm), r#""1GB" 1 "1GB""#);
+    assert_eq!(vm["status"]["idPrefix"], "x");
+    // Another file in its place, before and after the command.
+    host.write(
+        "/run/other.yaml",
+        format!("{HEAD}spec: {{ vmDefaults: {{ cpus: 4 }} }}\n"),
+    )?;
+    let (vm, _) = spec(&host, &["--ignite-config", "/run/other.yaml"])?;
+    assert_eq!(sizes(&vm), r#""512MB" 4 "4GB""#);
+    Ok(())
+}
+
+#[test]
+fn a_configuration_that_is_none_is_refused_where_it_is_needed() -> Result<()> {
+    let host = host("/run/good.yaml", "spec: {}\n")?;
+    host.write("/run/empty.yaml", "")?;
+    host.write(
+        "/run/wrong.yaml",
+        format!("{HEAD}spec: {{ networkPlugins: cni }}\n"),
+    )?;
+    for (file, words) in [
+        (
+            "/run/empty.yaml",
+            &["/run/empty.yaml", "empty", "hint:"][..],
+        ),
+        ("/run/wrong.yaml", &["networkPlugins", "line 4"]),
+        ("/run/none.yaml", &["/run/none.yaml", "hint:"]),
+    ] {
+        let output = host
+            .ignite(["create", "--ignite-config", file, "busy"])
+            .output()?;
+        ensure!(output.code == 1, "{}", output.stderr);
+        for word in words {
+            ensure!(
+                output.stderr.contains(word),
+                "no {word:?} in {}",
+                output.stderr
+            );
+        }
+        // Who only reads needs none.
+        host.ignite(["ps", "--ignite-config", file]).ok()?;
+        // Nor does a supervisor whose VM has ended.
+        let release = ["internal", "release", "0123456789abcdef"];
+        host.ignite(release.iter().chain(&["--ignite-config", file]))
+            .ok()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn words_of_older_scripts_are_taken_with_one_warning() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    let warned = |words: &[&str], flag: &str| -> Result<()> {
+        let output = Invocation::output(host.ignite(words.iter().copied()))?;
+        ensure!(output.code == 0, "{}", output.stderr);
+        let warnings: Vec<&str> = output
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("warning:"))
+            .collect();
+        ensure!(
+            warnings.len() == 1 && warnings[0].contains(flag),
+            "{}",
+            output.stderr
+        );
+        ensure!(output.stdout.trim().len() == 16, "{}", output.stdout);
+        Ok(())
+    };
+    warned(
+        &["--runtime=docker", "run", "--name", "a", "busy"],
+        "--runtime",
+    )?;
+    warned(&["run", "--runtime", "containerd", "busy"], "--runtime")?;
+    warned(
+        &["create", "--sandbox-image=weaveworks/ignite:dev", "busy"],
+        "--sandbox-image",
+    )?;
+    host.ignite(["stop", "a"]).ok()?;
+    warned(
+        &["start", "a", "--runtime=docker", "--network-plugin=cni"],
+        "--runtime",
+    )
+}
