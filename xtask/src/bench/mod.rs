@@ -6,6 +6,7 @@
 mod boot;
 pub mod cni;
 mod import;
+mod keep;
 mod list;
 mod overlay;
 mod report;
@@ -18,13 +19,14 @@ pub use report::{Case, Unit};
 type Bench = fn() -> Result<Vec<Case>>;
 
 /// All benches by name.
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("start", start::run),
     ("boot", boot::run),
     ("list", list::run),
     ("cni", cni::run),
     ("import", import::run),
     ("overlay", overlay::run),
+    ("keep", keep::run),
 ];
 
 /// Runs all benches and writes `bench/results.json` and `bench/RESULTS.md`; or only those of `names`,
