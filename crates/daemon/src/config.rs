@@ -2,11 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ignite_engine::{Engine, configuration};
 
 use crate::args::Globals;
 use crate::failure::Failure;
+
+/// Between two looks at the VMs where nothing else is said.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Where things are, and who may ask.
 #[derive(Debug, Clone)]
@@ -18,6 +22,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// TCP address for the same.
     pub address: Option<SocketAddr>,
+    /// Time between two looks at the VMs when nothing is known to have changed: others change them too.
+    pub look_interval: Duration,
 }
 
 impl Config {
@@ -30,6 +36,7 @@ impl Config {
             directory: engine_config(globals)?.paths.data.join("ignited"),
             socket: globals.metrics_socket.clone(),
             address: globals.metrics_address,
+            look_interval: LOOK_INTERVAL,
             globals: globals.clone(),
         })
     }

@@ -13,9 +13,6 @@ use super::App;
 use crate::plan::{Actual, Other, fit, pair};
 use crate::work;
 
-/// Time between two looks when nothing is known to have changed: others change VMs too.
-const INTERVAL: Duration = Duration::from_secs(60);
-
 /// Time after which a look that failed is taken once more.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -40,7 +37,7 @@ impl App {
         self.due.looked = (now, now - begin);
         match looked {
             Ok(actual) => {
-                self.due.look = now + INTERVAL;
+                self.due.look = now + self.config.look_interval;
                 self.due.plan = true;
                 self.unsettled = Default::default();
                 self.actual = actual;

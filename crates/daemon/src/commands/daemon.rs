@@ -32,7 +32,8 @@ pub struct Daemon {
 impl Daemon {
     /// Keeps VMs until it is told to end.
     pub fn run(self, globals: &Globals) -> Result<(), Failure> {
-        let config = Config::new(globals)?;
+        let mut config = Config::new(globals)?;
+        config.look_interval = self.rescan_interval;
         let source = Directory::new(self.manifest_dir.clone(), self.rescan_interval)?;
         if is_first(&config, &source.name())? {
             self.make()?;
