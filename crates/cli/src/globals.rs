@@ -24,7 +24,7 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true)]
     pub log_level: Option<LogLevel>,
 
-    /// How new VMs are connected: cni or docker-bridge
+    /// How new VMs are connected: cni, or docker-bridge (deprecated)
     #[arg(long, global = true, value_name = "PLUGIN", value_parser = values::NETWORK_PLUGIN)]
     pub network_plugin: Option<NetworkPlugin>,
 

@@ -42,7 +42,7 @@ pub struct Globals {
     )]
     pub log_level: LogLevel,
 
-    /// How new VMs are connected: cni or docker-bridge
+    /// How new VMs are connected: cni, or docker-bridge (deprecated)
     #[arg(long, global = true, value_name = "PLUGIN", value_parser = value::<NetworkPlugin>)]
     pub network_plugin: Option<NetworkPlugin>,
 
