@@ -95,7 +95,7 @@ lint: ## Format, lints, layers, shell scripts
 .PHONY: unit
 unit: helper holder ## Unit, property and snapshot tests
 	@tools/unpack.sh etcd-server
-	@tools/docker.sh
+	@tools/beside.sh docker docker.io containerd runc tini
 	$(test_as_root) cargo test --quiet --workspace
 
 .PHONY: e2e
@@ -107,8 +107,8 @@ e2e: programs e2e-fixtures ## End-to-end tests with real VMs (TESTS=filter)
 e2e-fixtures: helper
 	@tools/unpack.sh docker-registry etcd-server openssh-server libwrap0
 	@tools/libcni.sh
-	@tools/podman.sh
-	@tools/docker.sh
+	@tools/beside.sh podman podman conmon crun
+	@tools/beside.sh docker docker.io containerd runc tini
 	@tools/kernel.sh >/dev/null
 	@tools/images.sh busy systemd
 
