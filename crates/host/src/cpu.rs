@@ -74,6 +74,11 @@ pub fn hardware_virtualisation() -> Virtualisation {
     }
 }
 
+/// Whether `/dev/kvm` opens, whatever is behind it.
+pub fn opens_kvm() -> bool {
+    OpenOptions::new().read(true).write(true).open(KVM).is_ok()
+}
+
 fn judge(error: &io::Error) -> Virtualisation {
     match error.kind() {
         ErrorKind::NotFound => Virtualisation::NoDevice,

@@ -35,6 +35,12 @@ macro_rules! steps {
 }
 
 steps! {
+    /// A raw disk is begun, under a name nobody looks for.
+    DiskBegun = "disk.begun",
+    /// A piece of the image was copied into it.
+    DiskPiece = "disk.piece",
+    /// All of its bytes are durable.
+    DiskFilled = "disk.filled",
     /// A new VM's directory, under a name nobody looks for, holds its disk.
     CreateDisk = "create.disk",
     /// It holds the record as well.
@@ -79,6 +85,8 @@ steps! {
 
     /// The supervisor has its plan, its control socket and the console's log.
     SuperviseBegun = "supervise.begun",
+    /// The control group for the VMM is there.
+    SuperviseGrouped = "supervise.grouped",
     /// The guest's tap is joined to the sandbox's interface.
     SuperviseJoined = "supervise.joined",
     /// The VMM runs.
@@ -89,6 +97,8 @@ steps! {
     SuperviseReady = "supervise.ready",
     /// The VMM has ended.
     SuperviseEnded = "supervise.ended",
+    /// Its control group is gone.
+    SuperviseUngrouped = "supervise.ungrouped",
     /// Tap and joint are taken away.
     SuperviseParted = "supervise.parted",
     /// How the VM ended is recorded.

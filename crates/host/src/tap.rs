@@ -1,7 +1,8 @@
 //! Taps: a network interface whose other end is a file descriptor, for a VMM.
 //!
 //! Frames carry a virtio-net header, so that checksums and segmentation are left to whoever can do
-//! them best. The interface is not persistent: it goes when the last descriptor closes.
+//! them best. The interface goes when the last descriptor closes, unless it was made to stay
+//! ([`leave`]) for a VMM that opens it by its name.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -30,12 +31,7 @@ impl Tap {
     /// protocol word, with a virtio-net header, no IPv6 address of its own; not up yet.
     pub fn create(name: &str) -> Result<Self, Error> {
         let action = || format!("create the tap {name}");
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(DEVICE)
-            .context(|| format!("open {DEVICE}"))?;
-        let fd = OwnedFd::from(file);
+        let fd = open_device()?;
         // Somebody else's interface of that name must not become ours.
         let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_TUN_EXCL;
         set_interface(&fd, name, flags).context(action)?;
@@ -104,6 +100,39 @@ pub(crate) fn set_interface(fd: &OwnedFd, name: &str, flags: libc::c_int) -> io:
     Ok(String::from_utf8_lossy(name).into_owned())
 }
 
+/// Opens the tap `name` as a VMM does: made if it is not there, refused if another has it open.
+pub fn open(name: &str) -> Result<OwnedFd, Error> {
+    let fd = open_device()?;
+    let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    set_interface(&fd, name, flags).context(|| format!("open the tap {name}"))?;
+    Ok(fd)
+}
+
+/// Makes the open tap `name` stay when it is closed, for `user` to open if one is named. Whoever calls
+/// this deletes it.
+pub fn leave(tap: &OwnedFd, name: &str, user: Option<u32>) -> Result<(), Error> {
+    let action = || format!("leave the tap {name} to its user");
+    if let Some(user) = user {
+        set_number(tap, libc::TUNSETOWNER, user.into()).context(action)?;
+    }
+    set_number(tap, libc::TUNSETPERSIST, 1).context(action)
+}
+
+fn open_device() -> Result<OwnedFd, Error> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(DEVICE)
+        .context(|| format!("open {DEVICE}"))?;
+    Ok(file.into())
+}
+
+/// An ioctl whose argument is a number.
+fn set_number(fd: &OwnedFd, request: libc::Ioctl, number: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: the descriptor is open; these requests of tun's read no memory.
+    answer(unsafe { libc::ioctl(fd.as_raw_fd(), request, number) })
+}
+
 fn set_header_size(fd: &OwnedFd) -> io::Result<()> {
     let size = HEADER;
     // SAFETY: the descriptor is open; TUNSETVNETHDRSZ reads one int.
@@ -148,6 +177,29 @@ mod tests {
                     assert!(std::time::Instant::now() < deadline, "it is still there");
                     std::thread::yield_now();
                 }
+            })
+            .expect("enter");
+    }
+
+    #[test]
+    fn one_that_is_left_is_opened_by_its_name_and_by_one_only() {
+        let namespace = Namespace::anonymous().expect("namespace");
+        namespace
+            .run(|| {
+                let netlink = Netlink::open().expect("netlink");
+                let tap = Tap::create("tap0").expect("tap");
+                let index = tap.index();
+                leave(&tap.into_fd(), "tap0", Some(4242)).expect("left");
+                let link = netlink.link("tap0").expect("look").expect("there");
+                assert_eq!(link.index, index);
+                let opened = open("tap0").expect("free");
+                let error = open("tap0").expect_err("busy");
+                assert_eq!(error.errno(), Some(libc::EBUSY));
+                drop(opened);
+                let link = netlink.link("tap0").expect("look").expect("it stays");
+                assert_eq!(link.index, index);
+                netlink.delete(index).expect("deleted");
+                assert_eq!(netlink.link("tap0").expect("look"), None);
             })
             .expect("enter");
     }

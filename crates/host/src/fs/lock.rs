@@ -1,11 +1,11 @@
 //! Advisory locks on files (`flock`): they end with the last descriptor, so with the process.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
 use super::Error;
@@ -32,6 +32,13 @@ impl Lock {
     /// The lock if nobody else holds it, none otherwise; does not wait.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>, Error> {
         Self::acquire(path, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// As [`Lock::try_exclusive`], for a lock that is shared with somebody who must not write to the
+    /// file.
+    pub fn try_exclusive_read_only(path: &Path) -> Result<Option<Self>, Error> {
+        let operation = FlockOperation::NonBlockingLockExclusive;
+        Self::acquire_as(OFlags::RDONLY, path, operation)
     }
 
     /// The lock if nobody holds it exclusively, none otherwise; does not wait.
@@ -75,8 +82,17 @@ impl Lock {
     }
 
     fn acquire(path: &Path, operation: FlockOperation) -> Result<Option<Self>, Error> {
+        // A network's file system wants to write what it locks exclusively.
+        Self::acquire_as(OFlags::RDWR, path, operation)
+    }
+
+    fn acquire_as(
+        access: OFlags,
+        path: &Path,
+        operation: FlockOperation,
+    ) -> Result<Option<Self>, Error> {
         loop {
-            let file = open(path)?;
+            let file = open(access, path)?;
             match retry_interrupted(|| flock(&file, operation)) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => return Ok(None),
@@ -96,14 +112,10 @@ impl AsFd for Lock {
     }
 }
 
-fn open(path: &Path) -> Result<File, Error> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+fn open(access: OFlags, path: &Path) -> Result<File, Error> {
+    let flags = access | OFlags::CREATE | OFlags::CLOEXEC;
+    retry_interrupted(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR))
+        .map(File::from)
         .map_err(Error::at("open the lock file", path))
 }
 
@@ -117,7 +129,7 @@ fn names(path: &Path, file: &File) -> Result<bool, Error> {
     }
 }
 
-fn retry_interrupted(mut call: impl FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
+fn retry_interrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {
             Err(Errno::INTR) => {}

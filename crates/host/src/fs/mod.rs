@@ -1,12 +1,14 @@
-//! Files: atomic writes, bounded reads, locks, memory files, and work below a root directory.
+//! Files: atomic writes, bounded reads, clones, locks, memory files, and work below a root directory.
 
 mod atomic;
+mod clone;
 mod error;
 mod lock;
 mod memory;
 mod root;
 
 pub use atomic::{read_bounded, sync_directory, write_atomic};
+pub use clone::{CopyError, copy_data, reflink};
 pub use error::Error;
 pub use lock::Lock;
 pub use memory::memfd;

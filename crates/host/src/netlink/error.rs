@@ -54,6 +54,12 @@ impl Error {
         detail.is_some_and(|text| text.contains("TC classifier") || text.contains("TC action"))
     }
 
+    /// "Specified qdisc kind is unknown".
+    fn is_about_queues(&self) -> bool {
+        let detail = self.detail.as_deref();
+        detail.is_some_and(|text| text.contains("qdisc kind"))
+    }
+
     /// What the person can do about it, if there is something useful to say.
     pub fn hint(&self) -> Option<String> {
         match self.errno() {
@@ -62,6 +68,9 @@ impl Error {
                 "the kernel needs the modules cls_bpf and act_mirred (CONFIG_NET_CLS_BPF, CONFIG_NET_ACT_MIRRED)"
                     .to_owned(),
             ),
+            Some(libc::ENOENT) if self.is_about_queues() => {
+                Some("the kernel needs the module sch_tbf (CONFIG_NET_SCH_TBF)".to_owned())
+            }
             _ => crate::error::hint(&self.source),
         }
     }

@@ -4,8 +4,9 @@
 //! makes system calls on values prepared before: no allocation, no lock, no panic, no library call
 //! that keeps state.
 //!
-//! Order: signals, session or group, namespace, directory, descriptors, user, parent-death signal
-//! (a change of user clears it), then the program.
+//! Order: signals, session or group, control groups, network, room, directory, descriptors, limits,
+//! user, what can be given up only once, parent-death signal (a change of user clears it), the filter
+//! of system calls, then the program. What confines it is in [`super::confined`].
 
 use std::ffi::{CStr, CString, OsString, c_char, c_int, c_long, c_void};
 use std::io;
@@ -14,6 +15,7 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::ptr;
 
+use super::confined::{self, Confined};
 use super::shared::{Failure, Shared};
 
 /// The step that failed; zero means none did.
@@ -23,24 +25,44 @@ pub(super) enum Step {
     Signals = 1,
     Session,
     Group,
+    ControlGroups,
     Namespace,
+    Room,
+    Name,
+    Proc,
     Directory,
     Descriptors,
+    Limits,
+    BoundingSet,
     User,
+    Capabilities,
+    NoNewPrivileges,
+    Landlock,
     ParentDeath,
+    Filter,
     Execute,
 }
 
 impl Step {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 19] = [
         Self::Signals,
         Self::Session,
         Self::Group,
+        Self::ControlGroups,
         Self::Namespace,
+        Self::Room,
+        Self::Name,
+        Self::Proc,
         Self::Directory,
         Self::Descriptors,
+        Self::Limits,
+        Self::BoundingSet,
         Self::User,
+        Self::Capabilities,
+        Self::NoNewPrivileges,
+        Self::Landlock,
         Self::ParentDeath,
+        Self::Filter,
         Self::Execute,
     ];
 
@@ -54,11 +76,21 @@ impl Step {
             Self::Signals => Some("reset signals"),
             Self::Session => Some("start a session"),
             Self::Group => Some("start a process group"),
+            Self::ControlGroups => Some("join its control groups"),
             Self::Namespace => Some("enter its network namespace"),
+            Self::Room => Some("enter its room"),
+            Self::Name => Some("set the name of its host"),
+            Self::Proc => Some("mount its /proc"),
             Self::Directory => Some("enter its working directory"),
             Self::Descriptors => Some("arrange its descriptors"),
+            Self::Limits => Some("set its limits"),
+            Self::BoundingSet => Some("empty its bounding set of capabilities"),
             Self::User => Some("change to its user"),
+            Self::Capabilities => Some("give up its capabilities"),
+            Self::NoNewPrivileges => Some("give up new privileges"),
+            Self::Landlock => Some("apply its landlock rules"),
             Self::ParentDeath => Some("bind it to its parent's life"),
+            Self::Filter => Some("filter its system calls"),
             Self::Execute => None,
         }
     }
@@ -96,12 +128,16 @@ pub(super) struct Plan<'a> {
     /// As long as `moves`.
     pub(super) scratch: &'a mut [RawFd],
     pub(super) kept: &'a [RawFd],
+    /// Open for writing.
+    pub(super) cgroups: &'a [RawFd],
     pub(super) netns: Option<RawFd>,
     pub(super) session: bool,
     pub(super) process_group: bool,
     pub(super) user: Option<(u32, u32)>,
     pub(super) parent_death_signal: Option<i32>,
     pub(super) parent: i32,
+    /// What confines it.
+    pub(super) confined: Option<Confined<'a>>,
     pub(super) failure: &'a Failure,
 }
 
@@ -111,6 +147,10 @@ pub(super) fn start(mut plan: Plan<'_>, shared: &Shared) -> io::Result<(i32, Raw
     if plan.user.is_none() {
         flags |= libc::CLONE_VM;
     }
+    flags |= plan
+        .confined
+        .as_ref()
+        .map_or(0, |confined| confined.namespaces);
     let mut pidfd: c_int = -1;
     // No handler of ours may run in the child while it shares our memory.
     let blocked = Blocked::all();
@@ -161,10 +201,33 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
     unsafe { libc::_exit(127) }
 }
 
-type Outcome = Result<(), (Step, i32)>;
+pub(super) type Outcome = Result<(), (Step, i32)>;
 
 fn prepare(plan: &mut Plan<'_>) -> Outcome {
     reset_signals().map_err(|errno| (Step::Signals, errno))?;
+    surroundings(plan)?;
+    arrange(plan).map_err(|errno| (Step::Descriptors, errno))?;
+    if let Some(confined) = &plan.confined {
+        confined::limit(confined)?;
+    }
+    if let Some((uid, gid)) = plan.user {
+        change_user(uid, gid)?;
+    }
+    if let Some(confined) = &plan.confined {
+        confined::give_up(confined)?;
+    }
+    if let Some(signal) = plan.parent_death_signal {
+        bind_to_parent(signal, plan)?;
+    }
+    close_others(plan.kept);
+    match &plan.confined {
+        Some(confined) => confined::filter(confined),
+        None => Ok(()),
+    }
+}
+
+/// Its groups, namespaces and directory.
+fn surroundings(plan: &Plan<'_>) -> Outcome {
     // SAFETY: plain system calls on integers and on strings and descriptors prepared by the parent.
     unsafe {
         if plan.session {
@@ -172,21 +235,24 @@ fn prepare(plan: &mut Plan<'_>) -> Outcome {
         } else if plan.process_group {
             check(Step::Group, libc::setpgid(0, 0).into())?;
         }
+    }
+    confined::join(plan.cgroups)?;
+    // SAFETY: as above.
+    unsafe {
         if let Some(fd) = plan.netns {
             check(Step::Namespace, libc::setns(fd, libc::CLONE_NEWNET).into())?;
         }
-        if let Some(directory) = plan.cwd {
-            check(Step::Directory, libc::chdir(directory.as_ptr()).into())?;
+    }
+    if let Some(confined) = &plan.confined {
+        confined::enter(confined)?;
+    }
+    // SAFETY: as above.
+    unsafe {
+        match plan.cwd {
+            Some(directory) => check(Step::Directory, libc::chdir(directory.as_ptr()).into()),
+            None => Ok(()),
         }
     }
-    arrange(plan).map_err(|errno| (Step::Descriptors, errno))?;
-    if let Some((uid, gid)) = plan.user {
-        change_user(uid, gid)?;
-    }
-    if let Some(signal) = plan.parent_death_signal {
-        bind_to_parent(signal, plan.parent)?;
-    }
-    Ok(())
 }
 
 /// Handlers go back to the default, and SIGPIPE, which the Rust runtime ignores; then nothing is
@@ -215,7 +281,7 @@ fn reset_signals() -> Result<(), i32> {
     Ok(())
 }
 
-/// Puts every descriptor under its number and closes all others.
+/// Puts every descriptor under its number.
 fn arrange(plan: &mut Plan<'_>) -> Result<(), i32> {
     let highest = plan.kept.last().copied().unwrap_or(2);
     // A source below the highest target could be overwritten before its turn: it moves up first.
@@ -236,7 +302,6 @@ fn arrange(plan: &mut Plan<'_>) -> Result<(), i32> {
             return Err(errno());
         }
     }
-    close_others(plan.kept);
     Ok(())
 }
 
@@ -278,23 +343,24 @@ fn change_user(uid: u32, gid: u32) -> Outcome {
 }
 
 /// If the parent ended before the signal was set, nobody will send it: the child ends, too.
-fn bind_to_parent(signal: i32, parent: i32) -> Outcome {
+fn bind_to_parent(signal: i32, plan: &Plan<'_>) -> Outcome {
     // SAFETY: integers only.
     unsafe {
         check(
             Step::ParentDeath,
             libc::prctl(libc::PR_SET_PDEATHSIG, signal).into(),
         )?;
-        // 0: the parent is in another pid namespace.
-        match libc::getppid() {
-            0 => Ok(()),
-            pid if pid == parent => Ok(()),
+        match (libc::getppid(), &plan.confined) {
+            // The parent is in another PID namespace.
+            (0, Some(confined)) => confined::check_parent(confined),
+            (0, None) => Ok(()),
+            (pid, _) if pid == plan.parent => Ok(()),
             _ => Err((Step::ParentDeath, libc::ESRCH)),
         }
     }
 }
 
-fn check(step: Step, result: c_long) -> Outcome {
+pub(super) fn check(step: Step, result: c_long) -> Outcome {
     if result < 0 {
         Err((step, errno()))
     } else {
@@ -302,7 +368,7 @@ fn check(step: Step, result: c_long) -> Outcome {
     }
 }
 
-fn errno() -> i32 {
+pub(super) fn errno() -> i32 {
     // SAFETY: the address of this thread's (in the child: the held parent thread's) error number.
     unsafe { *libc::__errno_location() }
 }

@@ -47,6 +47,15 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotFound { name, .. } => Some(format!("install the package that has {name}")),
+            // No file is written to: the user's number of namespaces is used up.
+            Self::Start {
+                step: Some("make a process"),
+                source,
+                ..
+            } if source.raw_os_error() == Some(libc::ENOSPC) => Some(
+                "raise the kernel's limits: `sysctl -a --pattern 'user.max_.*_namespaces'`"
+                    .to_owned(),
+            ),
             Self::Start { source, .. } | Self::Follow { source, .. } => crate::error::hint(source),
             Self::ZeroByte { .. } => None,
         }

@@ -7,6 +7,7 @@
 
 mod before_exec;
 mod child;
+mod confined;
 mod error;
 mod other;
 mod run;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use rustix::process::Pid;
 
 use super::before_exec::{self, Plan, Strings};
+use super::confined::Walls;
 use super::shared::Shared;
 use super::spec::search_path;
 use super::{Child, Error, Spec, Stdio, find_program};
@@ -55,6 +56,9 @@ struct Prepared<'a> {
     moves: Vec<(RawFd, RawFd)>,
     /// Numbers of the child's descriptors, sorted.
     kept: Vec<RawFd>,
+    /// Its own control groups, and those of its confinement.
+    cgroups: Vec<RawFd>,
+    walls: Option<Walls<'a>>,
     spec: &'a Spec,
     _null: Option<OwnedFd>,
 }
@@ -73,6 +77,11 @@ impl<'a> Prepared<'a> {
         kept.extend(moves.iter().map(|&(_, target)| target));
         kept.sort_unstable();
         kept.dedup();
+        let highest = kept.last().copied().unwrap_or(2);
+        let walls = spec.confine.as_ref().map(|confine| {
+            Walls::new(confine, highest)
+                .map_err(|source| Error::start(path, Some("hold a descriptor"), source))
+        });
         Ok(Self {
             program: text(path)?,
             args: Strings::new(args).ok_or_else(zero)?,
@@ -80,6 +89,8 @@ impl<'a> Prepared<'a> {
             cwd: spec.cwd.as_deref().map(text).transpose()?,
             moves,
             kept,
+            cgroups: cgroups(spec),
+            walls: walls.transpose()?,
             spec,
             _null: null,
         })
@@ -97,12 +108,14 @@ impl<'a> Prepared<'a> {
             moves: &self.moves,
             scratch: &mut scratch,
             kept: &self.kept,
-            netns: self.spec.netns.as_ref().map(raw),
+            cgroups: &self.cgroups,
+            netns: self.netns(),
             session: self.spec.session,
             process_group: self.spec.process_group,
-            user: self.spec.user,
+            user: self.user(),
             parent_death_signal: self.spec.parent_death_signal,
             parent: rustix::process::getpid().as_raw_nonzero().get(),
+            confined: self.walls.as_ref().map(Walls::confined),
             failure: shared.failure(),
         };
         let (pid, pidfd) = before_exec::start(plan, &shared)
@@ -121,6 +134,19 @@ impl<'a> Prepared<'a> {
     }
 }
 
+impl Prepared<'_> {
+    fn user(&self) -> Option<(u32, u32)> {
+        let own = self.walls.as_ref().map(Walls::user);
+        own.map(|user| (user, user)).or(self.spec.user)
+    }
+
+    /// The network namespace to enter; a new one comes with the process.
+    fn netns(&self) -> Option<RawFd> {
+        let empty = self.walls.as_ref().is_some_and(Walls::has_empty_network);
+        self.spec.netns.as_ref().filter(|_| !empty).map(raw)
+    }
+}
+
 fn raw(fd: &impl std::os::fd::AsFd) -> RawFd {
     fd.as_fd().as_raw_fd()
 }
@@ -131,6 +157,11 @@ fn resolve(spec: &Spec) -> Result<PathBuf, Error> {
     }
     let name = spec.program.to_string_lossy();
     find_program(&name, &search_path(std::env::var_os("PATH").as_deref()))
+}
+
+fn cgroups(spec: &Spec) -> Vec<RawFd> {
+    let confined = spec.confine.iter().flat_map(|confine| &confine.cgroups);
+    spec.cgroups.iter().chain(confined).map(raw).collect()
 }
 
 fn null_if_needed(spec: &Spec, path: &Path) -> Result<Option<OwnedFd>, Error> {

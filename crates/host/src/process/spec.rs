@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use crate::confine::Confine;
 use crate::netns::Namespace;
 
 /// Where one of a child's three standard streams goes.
@@ -39,6 +40,8 @@ pub struct Spec {
     pub(super) pass_fds: Vec<(OwnedFd, i32)>,
     pub(super) cwd: Option<PathBuf>,
     pub(super) user: Option<(u32, u32)>,
+    pub(super) cgroups: Vec<OwnedFd>,
+    pub(super) confine: Option<Confine>,
 }
 
 impl Spec {
@@ -57,6 +60,8 @@ impl Spec {
             pass_fds: Vec::new(),
             cwd: None,
             user: None,
+            cgroups: Vec::new(),
+            confine: None,
         }
     }
 
@@ -165,6 +170,20 @@ impl Spec {
     /// Drops to this user and group, without supplementary groups.
     pub fn user(mut self, uid: u32, gid: u32) -> Self {
         self.user = Some((uid, gid));
+        self
+    }
+
+    /// Joins these control groups before anything else: `tasks` or `cgroup.procs` of each, open for
+    /// writing ([`crate::cgroup::Group::joints`]). One that is confined may name them there.
+    pub fn cgroups(mut self, joints: Vec<OwnedFd>) -> Self {
+        self.cgroups = joints;
+        self
+    }
+
+    /// Confines it: the user is the room's, whatever [`Self::user`] says, and the program and the
+    /// working directory are the room's, too.
+    pub fn confine(mut self, confine: Confine) -> Self {
+        self.confine = Some(confine);
         self
     }
 }

@@ -35,6 +35,28 @@ fn feeds_and_keeps_both_streams_and_the_code() {
 }
 
 #[test]
+fn joins_control_groups_by_writing_itself_to_them() {
+    let (mut first, joint) = std::io::pipe().expect("a pipe");
+    let (mut second, another) = std::io::pipe().expect("a pipe");
+    let spec = Spec::new("true").cgroups(vec![joint.into(), another.into()]);
+    assert!(
+        spawn(spec)
+            .expect("a child")
+            .wait()
+            .expect("ends")
+            .success()
+    );
+    let mut written = String::new();
+    first.read_to_string(&mut written).expect("closed");
+    second.read_to_string(&mut written).expect("closed");
+    assert_eq!(written, "00");
+    let unwritable = File::open("/dev/null").expect("there");
+    let spec = Spec::new("true").cgroups(vec![unwritable.into()]);
+    let error = spawn(spec).expect_err("no group");
+    assert!(error.to_string().contains("control groups"), "{error}");
+}
+
+#[test]
 fn input_nobody_reads_hangs_nothing() {
     let output = run(Spec::new("true"), &vec![0; 1 << 20], Limits::default()).expect("run");
     assert!(output.status.success());

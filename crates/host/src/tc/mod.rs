@@ -12,7 +12,9 @@
 pub mod allow;
 mod incoming;
 mod message;
+mod tbf;
 
+pub use self::tbf::Shape;
 use crate::bpf::Program;
 use crate::link::{Error, Netlink};
 
