@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{IdPrefix, NetworkPlugin, Object, VmSpec};
+use crate::{IdPrefix, NetworkPlugin, Object, VmSpec, VmmChoice, VmmUsers};
 
 /// What holds on a host where nothing else is said.
 pub type Configuration = Object<ConfigurationSpec, NoStatus>;
@@ -22,12 +22,24 @@ pub struct ConfigurationSpec {
     /// What a new VM has where nothing else is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vm_defaults: Option<VmSpec>,
+    /// Which VMM runs a new VM that names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vmm: Option<VmmChoice>,
+    /// Firecracker's program, where it is in none of the usual directories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firecracker: Option<PathBuf>,
+    /// The program of Firecracker's jailer, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jailer: Option<PathBuf>,
     /// First part of the names of all that is made on the host for a new VM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_prefix: Option<IdPrefix>,
     /// Directory of Docker's `config.json`, with credentials of registries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry_config_dir: Option<PathBuf>,
+    /// The users VMMs run as, one for each VM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vmm_users: Option<VmmUsers>,
 }
 
 /// A configuration has no status; an empty one is read.

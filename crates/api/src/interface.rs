@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! interface = network [ ":" key "=" value *( "," key "=" value ) ]
-//! key       = "ip" / "mac" / "ifname" / "allow"
+//! key       = "ip" / "mac" / "ifname" / "allow" / "rate"
 //! ```
 //!
 //! `ip` and `allow` may be given more than once; in a manifest they are lists.
@@ -11,7 +11,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, InterfaceName, Mac, NetworkName, Subnet};
+use crate::{Address, BitRate, InterfaceName, Limit, Mac, NetworkName, Subnet};
 
 /// The most interfaces of one VM.
 pub const MAX_INTERFACES: usize = 8;
@@ -39,6 +39,9 @@ pub struct InterfaceSpec {
     /// Further source addresses the guest may use.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Subnet>,
+    /// How fast it may be, each way; none for what holds for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Limit<BitRate>>,
 }
 
 /// One thing that is wrong with the text of an interface.
@@ -80,6 +83,9 @@ pub enum InterfaceFault {
     /// A range of addresses.
     #[error(transparent)]
     Allow(#[from] crate::SubnetError),
+    /// A rate.
+    #[error(transparent)]
+    Rate(#[from] crate::RateError),
 }
 
 impl InterfaceFault {
@@ -105,6 +111,7 @@ impl InterfaceFault {
             Self::Mac(error) => error.hint(),
             Self::Name(error) => error.hint(),
             Self::Allow(error) => error.hint(),
+            Self::Rate(error) => error.hint(),
         }
     }
 }
@@ -160,10 +167,11 @@ enum Key {
     Mac,
     Ifname,
     Allow,
+    Rate,
 }
 
 impl Key {
-    const ALL: [Self; 4] = [Self::Ip, Self::Mac, Self::Ifname, Self::Allow];
+    const ALL: [Self; 5] = [Self::Ip, Self::Mac, Self::Ifname, Self::Allow, Self::Rate];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -171,6 +179,7 @@ impl Key {
             Self::Mac => "mac",
             Self::Ifname => "ifname",
             Self::Allow => "allow",
+            Self::Rate => "rate",
         }
     }
 
@@ -180,7 +189,7 @@ impl Key {
 }
 
 /// Other words for the keys, which are further from them than a slip of the finger.
-const SYNONYMS: [(&str, Key); 7] = [
+const SYNONYMS: [(&str, Key); 8] = [
     ("address", Key::Ip),
     ("addresses", Key::Ip),
     ("addr", Key::Ip),
@@ -188,6 +197,7 @@ const SYNONYMS: [(&str, Key); 7] = [
     ("name", Key::Ifname),
     ("hwaddr", Key::Mac),
     ("cidr", Key::Allow),
+    ("bandwidth", Key::Rate),
 ];
 
 /// The key that was probably meant.
@@ -295,6 +305,7 @@ impl InterfaceSpec {
             Key::Allow => self.allow.push(value.parse()?),
             Key::Mac => once(key, &mut self.mac, value.parse()?)?,
             Key::Ifname => once(key, &mut self.name, value.parse()?)?,
+            Key::Rate => once(key, &mut self.rate, value.parse()?)?,
         }
         Ok(())
     }
@@ -315,6 +326,7 @@ impl fmt::Display for InterfaceSpec {
         options.extend(self.mac.iter().map(|mac| format!("mac={mac}")));
         options.extend(self.name.iter().map(|name| format!("ifname={name}")));
         options.extend(self.allow.iter().map(|range| format!("allow={range}")));
+        options.extend(self.rate.iter().map(|rate| format!("rate={rate}")));
         let network = self.network.as_ref().map_or("", NetworkName::as_str);
         match options.as_slice() {
             [] => f.write_str(network),
@@ -330,7 +342,7 @@ mod tests {
 
     #[test]
     fn everything_that_can_be_said() {
-        let text = "lan:ip=10.61.0.50,ip=fd00::50/64,mac=02:00:00:00:00:01,ifname=net1,allow=10.61.9.0/24,allow=fd00:9::/64";
+        let text = "lan:ip=10.61.0.50,ip=fd00::50/64,mac=02:00:00:00:00:01,ifname=net1,allow=10.61.9.0/24,allow=fd00:9::/64,rate=10Mbit:64KB";
         let interface = InterfaceSpec::parse(text).expect("valid");
         assert_eq!(interface.addresses.len(), 2);
         assert_eq!(interface.allow.len(), 2);

@@ -24,14 +24,17 @@ mod object;
 mod plugin;
 mod port;
 mod position;
+mod rate;
 mod reference;
 mod restart;
 mod size;
 mod ssh;
 mod text;
 mod uid;
+mod users;
 mod validate;
 mod vm;
+mod vmm;
 
 pub use address::{Address, AddressError, Subnet, SubnetError};
 pub use configuration::{Configuration, ConfigurationSpec};
@@ -48,14 +51,17 @@ pub use object::{Image, ImageSpec, ImageStatus, Kernel, KernelSpec, KernelStatus
 pub use plugin::{NetworkPlugin, NetworkPluginError};
 pub use port::{PortError, PortMapping, Protocol};
 pub use position::{Position, Positions};
+pub use rate::{BitRate, ByteRate, Limit, RateError};
 pub use reference::{Reference, ReferenceError};
 pub use restart::{RestartPolicy, RestartPolicyError};
 pub use size::{Size, SizeError};
 pub use ssh::Ssh;
 pub use uid::{IdPrefix, IdPrefixError, Uid, UidError};
+pub use users::{VmmUsers, VmmUsersError};
 pub use validate::{Fault, MAX_CPUS, MIN_MEMORY, validate};
 pub use vm::{
-    BlockDevice, CopyFile, InterfaceStatus, KernelChoice, NetworkSpec, NetworkStatus, OciChoice,
-    RefusedFrames, RefusedStatus, RuntimeStatus, StorageSpec, Vm, VmSpec, VmStatus, Volume,
-    VolumeMount,
+    BlockDevice, ConfinementStatus, CopyFile, InterfaceStatus, KernelChoice, NetworkSpec,
+    NetworkStatus, OciChoice, RefusedFrames, RefusedStatus, RuntimeStatus, StorageSpec,
+    UnknownInterface, Vm, VmSpec, VmStatus, Volume, VolumeMount,
 };
+pub use vmm::{DiskFormat, DiskOrigin, DiskStatus, VmmChoice, VmmChoiceError};

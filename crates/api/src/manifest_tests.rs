@@ -9,6 +9,8 @@ metadata:
   labels: { tier: front }
 spec:
   image: { oci: nginx }
+  vmm: firecracker
+  jailer: true
   cpus: 2
   memory: 800MB
   network:
@@ -95,6 +97,7 @@ fn faults() {
         format!("{head}spec: {{image: {{oci: a}}, cpu: 2}}"),
         format!("{head}spec: {{memory: 1.5GB}}"),
         format!("{head}spec: {{memory: 1GB, memory: 2GB}}"),
+        format!("{head}spec: {{vmm: xen}}"),
         format!("{head}metadata: {{uid: 1234}}\nspec: {{}}"),
         format!("{head}spec: {{image: {{oci: UPPER}}}}"),
         format!("{head}spec: {{}}\n---\n{head}spec: {{}}"),

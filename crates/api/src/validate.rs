@@ -71,6 +71,14 @@ fn check_machine(spec: &VmSpec, faults: &mut Vec<Fault>) {
     if spec.image.oci.is_none() {
         faults.push(Fault::new("spec.image.oci", "no image is named"));
     }
+    if spec.jailer
+        && let Some(vmm) = spec.vmm.filter(|vmm| vmm.is_qemu())
+    {
+        faults.push(Fault::new(
+            "spec.jailer",
+            format!("the jailer is Firecracker's, and spec.vmm is {vmm}"),
+        ));
+    }
     if !(1..=MAX_CPUS).contains(&spec.cpus) {
         faults.push(Fault::new(
             "spec.cpus",
@@ -276,6 +284,7 @@ mod tests {
         vm.metadata.name = "Not_a_name".into();
         vm.spec.image.oci = None;
         vm.spec.cpus = 33;
+        (vm.spec.vmm, vm.spec.jailer) = (Some(crate::VmmChoice::Qemu), true);
         vm.spec.memory = Size::from_bytes(1 << 10);
         vm.spec.disk_size = Size::from_bytes(5);
         vm.spec.network.ports = PortMapping::parse("80-81:80-81").expect("valid");

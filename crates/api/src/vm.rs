@@ -1,5 +1,6 @@
 //! A VM as an object: what is wanted of it, and what is so.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -7,8 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Dns, EnvVar, IdPrefix, InterfaceSpec, Kind, Mac, Metadata, NetworkPlugin, Object, OciSource,
-    PortMapping, Reference, RestartPolicy, Size, Ssh,
+    BitRate, ByteRate, DiskStatus, Dns, EnvVar, IdPrefix, InterfaceName, InterfaceSpec, Kind,
+    Limit, Mac, Metadata, NetworkPlugin, Object, OciSource, PortMapping, Reference, RestartPolicy,
+    Size, Ssh, VmmChoice,
 };
 
 /// A microVM.
@@ -36,12 +38,21 @@ pub struct VmSpec {
     pub sandbox: OciChoice,
     /// Its kernel.
     pub kernel: KernelChoice,
+    /// The VMM that runs it; none for the host's choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vmm: Option<VmmChoice>,
+    /// Whether Firecracker's own jailer confines it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub jailer: bool,
     /// Number of virtual processors.
     pub cpus: u64,
     /// Memory.
     pub memory: Size,
     /// Size of the root file system.
     pub disk_size: Size,
+    /// How fast its root disk may be read and written together; none for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_rate: Option<Limit<ByteRate>>,
     /// Its network.
     pub network: NetworkSpec,
     /// Further disks.
@@ -98,9 +109,12 @@ impl Default for VmSpec {
             image: OciChoice::default(),
             sandbox: OciChoice::default(),
             kernel: KernelChoice::default(),
+            vmm: None,
+            jailer: false,
             cpus: Self::DEFAULT_CPUS,
             memory: Self::DEFAULT_MEMORY,
             disk_size: Self::DEFAULT_DISK_SIZE,
+            disk_rate: None,
             network: NetworkSpec::default(),
             storage: StorageSpec::default(),
             copy_files: Vec::new(),
@@ -151,6 +165,87 @@ pub struct NetworkSpec {
     /// Interfaces, in their order; none for one on the default network.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<InterfaceSpec>,
+    /// How fast each interface may be, each way, that has no rate of its own; none for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Limit<BitRate>>,
+}
+
+/// A VM has no interface of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no interface {name}")]
+pub struct UnknownInterface {
+    /// The name given.
+    pub name: InterfaceName,
+    /// The names there are.
+    pub known: Vec<InterfaceName>,
+}
+
+impl UnknownInterface {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let known: Vec<String> = self.known.iter().map(ToString::to_string).collect();
+        Some(format!("the VM's interfaces are: {}", known.join(", ")))
+    }
+}
+
+impl NetworkSpec {
+    /// The names of the interfaces; there is one where none is asked for.
+    pub fn names(&self) -> Vec<InterfaceName> {
+        let interfaces = self.interfaces.iter().enumerate();
+        let names: Vec<_> = interfaces
+            .map(|(index, interface)| interface.name_at(index))
+            .collect();
+        match names.as_slice() {
+            [] => vec![InterfaceName::numbered(0)],
+            _ => names,
+        }
+    }
+
+    /// How fast the interface of this number may be.
+    pub fn rate_at(&self, index: usize) -> Option<BitRate> {
+        let own = self.interfaces.get(index).and_then(|it| it.rate);
+        own.or(self.rate)?.rate()
+    }
+
+    /// The same rate for all interfaces.
+    pub fn set_rate(&mut self, rate: Limit<BitRate>) {
+        self.rate = Some(rate);
+        self.interfaces.iter_mut().for_each(|it| it.rate = None);
+    }
+
+    /// The rate of one interface.
+    pub fn set_rate_of(
+        &mut self,
+        name: &InterfaceName,
+        rate: Limit<BitRate>,
+    ) -> Result<(), UnknownInterface> {
+        let known = self.names();
+        let Some(index) = known.iter().position(|it| it == name) else {
+            let name = name.clone();
+            return Err(UnknownInterface { name, known });
+        };
+        match self.interfaces.get_mut(index) {
+            Some(interface) => interface.rate = Some(rate),
+            // The only one.
+            None => self.rate = Some(rate),
+        }
+        Ok(())
+    }
+
+    /// Takes over the rates of `other`, which has the same interfaces, said or not.
+    pub fn take_rates(&mut self, other: &Self) {
+        self.rate = match self.interfaces.as_slice() {
+            [] => other
+                .interfaces
+                .first()
+                .and_then(|it| it.rate)
+                .or(other.rate),
+            _ => other.rate,
+        };
+        for (index, interface) in self.interfaces.iter_mut().enumerate() {
+            interface.rate = other.interfaces.get(index).and_then(|it| it.rate);
+        }
+    }
 }
 
 /// A VM's further disks.
@@ -210,7 +305,7 @@ pub struct CopyFile {
 pub struct VmStatus {
     /// Whether it runs.
     pub running: bool,
-    /// State in one word: created, starting, running, stopped.
+    /// State in one word: created, starting, running, paused, stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// How it ended, in kebab case, where it did.
@@ -224,6 +319,15 @@ pub struct VmStatus {
     pub message: Option<String>,
     /// What runs it.
     pub runtime: RuntimeStatus,
+    /// How its VMM is confined; only while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<ConfinementStatus>,
+    /// Its disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskStatus>,
+    /// What its VMM counted since its start, by name; only while it runs, and where the VMM counts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: BTreeMap<String, u64>,
     /// When it was started; only while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,
@@ -246,8 +350,27 @@ pub struct VmStatus {
 pub struct RuntimeStatus {
     /// Container id, `<prefix>-<uid>`.
     pub id: String,
-    /// Kind of VMM: `qemu-tcg`, `qemu-kvm`.
+    /// Kind of VMM: `firecracker`, `qemu-kvm`, `qemu-tcg`.
     pub name: String,
+    /// Version of the VMM, where its driver asks for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// How a VM's VMM is confined.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ConfinementStatus {
+    /// The user, and the group of the same number, it runs as.
+    pub user: u32,
+    /// Its control group.
+    pub cgroup: String,
+    /// Whether Firecracker's own jailer confines it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub jailer: bool,
+    /// What this host's control groups do not bound, by the kernel's names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// A VM's network as it is.

@@ -19,7 +19,7 @@ pub struct Context {
 
 impl Context {
     /// The engine's configuration for verbs that only read: where things are.
-    fn places(&self) -> Result<Config, Failure> {
+    pub fn places(&self) -> Result<Config, Failure> {
         let mut config = Config::default();
         if let Some(directory) = &self.globals.data_dir {
             config.keep_data_in(directory)?;

@@ -5,9 +5,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ignite_api::{
-    Address, AddressError, Dns, DnsError, EnvError, EnvVar, IdPrefix, IdPrefixError, Label,
-    LabelError, Mac, MacError, Name, NameError, NetworkPlugin, NetworkPluginError, PortError,
-    PortMapping, Size, SizeError,
+    Address, AddressError, ByteRate, Dns, DnsError, EnvError, EnvVar, IdPrefix, IdPrefixError,
+    InterfaceNameError, Label, LabelError, Limit, Mac, MacError, Name, NameError, NetworkPlugin,
+    NetworkPluginError, PortError, PortMapping, RateError, Size, SizeError, VmmChoice,
+    VmmChoiceError,
 };
 
 /// An error that knows what to do about it.
@@ -31,12 +32,15 @@ hinted!(
     DnsError,
     EnvError,
     IdPrefixError,
+    InterfaceNameError,
     LabelError,
     MacError,
     NameError,
     NetworkPluginError,
     PortError,
-    SizeError
+    RateError,
+    SizeError,
+    VmmChoiceError
 );
 
 /// Parses a value; the hint is a second line of the message.
@@ -103,6 +107,8 @@ pub type Parser<T> = fn(&str) -> Result<T, String>;
 
 /// Parser of [`Size`].
 pub const SIZE: Parser<Size> = value;
+/// Parser of a disk's rate.
+pub const DISK_RATE: Parser<Limit<ByteRate>> = value;
 /// Parser of [`Address`].
 pub const ADDRESS: Parser<Address> = value;
 /// Parser of [`Mac`].
@@ -115,6 +121,8 @@ pub const LABEL: Parser<Label> = value;
 pub const DNS: Parser<Dns> = value;
 /// Parser of [`IdPrefix`].
 pub const ID_PREFIX: Parser<IdPrefix> = value;
+/// Parser of [`VmmChoice`].
+pub const VMM: Parser<VmmChoice> = value;
 /// Parser of [`NetworkPlugin`].
 pub const NETWORK_PLUGIN: Parser<NetworkPlugin> = value;
 

@@ -8,6 +8,10 @@ use ignite_cni_plugins::{Answer, PLUGINS, answer, choose};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
+    if arguments.iter().skip(1).eq(["--version"]) {
+        println!("ignite-cni {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
     let Some(plugin) = choose(&arguments) else {
         let names = PLUGINS.map(|plugin| plugin.name()).join(", ");
         eprintln!("ignite-cni: call it by the name of a plugin, or give one: {names}");

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
-use ignite_api::{IdPrefix, NetworkPlugin};
+use ignite_api::{IdPrefix, NetworkPlugin, VmmChoice};
 
 use crate::commands::Command;
 
@@ -49,6 +49,17 @@ pub struct Globals {
     /// First part of the names of all that is made on the host for a new VM
     #[arg(long, global = true, value_name = "PREFIX", value_parser = value::<IdPrefix>)]
     pub id_prefix: Option<IdPrefix>,
+
+    /// VMM of new VMs whose manifests name none: auto, firecracker, qemu, qemu-kvm, qemu-tcg
+    #[arg(
+        long,
+        global = true,
+        value_name = "VMM",
+        env = "IGNITE_VMM",
+        hide_env = true,
+        value_parser = value::<VmmChoice>
+    )]
+    pub vmm: Option<VmmChoice>,
 
     /// Configuration file [default: /etc/ignite/config.yaml, if it is there]
     #[arg(long, global = true, value_name = "FILE")]

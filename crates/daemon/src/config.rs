@@ -70,6 +70,9 @@ fn engine_config(globals: &Globals) -> Result<ignite_engine::Config, Failure> {
     if let Some(plugin) = globals.network_plugin {
         config.network_plugin = plugin;
     }
+    if let Some(vmm) = globals.vmm {
+        config.vm_defaults.vmm = Some(vmm);
+    }
     if let Some(prefix) = &globals.id_prefix {
         config.id_prefix.clone_from(prefix);
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ignite_api::{IdPrefix, NetworkPlugin, VmSpec};
+use ignite_api::{IdPrefix, NetworkPlugin, VmSpec, VmmChoice, VmmUsers};
 use ignite_store::Paths;
 
 use crate::Error;
@@ -23,6 +23,10 @@ pub struct Config {
     pub registry_config_dir: Option<PathBuf>,
     /// What a new VM has where nothing else is said.
     pub vm_defaults: VmSpec,
+    /// The users VMMs run as, one for each VM.
+    pub vmm_users: VmmUsers,
+    /// Programs of VMMs that are named, and not looked for.
+    pub vmm_programs: ignite_vmm::Programs,
     /// CNI's runtime: where plugins are, and how long they may take.
     pub cni: ignite_cni::runtime::Runtime,
 }
@@ -36,6 +40,8 @@ impl Default for Config {
             insecure_registries: Vec::new(),
             registry_config_dir: None,
             vm_defaults: VmSpec::default(),
+            vmm_users: VmmUsers::default(),
+            vmm_programs: vmm_programs(),
             cni: runtime(),
         }
     }
@@ -50,6 +56,16 @@ impl Config {
     pub fn keep_data_in(&mut self, directory: &Path) -> Result<(), Error> {
         self.paths.data = std::path::absolute(directory).map_err(Error::prepare(directory))?;
         Ok(())
+    }
+}
+
+/// The program the environment names; it beats the one of the configuration. It gets its whole path
+/// here, once: it is run elsewhere.
+fn vmm_programs() -> ignite_vmm::Programs {
+    let named = std::env::var_os("IGNITE_FIRECRACKER").filter(|path| !path.is_empty());
+    ignite_vmm::Programs {
+        firecracker: named.map(|path| std::path::absolute(&path).unwrap_or(path.into())),
+        jailer: None,
     }
 }
 
@@ -73,6 +89,10 @@ pub struct StartOptions {
     pub boot_timeout: Duration,
     /// Another network plugin than the VM's.
     pub network_plugin: Option<NetworkPlugin>,
+    /// Another VMM than the VM's; it must read the VM's disk.
+    pub vmm: Option<VmmChoice>,
+    /// Whether Firecracker's jailer confines it, other than before.
+    pub jailer: Option<bool>,
 }
 
 impl StartOptions {
@@ -86,6 +106,8 @@ impl Default for StartOptions {
         Self {
             boot_timeout: Self::DEFAULT_BOOT_TIMEOUT,
             network_plugin: None,
+            vmm: None,
+            jailer: None,
         }
     }
 }

@@ -35,6 +35,16 @@ pub enum Error {
         /// Why.
         source: ManifestError,
     },
+    /// It names a program by a path that depends on where Ignite is run.
+    #[error("{}: {field}: {} is no absolute path", path.display(), program.display())]
+    Relative {
+        /// The file.
+        path: PathBuf,
+        /// Where it says so.
+        field: &'static str,
+        /// The program.
+        program: PathBuf,
+    },
     /// It describes something else.
     #[error("{} holds no object of kind Configuration", path.display())]
     Kind {
@@ -54,6 +64,7 @@ impl Error {
                 source: ManifestError::Shape { .. } | ManifestError::TooLong,
                 ..
             } => None,
+            Self::Relative { .. } => Some("begin the path with a slash".into()),
             Self::NotText { .. } | Self::Manifest { .. } | Self::Kind { .. } => Some(begin.into()),
         }
     }
@@ -76,10 +87,24 @@ pub fn load(config: &Config, named: Option<&Path>) -> Result<ConfigurationSpec, 
         return Err(Error::NotText { path });
     };
     match decode(&text) {
-        Ok(Manifest::Configuration(configuration)) => Ok(configuration.spec),
+        Ok(Manifest::Configuration(configuration)) => with_whole_paths(configuration.spec, path),
         Ok(_) => Err(Error::Kind { path }),
         Err(source) => Err(Error::Manifest { path, source }),
     }
+}
+
+fn with_whole_paths(spec: ConfigurationSpec, path: PathBuf) -> Result<ConfigurationSpec, Error> {
+    let named = [("firecracker", &spec.firecracker), ("jailer", &spec.jailer)];
+    for (field, program) in named {
+        if let Some(program) = program.clone().filter(|program| program.is_relative()) {
+            return Err(Error::Relative {
+                path,
+                field,
+                program,
+            });
+        }
+    }
+    Ok(spec)
 }
 
 impl Config {
@@ -94,6 +119,13 @@ impl Config {
         if let Some(defaults) = said.vm_defaults {
             self.vm_defaults = defaults;
         }
+        if let Some(users) = said.vmm_users {
+            self.vmm_users = users;
+        }
+        self.vm_defaults.vmm = self.vm_defaults.vmm.or(said.vmm);
+        let programs = &mut self.vmm_programs;
+        programs.firecracker = programs.firecracker.take().or(said.firecracker);
+        programs.jailer = said.jailer.or(programs.jailer.take());
         self.registry_config_dir = said.registry_config_dir.or(self.registry_config_dir.take());
     }
 }
@@ -101,7 +133,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ignite_api::NetworkPlugin;
+    use ignite_api::{NetworkPlugin, VmmChoice};
     use ignite_store::Paths;
 
     fn load_text(text: Option<&[u8]>, named: bool) -> Result<Config, Error> {
@@ -130,18 +162,24 @@ mod tests {
     #[test]
     fn what_it_says_is_taken_over() {
         let text = b"apiVersion: ignite.weave.works/v1alpha3\nkind: Configuration\nmetadata: {}\nspec:\n  \
-            runtime: docker\n  networkPlugin: docker-bridge\n  idPrefix: lab\n  vmDefaults: { cpus: 2 }\n";
+            runtime: docker\n  networkPlugin: docker-bridge\n  idPrefix: lab\n  vmDefaults: { cpus: 2 }\n  \
+            vmm: qemu\n  firecracker: /opt/fc\n  jailer: /opt/jailer\n";
         let config = load_text(Some(text), false).expect("valid");
         assert_eq!(config.network_plugin, NetworkPlugin::DockerBridge);
         assert_eq!(config.id_prefix.to_string(), "lab");
         assert_eq!(config.vm_defaults.cpus, 2);
         assert!(config.vm_defaults.memory.bytes() > 0);
+        assert_eq!(config.vm_defaults.vmm, Some(VmmChoice::Qemu));
+        let programs = config.vmm_programs;
+        assert_eq!(programs.firecracker, Some("/opt/fc".into()));
+        assert_eq!(programs.jailer, Some("/opt/jailer".into()));
     }
 
     #[test]
     fn what_is_none_is_refused() {
         let vm = b"apiVersion: ignite.weave.works/v1alpha4\nkind: VM\nspec: {}\n";
-        for text in [&b""[..], b"\xff", vm, b"kind: Configuration"] {
+        let relative = b"apiVersion: ignite.weave.works/v1alpha4\nkind: Configuration\nspec: { jailer: bin/j }\n";
+        for text in [&b""[..], b"\xff", vm, b"kind: Configuration", relative] {
             let error = load_text(Some(text), false).expect_err("no configuration");
             assert!(error.hint().is_some(), "{error}");
         }

@@ -41,6 +41,17 @@ pub enum Error {
         /// The VM that has it.
         name: String,
     },
+    /// What is left of a VMM.
+    #[error(transparent)]
+    Group(#[from] ignite_host::cgroup::Error),
+    /// Every user that VMMs may run as is a VM's.
+    #[error(
+        "all {} users from {} on are taken by VMs", .users.count(), .users.first()
+    )]
+    NoUser {
+        /// The range.
+        users: ignite_api::VmmUsers,
+    },
     /// The disk cannot hold the image.
     #[error("a disk of {} is too small for image {image}, which needs {}", .size.human(), .needed.human())]
     DiskTooSmall {
@@ -86,7 +97,13 @@ pub enum Error {
     NoKernel(#[source] ignite_image::kernel::Error),
     /// The VM's disk.
     #[error(transparent)]
-    Disk(#[from] ignite_vmm::qcow2::Error),
+    Disk(#[from] ignite_vmm::disk::Error),
+    /// The VM's disk is QEMU's.
+    #[error("VM {name} has a qcow2 disk, which Firecracker cannot read")]
+    DiskFormat {
+        /// Its name.
+        name: String,
+    },
     /// No VMM, or none that works.
     #[error(transparent)]
     Vmm(#[from] ignite_vmm::Error),
@@ -166,6 +183,17 @@ pub enum Error {
     /// The supervisor's control socket.
     #[error(transparent)]
     Control(#[from] control::Error),
+    /// A VM that runs could not be given other rates.
+    #[error("the rates of VM {name} stay as they were")]
+    RatesNotChanged {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: control::Error,
+    },
+    /// Rates for an interface that is not there.
+    #[error(transparent)]
+    UnknownInterface(#[from] ignite_api::UnknownInterface),
     /// The console log.
     #[error("cannot show the console {}", path.display())]
     Console {
@@ -202,6 +230,12 @@ impl Error {
             Self::UidTaken { name, .. } => Some(format!(
                 "give another, or leave it out for a random one; to replace that VM: ignite rm -f {name}"
             )),
+            Self::Group(error) => error.hint(),
+            Self::NoUser { .. } => Some(
+                "remove VMs that are not needed, or configure a longer range: `vmmUsers` in \
+                 /etc/ignite/config.yaml"
+                    .into(),
+            ),
             Self::NoCommand { image } => Some(format!("say what to run: ignite run {image} -- CMD")),
             Self::Store(error) => error.hint(),
             Self::File(error) | Self::Staging(error) => error.hint(),
@@ -216,6 +250,10 @@ impl Error {
                     .into(),
             ),
             Self::Disk(error) => error.hint(),
+            Self::DiskFormat { name } => Some(format!(
+                "let QEMU run it: ignite start --vmm qemu {name}; Firecracker needs a new disk, and so \
+                 a new VM"
+            )),
             Self::Vmm(error) => error.hint(),
             Self::NoProgram { .. } => Some("install Ignite's programs together: make install".into()),
             Self::Network(error) => error.hint(),
@@ -226,7 +264,8 @@ impl Error {
             Self::NotRunning { name } => Some(format!("start it with: ignite start {name}")),
             Self::StillEnding { log, .. } => Some(format!("try again in a minute, or see {}", log.display())),
             Self::DoesNotEnd { name } => Some(format!("see what it does with: ignite logs {name}")),
-            Self::Control(error) => error.hint(),
+            Self::Control(error) | Self::RatesNotChanged { source: error, .. } => error.hint(),
+            Self::UnknownInterface(error) => error.hint(),
             Self::InUse { first, .. } => {
                 Some(format!("remove the VMs first: ignite rm -f {first}, or use -f to remove all of them"))
             }
@@ -240,7 +279,11 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Name(_) | Self::Invalid(_) | Self::ImageSource(_) | Self::KernelSource(_)
+            Self::Name(_)
+                | Self::Invalid(_)
+                | Self::ImageSource(_)
+                | Self::KernelSource(_)
+                | Self::UnknownInterface(_)
         )
     }
 

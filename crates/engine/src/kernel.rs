@@ -120,6 +120,12 @@ impl Engine {
         Ok((directory, initramfs))
     }
 
+    /// Makes sure that Firecracker's guests reach the host with this kernel; to be asked before
+    /// [`Self::bootable`].
+    pub(crate) fn ensure_vsock(&self, uid: Uid, version: &str) -> Result<(), Error> {
+        ignite_image::kernel::ensure_vsock(&self.kernels.dir(uid), version).map_err(Error::Kernel)
+    }
+
     /// All kernels, and what could not be read, in words.
     pub fn kernels(&self) -> Result<(Vec<Kernel>, Vec<String>), Error> {
         imports::list(&self.kernels)

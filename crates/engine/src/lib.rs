@@ -6,6 +6,7 @@
 mod cancel;
 mod config;
 pub mod configuration;
+pub mod doctor;
 mod error;
 mod grown;
 mod image;
@@ -39,6 +40,7 @@ pub use timings::{Phase, PhaseReport, Timings, TimingsReport};
 pub use vm::create::{CreateRequest, Created};
 pub use vm::exec::Streams as ExecStreams;
 pub use vm::list::VmLine;
+pub use vm::rates::Rates;
 pub use vm::start::Started;
 pub use vm::stop::Done;
 
@@ -100,7 +102,7 @@ impl Engine {
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VmmVersion {
-    /// Its kind: `qemu-tcg`, `qemu-kvm`.
+    /// Its kind: `firecracker`, `qemu-kvm`, `qemu-tcg`.
     pub kind: ignite_wire::supervisor::Vmm,
     /// Its program.
     pub program: PathBuf,
@@ -108,10 +110,11 @@ pub struct VmmVersion {
     pub version: String,
 }
 
-/// The VMM this host would use; none where there is none.
-pub fn vmm_version() -> Option<VmmVersion> {
+/// The VMM this host would use by its configuration; none where there is none.
+pub fn vmm_version(config: &Config) -> Option<VmmVersion> {
     use ignite_host::process::{Limits, Spec, run};
-    let found = ignite_vmm::find(ignite_vmm::Choice::Auto).ok()?;
+    let choice = vm::vmm::choice(config.vm_defaults.vmm.unwrap_or_default());
+    let found = ignite_vmm::find_among(choice, &config.vmm_programs).ok()?;
     let output = run(
         Spec::new(&found.program).arg("--version"),
         b"",

@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use ignite_host::signal::{PollFd, PollFlags, Signals, poll};
 use ignite_wire::agent::{ExitStatus, PowerAction};
+use ignite_wire::guest::PowerOff;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
+use rustix::system::{RebootCommand, reboot};
 
 use crate::link::{self, Message};
 use crate::{console, power, sys};
@@ -69,8 +71,28 @@ struct Stopping {
     killed: bool,
 }
 
-/// Runs `command` and never returns. `agent` is the agent's end of [`link`].
-pub fn run(command: Result<Command, ExitStatus>, agent: OwnedFd) -> ! {
+impl Stopping {
+    fn new(action: PowerAction, grace: Duration) -> Self {
+        Self {
+            action,
+            kill_at: Instant::now() + grace,
+            killed: false,
+        }
+    }
+
+    fn hastened(self, by: &Self) -> Self {
+        Self {
+            kill_at: self.kill_at.min(by.kill_at),
+            ..self
+        }
+    }
+}
+
+/// Runs `command` and never returns. `agent` is the agent's end of [`link`]; `power_off` is what ends
+/// the machine.
+pub fn run(command: Result<Command, ExitStatus>, agent: OwnedFd, power_off: PowerOff) -> ! {
+    // Else Ctrl-Alt-Del resets the machine at once, with nothing written back; now it is SIGINT.
+    let _ = reboot(RebootCommand::CadOff);
     let (status, action) = match start(command) {
         Ok(child) => match supervise(child, &agent) {
             Ok(end) => end,
@@ -88,7 +110,7 @@ pub fn run(command: Result<Command, ExitStatus>, agent: OwnedFd) -> ! {
     let _ = link::tell(&agent, Message::Going(action));
     // Not for long: it may be gone.
     link::wait_for(Message::Told, &agent, Some(TELL_WITHIN));
-    power::down(action)
+    power::down(action, power_off)
 }
 
 fn start(command: Result<Command, ExitStatus>) -> Result<Child, ExitStatus> {
@@ -158,12 +180,13 @@ impl Init {
         }
     }
 
+    /// Of more orders than one the first says what is to become of the guest, and the shortest when the
+    /// command is killed: a reboot, as by Ctrl-Alt-Del, does not make a stop under way any longer.
     fn stop(&mut self, action: PowerAction, grace: Duration) {
-        let kill_at = Instant::now() + grace;
-        self.stopping = Some(Stopping {
-            action,
-            kill_at,
-            killed: false,
+        let order = Stopping::new(action, grace);
+        self.stopping = Some(match self.stopping.take() {
+            Some(first) => first.hastened(&order),
+            None => order,
         });
         sys::kill(self.command.as_raw_nonzero().get(), libc::SIGTERM);
     }
@@ -206,6 +229,18 @@ fn remaining(deadline: Instant) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_order_makes_a_stop_no_longer() {
+        let stop = |grace| Stopping::new(PowerAction::PowerOff, Duration::from_secs(grace));
+        let reboot = Stopping::new(PowerAction::Reboot, SIGNAL_GRACE);
+        let (short, long) = (stop(5), stop(50));
+        let short_end = short.kill_at;
+        assert_eq!(short.hastened(&reboot).kill_at, short_end);
+        let hastened = long.hastened(&reboot);
+        assert_eq!(hastened.kill_at, reboot.kill_at);
+        assert_eq!(hastened.action, PowerAction::PowerOff);
+    }
 
     #[test]
     fn signals_of_power_off_programs_are_understood() {

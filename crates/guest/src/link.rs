@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   agent                    init (PID 1)
+//!     |<------------------- token |   what the agent proves itself with to the supervisor
 //!     | Ready ------------------->|   the supervisor knows that the guest is up
 //!     |<---------------- Complete |   the root is as programs expect it
 //!     | Stop(grace) ------------->|   the supervisor asks for a shutdown
@@ -21,6 +22,9 @@ use rustix::net::{
 };
 
 const MESSAGE_LEN: usize = 9;
+
+/// Longest token in bytes.
+const MAX_TOKEN: usize = 64;
 
 /// What the two tell each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,22 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
         flags,
         None,
     )?)
+}
+
+/// Sends the agent its token, before anything else: what a program is started with can be read by
+/// every other.
+pub fn give_token(socket: impl AsFd, token: &str) -> io::Result<()> {
+    // Never empty, which would look like the end.
+    let bytes = [b" ", token.as_bytes()].concat();
+    send(socket, &bytes, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// The token, which was given before the agent was started.
+pub fn take_token(socket: impl AsFd) -> io::Result<Vec<u8>> {
+    let mut bytes = [0; 1 + MAX_TOKEN];
+    let (length, _) = recv(socket, &mut bytes, RecvFlags::empty())?;
+    Ok(bytes[..length].iter().skip(1).copied().collect())
 }
 
 /// Sends a message; the other end may be gone.
@@ -118,6 +138,18 @@ fn decode([kind, value @ ..]: [u8; MESSAGE_LEN]) -> Option<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_token_goes_before_the_messages() {
+        let (one, other) = pair().expect("a pair of sockets");
+        for token in ["t0ken", ""] {
+            give_token(&one, token).expect("the other end is there");
+            tell(&one, Message::Complete).expect("the other end is there");
+            assert_eq!(take_token(&other).expect("it was given"), token.as_bytes());
+            assert_eq!(hear(&other).expect("so is this"), Some(Message::Complete));
+        }
+        assert!(take_token(&other).is_err(), "nobody waits for it");
+    }
 
     #[test]
     fn what_is_told_is_heard() {

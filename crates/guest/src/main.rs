@@ -6,7 +6,7 @@
 //!  kernel --> /init of the initramfs (PID 1) ..... boot: modules, network, root, files of /etc
 //!                |        |
 //!                |        '--> @ignite-agent ..... agent: runs from the (deleted) initramfs, speaks
-//!                |                                 with the supervisor over the virtio-serial port
+//!                |                                 with the supervisor over virtio-serial or vsock
 //!                |
 //!                |-- image with an init:    exec of that init, which stays PID 1
 //!                '-- image without one:     init: PID 1 that runs the command, reaps, powers off
@@ -23,6 +23,7 @@ mod execute;
 mod init;
 mod launch;
 mod link;
+mod machine;
 mod power;
 mod root;
 mod sys;
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
         agent::run()
     } else if std::process::id() == 1 {
         boot::run()
+    } else if std::env::args_os().skip(1).eq(["--version"]) {
+        println!("ignite-guest {}", env!("CARGO_PKG_VERSION"));
+        ExitCode::SUCCESS
     } else {
         console::say(
             "ignite-guest is the first process of a VM, there is nothing to run it for here",

@@ -23,7 +23,7 @@ pub enum LastWords {
     Panic,
     /// `reboot: System halted`.
     Halted,
-    /// `reboot: Power down`.
+    /// `reboot: Power down`, or that there is no switch.
     PowerOff,
     /// `reboot: Restarting system`.
     Restart,
@@ -72,8 +72,9 @@ impl Tail {
 }
 
 fn last_words(line: &str) -> Option<LastWords> {
-    const WORDS: [(&str, LastWords); 4] = [
+    const WORDS: [(&str, LastWords); 5] = [
         ("Kernel panic - not syncing", LastWords::Panic),
+        ("reboot: Power off not available", LastWords::PowerOff),
         ("reboot: System halted", LastWords::Halted),
         ("reboot: Power down", LastWords::PowerOff),
         ("reboot: Restarting system", LastWords::Restart),

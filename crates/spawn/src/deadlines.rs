@@ -20,6 +20,8 @@ pub enum Due {
     End(Verdict),
     /// Kill the VMM.
     Kill,
+    /// Press the machine's button.
+    Button,
     /// Let the guest try its disk again.
     Resume,
 }
@@ -28,10 +30,13 @@ pub enum Due {
 #[derive(Debug, Default)]
 pub struct Deadlines {
     boot: Option<Instant>,
+    button: Option<Instant>,
     grace: Option<Instant>,
     silence: Option<(Instant, Verdict)>,
     kill: Option<Instant>,
     resume: Option<Instant>,
+    /// Since when the guest's own times stand still with it.
+    held: Option<Instant>,
 }
 
 impl Deadlines {
@@ -50,6 +55,11 @@ impl Deadlines {
         self.grace = Some(self.grace.map_or(at, |set| set.min(at)));
     }
 
+    /// A guest that has not shut down by then is asked by its button; an earlier time stands.
+    pub fn button(&mut self, at: Instant) {
+        self.button = Some(self.button.map_or(at, |set| set.min(at)));
+    }
+
     /// Unless the agent is heard of by then, the guest is taken for gone.
     pub fn silence(&mut self, at: Instant, verdict: Verdict) {
         self.silence = Some((at, verdict));
@@ -63,6 +73,22 @@ impl Deadlines {
     /// The guest's disk failed.
     pub fn disk_failed(&mut self, now: Instant) {
         self.resume = Some(now + DISK_PAUSE);
+    }
+
+    /// The guest stands still by order: what it must do by some time, it need not do now.
+    pub fn hold(&mut self, now: Instant) {
+        self.held.get_or_insert(now);
+        self.resume = None;
+    }
+
+    /// The guest goes on, and has the time that was left.
+    pub fn go_on(&mut self, now: Instant) {
+        let Some(since) = self.held.take() else {
+            return;
+        };
+        let lost = now.saturating_duration_since(since);
+        self.boot = self.boot.map(|at| at + lost);
+        self.silence = self.silence.map(|(at, verdict)| (at + lost, verdict));
     }
 
     /// The VMM was asked to quit: nothing else matters now.
@@ -85,8 +111,11 @@ impl Deadlines {
     /// The next one.
     pub fn next(&self) -> Option<Instant> {
         let silence = self.silence.map(|(at, _)| at);
-        [self.boot, self.grace, silence, self.kill, self.resume]
+        let of_guest = [self.boot, silence, self.resume];
+        let of_guest = of_guest.into_iter().filter(|_| self.held.is_none());
+        [self.button, self.grace, self.kill]
             .into_iter()
+            .chain(of_guest)
             .flatten()
             .min()
     }
@@ -96,11 +125,17 @@ impl Deadlines {
         if self.kill.take_if(|at| *at <= now).is_some() {
             return Some(Due::Kill);
         }
-        if let Some((_, verdict)) = self.silence.take_if(|(at, _)| *at <= now) {
-            return Some(Due::End(verdict));
-        }
         if self.grace.take_if(|at| *at <= now).is_some() {
             return Some(Due::End(Verdict::GraceOver));
+        }
+        if self.button.take_if(|at| *at <= now).is_some() {
+            return Some(Due::Button);
+        }
+        if self.held.is_some() {
+            return None;
+        }
+        if let Some((_, verdict)) = self.silence.take_if(|(at, _)| *at <= now) {
+            return Some(Due::End(verdict));
         }
         if self.boot.take_if(|at| *at <= now).is_some() {
             return Some(Due::End(Verdict::BootTimeout));
@@ -133,6 +168,24 @@ mod tests {
     }
 
     #[test]
+    fn the_button_is_pressed_before_the_grace_is_over() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut deadlines = Deadlines::default();
+        for (button, grace) in [(7, 8), (9, 10)] {
+            deadlines.button(after(button));
+            deadlines.grace(after(grace));
+        }
+        deadlines.hold(start);
+        assert_eq!(deadlines.next(), Some(after(7)));
+        assert_eq!(deadlines.due(after(7)), Some(Due::Button));
+        assert_eq!(deadlines.due(after(7)), None);
+        deadlines.button(after(7));
+        deadlines.stopped(after(7));
+        assert_eq!(deadlines.due(after(8)), None, "it stops already");
+    }
+
+    #[test]
     fn a_full_disk_is_tried_again_and_ends_nothing() {
         let now = Instant::now();
         let mut deadlines = Deadlines::default();
@@ -144,6 +197,37 @@ mod tests {
         deadlines.quitting(now);
         assert_eq!(deadlines.due(now + DISK_PAUSE), Some(Due::Kill));
         assert_eq!(deadlines.next(), None);
+    }
+
+    #[test]
+    fn a_guest_that_stands_still_by_order_loses_no_time() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut deadlines = Deadlines::default();
+        deadlines.boot(after(5));
+        deadlines.silence(after(3), Verdict::HaltAnnounced);
+        deadlines.disk_failed(start);
+        deadlines.hold(after(1));
+        assert_eq!(deadlines.next(), None);
+        assert_eq!(deadlines.due(after(100)), None);
+        deadlines.hold(after(50));
+        deadlines.go_on(after(101));
+        assert_eq!(deadlines.next(), Some(after(103)));
+        assert_eq!(deadlines.due(after(102)), None);
+        let silent = Due::End(Verdict::HaltAnnounced);
+        assert_eq!(deadlines.due(after(103)), Some(silent));
+        assert_eq!(deadlines.next(), Some(after(105)));
+    }
+
+    #[test]
+    fn an_order_to_end_is_not_held_up() {
+        let now = Instant::now();
+        let mut deadlines = Deadlines::default();
+        deadlines.hold(now);
+        deadlines.grace(now);
+        assert_eq!(deadlines.due(now), Some(Due::End(Verdict::GraceOver)));
+        deadlines.quitting(now);
+        assert_eq!(deadlines.due(now + QUIT_PATIENCE), Some(Due::Kill));
     }
 
     #[test]

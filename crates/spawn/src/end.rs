@@ -62,8 +62,22 @@ pub struct Evidence {
     pub complaint: Option<Complaint>,
     /// The container that owned the network ended while all was well.
     pub lost_holder: Option<String>,
+    /// The kernel ended something of the VMM because the memory of its control group was used up.
+    pub out_of_memory: bool,
+    /// The machine has no switch: a guest that powers itself off resets it, or stops.
+    pub switchless: bool,
+    /// The VMM, or the host's processor under the guest, broke like this.
+    pub broken: Option<String>,
     /// The VMM's own last lines.
     pub vmm_output: Vec<String>,
+}
+
+impl Evidence {
+    /// Whether the VMM was ended by the kernel because it used up its memory.
+    fn ended_for_memory(&self) -> bool {
+        const SIGKILL: i32 = 9;
+        self.out_of_memory && self.status == Some(Status::Signal(SIGKILL))
+    }
 }
 
 /// What a guest that does not start says of it.
@@ -109,6 +123,10 @@ pub fn outcome(evidence: &Evidence, name: &str) -> Outcome {
         _ => message.or_else(|| (!evidence.ready).then(|| too_early(end))),
     };
     let hint = match end {
+        End::VmmFailed if evidence.ended_for_memory() => Some(format!(
+            "the bound is the guest's memory and a margin for the virtual machine monitor: if this \
+             happens again, see what it does with: ignite logs {name}"
+        )),
         End::PoweredOff if sudden => Some(format!(
             "a VM lives as long as its command; to see what it printed: ignite logs {name}"
         )),
@@ -154,11 +172,14 @@ fn end(evidence: &Evidence) -> (End, Option<String>) {
     let say = |text: &str| Some(text.to_owned());
     match (evidence.shutdown, evidence.verdict) {
         _ if evidence.panicked => (End::Panicked, say("the guest's kernel panicked")),
+        (_, None | Some(Verdict::BootTimeout)) if evidence.broken.is_some() => {
+            (End::VmmFailed, evidence.broken.clone())
+        }
         (Some(Reason::GuestPanic), _) => (End::Panicked, say("the guest's kernel panicked")),
         (Some(Reason::GuestPowerOff), _) => (End::PoweredOff, None),
         (Some(Reason::GuestReset), _) => after_reset(evidence),
         (_, Some(Verdict::BootTimeout)) => (End::BootTimeout, Some(boot_timeout(evidence))),
-        (_, Some(verdict)) => after_verdict(verdict),
+        (_, Some(verdict)) => after_verdict(verdict, evidence),
         (Some(Reason::Signal), None) => (
             End::VmmFailed,
             say("the virtual machine monitor was ended by a signal from outside"),
@@ -181,6 +202,9 @@ fn too_early(end: End) -> String {
 }
 
 fn vmm_failed(evidence: &Evidence) -> String {
+    if evidence.ended_for_memory() {
+        return "the virtual machine monitor ran out of the memory it may use".to_owned();
+    }
     let mut text = "the virtual machine monitor ended by itself".to_owned();
     if let Some(status) = evidence.status {
         text.push_str(&format!(" with {status}"));
@@ -201,13 +225,21 @@ fn boot_timeout(evidence: &Evidence) -> String {
     format!("the guest was not ready in time: {seen}")
 }
 
-/// A reset is a reboot, or what is left of a panic or a triple fault.
+/// A reset is a reboot, or what is left of a panic or a triple fault; where the machine has no switch,
+/// also all there is of a power-off, and of a stop by Ctrl-Alt-Del.
 fn after_reset(evidence: &Evidence) -> (End, Option<String>) {
+    let switched_off = match evidence.going {
+        Some(PowerAction::PowerOff) => true,
+        Some(PowerAction::Reboot) => evidence.stopping,
+        Some(PowerAction::Halt) => false,
+        None => evidence.stopping && evidence.last_words.is_some(),
+    };
     match (evidence.last_words, evidence.going) {
         (Some(LastWords::Panic), _) => (
             End::Panicked,
             Some("the guest's kernel panicked".to_owned()),
         ),
+        _ if evidence.switchless && switched_off => (End::PoweredOff, None),
         (Some(_), _) | (None, Some(_)) => (End::Rebooted, None),
         (None, None) => (
             End::Panicked,
@@ -216,8 +248,14 @@ fn after_reset(evidence: &Evidence) -> (End, Option<String>) {
     }
 }
 
-fn after_verdict(verdict: Verdict) -> (End, Option<String>) {
+fn after_verdict(verdict: Verdict, evidence: &Evidence) -> (End, Option<String>) {
+    // A kernel that finds no switch halts, and older ones say no more than that.
+    let switched_off = evidence.switchless && evidence.going == Some(PowerAction::PowerOff);
     let (end, text) = match verdict {
+        Verdict::KernelGone(LastWords::PowerOff) if evidence.switchless => {
+            return (End::PoweredOff, None);
+        }
+        Verdict::KernelGone(LastWords::Halted) if switched_off => return (End::PoweredOff, None),
         Verdict::Kill => return (End::Killed, None),
         Verdict::GraceOver => (
             End::Killed,
@@ -244,177 +282,4 @@ fn after_verdict(verdict: Verdict) -> (End, Option<String>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn end_of(evidence: Evidence) -> End {
-        outcome(&evidence, "vm").end
-    }
-
-    fn reset() -> Evidence {
-        Evidence {
-            ready: true,
-            shutdown: Some(Reason::GuestReset),
-            status: Some(Status::Code(0)),
-            ..Evidence::default()
-        }
-    }
-
-    #[test]
-    fn a_reset_is_a_reboot_only_if_somebody_said_so() {
-        let said = Evidence {
-            going: Some(PowerAction::Reboot),
-            ..reset()
-        };
-        let kernel = Evidence {
-            last_words: Some(LastWords::Restart),
-            ..reset()
-        };
-        let panic = Evidence {
-            last_words: Some(LastWords::Panic),
-            ..said.clone()
-        };
-        assert_eq!(end_of(said), End::Rebooted);
-        assert_eq!(end_of(kernel), End::Rebooted);
-        assert_eq!(end_of(panic), End::Panicked);
-        assert_eq!(end_of(reset()), End::Panicked);
-    }
-
-    #[test]
-    fn what_the_guest_did_goes_before_what_was_done_to_it() {
-        let evidence = Evidence {
-            shutdown: Some(Reason::GuestPowerOff),
-            verdict: Some(Verdict::Kill),
-            ..Evidence::default()
-        };
-        assert_eq!(end_of(evidence), End::PoweredOff);
-    }
-
-    #[test]
-    fn verdicts_name_the_end() {
-        let cases = [
-            (Verdict::Kill, End::Killed),
-            (Verdict::GraceOver, End::Killed),
-            (Verdict::BootTimeout, End::BootTimeout),
-            (Verdict::HaltAnnounced, End::Halted),
-            (Verdict::KernelGone(LastWords::Halted), End::Halted),
-            (Verdict::KernelGone(LastWords::Panic), End::Panicked),
-        ];
-        for (verdict, end) in cases {
-            for shutdown in [None, Some(Reason::Quit)] {
-                let evidence = Evidence {
-                    verdict: Some(verdict),
-                    shutdown,
-                    ..Evidence::default()
-                };
-                assert_eq!(end_of(evidence), end, "{verdict:?} {shutdown:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_vmm_that_ends_without_a_word_failed() {
-        let evidence = Evidence {
-            status: Some(Status::Signal(9)),
-            ..Evidence::default()
-        };
-        let outcome = outcome(&evidence, "web");
-        assert_eq!(outcome.end, End::VmmFailed);
-        assert_eq!(
-            outcome.message.as_deref(),
-            Some("the virtual machine monitor ended by itself with signal 9")
-        );
-        assert_eq!(
-            outcome.hint.as_deref(),
-            Some("see the console: ignite logs web")
-        );
-    }
-
-    #[test]
-    fn an_end_before_ready_is_told() {
-        let evidence = Evidence {
-            shutdown: Some(Reason::GuestPowerOff),
-            ..Evidence::default()
-        };
-        let outcome = outcome(&evidence, "web");
-        let message = outcome.message.expect("a message");
-        assert_eq!(message, "the guest powered off before it was ready");
-        assert!(outcome.hint.is_some());
-    }
-
-    #[test]
-    fn a_guest_that_says_why_it_does_not_start_is_quoted() {
-        let complaint = |hint: &str| Complaint {
-            message: "the disk is no ext4".into(),
-            hint: hint.into(),
-        };
-        let mut evidence = Evidence {
-            shutdown: Some(Reason::GuestPowerOff),
-            complaint: Some(complaint("try another")),
-            ..Evidence::default()
-        };
-        let quoted = outcome(&evidence, "web");
-        assert_eq!(quoted.end, End::PoweredOff);
-        assert_eq!(
-            quoted.message.as_deref(),
-            Some("the guest cannot start: the disk is no ext4")
-        );
-        assert_eq!(quoted.hint.as_deref(), Some("try another"));
-        evidence.complaint = Some(complaint(""));
-        let hint = outcome(&evidence, "web").hint.expect("a hint");
-        assert!(hint.contains("ignite logs web"));
-        // Once it was up, how it ended is what counts.
-        evidence.ready = true;
-        assert_eq!(outcome(&evidence, "web").message, None);
-    }
-
-    #[test]
-    fn a_lost_network_is_why_the_guest_was_shut_down() {
-        let evidence = Evidence {
-            stopping: true,
-            command: Some((143, Duration::ZERO)),
-            complaint: Some(Complaint {
-                message: "no".into(),
-                hint: String::new(),
-            }),
-            shutdown: Some(Reason::GuestPowerOff),
-            lost_holder: Some("ignite-1".into()),
-            ..Evidence::default()
-        };
-        let outcome = outcome(&evidence, "web");
-        assert_eq!((outcome.end, outcome.exit_code), (End::NetworkLost, None));
-        assert!(outcome.message.expect("a message").contains("ignite-1"));
-        assert!(outcome.hint.expect("a hint").contains("ignite start web"));
-    }
-
-    #[test]
-    fn a_stop_is_no_sudden_end() {
-        let evidence = Evidence {
-            ready: true,
-            stopping: true,
-            command: Some((143, Duration::ZERO)),
-            shutdown: Some(Reason::GuestPowerOff),
-            ..Evidence::default()
-        };
-        let outcome = outcome(&evidence, "web");
-        assert_eq!(
-            (outcome.exit_code, outcome.message, outcome.hint),
-            (Some(143), None, None)
-        );
-    }
-
-    #[test]
-    fn a_sudden_end_of_the_command_brings_a_hint() {
-        let ended = |after| Evidence {
-            ready: true,
-            command: Some((3, after)),
-            shutdown: Some(Reason::GuestPowerOff),
-            ..Evidence::default()
-        };
-        let sudden = outcome(&ended(Duration::from_millis(200)), "web");
-        assert_eq!(sudden.exit_code, Some(3));
-        assert!(sudden.hint.expect("a hint").contains("ignite logs web"));
-        let later = outcome(&ended(Duration::from_secs(2)), "web");
-        assert_eq!((later.exit_code, later.hint), (Some(3), None));
-    }
-}
+mod tests;

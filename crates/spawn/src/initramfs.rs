@@ -67,6 +67,9 @@ mod tests {
             process: guest::Process::Init {
                 path: "/sbin/init".to_owned(),
             },
+            agent: guest::Transport::Serial,
+            agent_token: String::new(),
+            power_off: guest::PowerOff::Acpi,
         }
     }
 

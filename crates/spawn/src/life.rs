@@ -8,27 +8,27 @@ use ignite_host::fs::read_bounded;
 use ignite_host::process::Watched;
 use ignite_host::signal::Signals;
 use ignite_host::step::{self, Step};
-use ignite_wire::supervisor::{Event, Plan};
+use ignite_vmm::Nic;
+use ignite_wire::supervisor::{Event, Plan, Vmm};
 
 use crate::console::Log;
 use crate::control::Control;
 use crate::end::{Outcome, outcome};
+use crate::group::Group;
 use crate::holder;
+use crate::jail;
+use crate::link::Link;
 use crate::log;
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::notify::Notify;
 use crate::options::{Options, inherited};
 use crate::record::Status;
 use crate::release;
 use crate::start::{Error, Started, Steps, start};
-use crate::stream::FrameStream;
 use crate::supervisor::{Parts, Remains, Supervisor};
 
 /// Bytes of a plan; a larger file is something else.
 const MAX_PLAN: u64 = 4 << 20;
-
-/// Bytes that may wait for the agent.
-const AGENT_QUEUE: usize = 8 << 20;
 
 /// SIGTERM stops the VM; SIGINT and SIGHUP are a terminal's, and none of ours.
 const SIGNALS: [i32; 3] = [15, 2, 1];
@@ -107,7 +107,7 @@ fn run(plan: &Plan, live: Option<OwnedFd>, notify: &mut Notify, status: &mut Sta
     let mut steps = Steps::new();
     let made = prepare(plan).and_then(|prepared| {
         step::reached(Step::SuperviseBegun);
-        let network = Network::build(&plan.attachments)
+        let network = network(plan)
             .map_err(|error| holder::blame(plan, prepared.holder.as_ref(), error.into()))?;
         steps.done("network");
         step::reached(Step::SuperviseJoined);
@@ -117,16 +117,42 @@ fn run(plan: &Plan, live: Option<OwnedFd>, notify: &mut Notify, status: &mut Sta
         Ok(made) => made,
         Err(error) => return Ended::not_started(&error),
     };
-    let ended = match start(plan, nics, live, &mut steps) {
-        Ok(started) => attend(plan, started, prepared, &mut network, notify, status, steps),
-        Err(error) => Ended::not_started(&error),
+    jail::clear(plan);
+    let group = Group::make(plan).inspect(|_| step::reached(Step::SuperviseGrouped));
+    if let Err(error) = status.begun() {
+        log::line(&log::chain(&error));
+    }
+    steps.done("group");
+    let ended = match &group {
+        Ok(group) => match start(plan, nics, group, live, steps) {
+            Ok(started) => attend(plan, started, prepared, &mut network, group, notify, status),
+            Err(error) => Ended::not_started(&error),
+        },
+        Err(error) => Ended::not_started(error),
     };
     step::reached(Step::SuperviseEnded);
+    // What is left of the VMM ends here, before anybody hears that it has.
+    if let Ok(group) = group {
+        group.remove();
+    }
+    step::reached(Step::SuperviseUngrouped);
     for error in network.remove() {
         log::line(&log::chain(&error));
     }
     step::reached(Step::SuperviseParted);
     ended
+}
+
+/// The guest's network, its taps as the VMM takes them.
+fn network(plan: &Plan) -> Result<(Network, Vec<Nic>), network::Error> {
+    let (network, nics) = Network::build(&plan.attachments)?;
+    match plan.machine.vmm {
+        Vmm::QemuTcg | Vmm::QemuKvm => Ok((network, nics)),
+        Vmm::Firecracker => {
+            let user = plan.confinement.as_ref().map(|confined| confined.user);
+            network.hand_over(nics, user)
+        }
+    }
 }
 
 /// What is there before the first change to the sandbox.
@@ -157,14 +183,16 @@ fn attend(
     started: Started,
     prepared: Prepared,
     network: &mut Network,
+    group: &Group,
     notify: &mut Notify,
     status: &mut Status,
-    steps: Steps,
 ) -> Ended {
     let Started {
         driver,
         output,
-        link,
+        agent,
+        token,
+        steps,
     } = started;
     let pid = driver.process().pid();
     step::reached(Step::SuperviseStarted);
@@ -185,7 +213,7 @@ fn attend(
     let supervisor = Supervisor::new(Parts {
         plan,
         driver,
-        link: FrameStream::new(link, AGENT_QUEUE),
+        link: Link::new(agent, token),
         vmm_output: output,
         network,
         console: Some(console),
@@ -197,14 +225,17 @@ fn attend(
     });
     match supervisor.run() {
         Ok(Remains {
-            evidence,
+            mut evidence,
             console,
             control,
-        }) => Ended {
-            outcome: outcome(&evidence, &plan.name),
-            console,
-            control: Some(control),
-        },
+        }) => {
+            evidence.out_of_memory = group.ran_out_of_memory();
+            Ended {
+                outcome: outcome(&evidence, &plan.name),
+                console,
+                control: Some(control),
+            }
+        }
         // The VMM ends with us.
         Err(error) => Ended::not_started(&Error::System {
             action: "wait for the virtual machine monitor",

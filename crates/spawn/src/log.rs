@@ -2,16 +2,44 @@
 
 use std::error::Error;
 use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Lines in one run, so that a guest that provokes them fills no disk.
-const MAX_LINES: u32 = 1000;
+use crate::console::one_line;
 
-static LINES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+/// The supervisor's own lines.
+static OWN: Budget = Budget::new();
+
+/// The VMM's: however much it says, the supervisor is heard.
+static VMM: Budget = Budget::new();
 
 /// Writes a line. That it cannot be written is no reason to stop.
 pub fn line(text: &str) {
-    if LINES.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < MAX_LINES {
-        let _ = writeln!(std::io::stderr(), "{} {text}", jiff::Timestamp::now());
+    OWN.write(text);
+}
+
+/// Writes a line the VMM printed: bounded, and harmless to the terminal that will show it.
+pub fn vmm_line(text: &str) {
+    VMM.write(&one_line(text));
+}
+
+/// So many lines in one run, so that a guest that provokes them fills no disk.
+struct Budget(AtomicU32);
+
+impl Budget {
+    const LINES: u32 = 1000;
+
+    const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    fn write(&self, text: &str) {
+        if self.has_room() {
+            let _ = writeln!(std::io::stderr(), "{} {text}", jiff::Timestamp::now());
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) < Self::LINES
     }
 }
 
@@ -25,4 +53,18 @@ pub fn chain(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vmm_that_prints_much_does_not_silence_the_supervisor() {
+        for _ in 0..2 * Budget::LINES {
+            VMM.has_room();
+        }
+        assert!(!VMM.has_room());
+        assert!(OWN.has_room());
+    }
 }

@@ -18,9 +18,12 @@ mod console;
 mod control;
 mod deadlines;
 mod end;
+mod group;
 mod holder;
 mod initramfs;
+mod jail;
 mod life;
+mod link;
 mod log;
 mod network;
 mod notify;
@@ -37,6 +40,10 @@ use std::process::ExitCode;
 use options::{Options, USAGE};
 
 fn main() -> ExitCode {
+    if std::env::args_os().skip(1).eq(["--version"]) {
+        println!("ignite-spawn {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::parse(std::env::args_os().skip(1)) {
         Ok(options) => options,
         Err(error) => {

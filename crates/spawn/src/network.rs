@@ -9,11 +9,14 @@
 //! The supervisor was started inside the sandbox: all of this happens in its own namespace, and the
 //! taps go with the last descriptor.
 
+mod handover;
 mod inquiry;
 mod port;
+mod rate;
 mod tally;
 mod traffic;
 
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
@@ -22,11 +25,12 @@ use ignite_host::error::SystemError;
 use ignite_host::link::Netlink;
 use ignite_host::tap::Tap;
 use ignite_host::tc::allow;
-use ignite_vmm::Nic;
+use ignite_vmm::{self as vmm, Nic};
 use ignite_wire::agent::{Refusals, Traffic};
-use ignite_wire::supervisor::Attachment;
+use ignite_wire::supervisor::{Attachment, Rate};
 
 use port::{OpenError, Port};
+use rate::Ends;
 
 /// Why the network cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,20 @@ pub enum Error {
         interface: String,
         /// How many they are.
         source: allow::TooMany,
+    },
+    /// Something else bounds how fast the interface is.
+    #[error("cannot bound how fast {interface} is: something else does already")]
+    Bounded {
+        /// The interface in the sandbox.
+        interface: String,
+        /// The refusal.
+        source: ignite_host::link::Error,
+    },
+    /// There is no such interface.
+    #[error("the VM has no interface {name}")]
+    UnknownInterface {
+        /// Its name.
+        name: String,
     },
     /// The kernel refused something about a link.
     #[error("cannot join the guest to {interface}")]
@@ -76,7 +94,11 @@ impl Error {
             Self::Link { source, .. } => source.hint(),
             Self::System { source, .. } => source.hint(),
             Self::Addresses { source, .. } => source.hint(),
-            Self::NoInterface { .. } | Self::BadMac { .. } => None,
+            Self::Bounded { .. } => Some(
+                "its network has a limit of its own (the CNI plugin bandwidth, say): leave out the rate here, or the limit there"
+                    .to_owned(),
+            ),
+            Self::NoInterface { .. } | Self::UnknownInterface { .. } | Self::BadMac { .. } => None,
         }
     }
 }
@@ -88,6 +110,10 @@ pub struct Network {
     joined: Vec<u32>,
     /// Each interface with its tap.
     pairs: Vec<(String, String)>,
+    /// Taps that stay when they are closed.
+    left: Vec<u32>,
+    /// Each interface's way, to be bounded.
+    ends: Vec<Ends>,
     ports: Vec<Port>,
 }
 
@@ -108,6 +134,8 @@ impl Network {
             netlink: None,
             joined: Vec::new(),
             pairs: Vec::new(),
+            left: Vec::new(),
+            ends: Vec::new(),
             ports: Vec::new(),
         };
         let nics = attachments
@@ -141,6 +169,7 @@ impl Network {
             .link(&attachment.interface)
             .map_err(link_error)?
             .ok_or_else(|| Error::NoInterface { name: interface() })?;
+        handover::clear(netlink, &attachment.tap).map_err(link_error)?;
         let tap = Tap::create(&attachment.tap).map_err(system_error)?;
         netlink
             .set_mtu(tap.index(), attachment.mtu)
@@ -154,6 +183,11 @@ impl Network {
         let passing = guest.passing().map_err(addresses_error)?;
         let ways = (&guest.incoming(), &passing);
         join(netlink, link.index, tap.index(), ways).map_err(link_error)?;
+        let ends = Ends::new(attachment, (link.index, tap.index()));
+        // Also where there is no limit: one may be left of a run that died.
+        let limited = ends.limit(netlink, attachment.rate);
+        self.ends.push(ends);
+        limited.map_err(|source| not_bounded(&attachment.interface, source))?;
         // Before the socket, which would hear of an interface that is down.
         netlink.set_up(tap.index()).map_err(link_error)?;
         let links = (link.index, tap.index());
@@ -164,10 +198,28 @@ impl Network {
             OpenError::System(source) => system_error(source),
         })?);
         Ok(Nic {
-            tap: tap.into_fd(),
+            tap: vmm::Tap::Open(tap.into_fd()),
             mac: attachment.mac.clone(),
             mtu: attachment.mtu,
         })
+    }
+
+    /// Bounds how fast each interface is; one that is not named has no limit. After a failure some are as
+    /// asked for, and some as before.
+    pub fn limit(&self, rates: &BTreeMap<String, Rate>) -> Result<(), Error> {
+        let is_known = |name: &&String| self.ends.iter().any(|ends| ends.interface == **name);
+        if let Some(name) = rates.keys().find(|name| !is_known(name)) {
+            return Err(Error::UnknownInterface { name: name.clone() });
+        }
+        let Some(netlink) = &self.netlink else {
+            return Ok(());
+        };
+        for ends in &self.ends {
+            let rate = rates.get(&ends.interface).copied();
+            ends.limit(netlink, rate)
+                .map_err(|source| not_bounded(&ends.interface, source))?;
+        }
+        Ok(())
     }
 
     /// The sockets of the ports, to be polled, each with its port's number.
@@ -220,16 +272,21 @@ impl Network {
     }
 
     /// Takes the joints away from the sandbox's interfaces, going on after failures, which are
-    /// returned. The taps end with the VMM.
+    /// returned. Taps that were not handed over end with the VMM.
     pub fn remove(&mut self) -> Vec<ignite_host::link::Error> {
         self.ports.clear();
         let Some(netlink) = self.netlink.take() else {
             return Vec::new();
         };
-        std::mem::take(&mut self.joined)
-            .into_iter()
+        let joined = std::mem::take(&mut self.joined).into_iter();
+        let mut failures: Vec<_> = joined
             .filter_map(|index| netlink.delete_ingress(index).err())
-            .collect()
+            .collect();
+        let ends = std::mem::take(&mut self.ends).into_iter();
+        failures.extend(ends.filter_map(|ends| ends.remove(&netlink).err()));
+        let left = std::mem::take(&mut self.left).into_iter();
+        failures.extend(left.filter_map(|index| netlink.delete(index).err()));
+        failures
     }
 }
 
@@ -243,6 +300,14 @@ fn join(
     netlink.redirect(interface, to_guest, tap)?;
     netlink.ingress(tap)?;
     netlink.redirect(tap, from_guest, interface)
+}
+
+fn not_bounded(interface: &str, source: ignite_host::link::Error) -> Error {
+    let interface = interface.to_owned();
+    match source.is_exists() {
+        true => Error::Bounded { interface, source },
+        false => Error::Link { interface, source },
+    }
 }
 
 fn parse_mac(text: &str) -> Result<[u8; 6], Error> {
@@ -262,11 +327,14 @@ fn parse_mac(text: &str) -> Result<[u8; 6], Error> {
 }
 
 #[cfg(test)]
+mod rate_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use ignite_host::netns::Namespace;
 
-    fn attachment() -> Attachment {
+    pub(super) fn attachment() -> Attachment {
         Attachment {
             interface: "eth0".to_owned(),
             tap: "tap0".to_owned(),
@@ -276,11 +344,12 @@ mod tests {
             allow: Vec::new(),
             dhcp: None,
             ipv6: None,
+            rate: None,
         }
     }
 
     /// Runs in a namespace of its own with an `eth0`, the other end of which is `peer`.
-    fn in_sandbox(work: impl FnOnce(&Netlink) + Send) {
+    pub(super) fn in_sandbox(work: impl FnOnce(&Netlink) + Send) {
         let namespace = Namespace::anonymous().expect("root makes namespaces");
         namespace
             .run(|| {

@@ -32,6 +32,12 @@ impl Status {
         }
     }
 
+    /// The VMM is about to be spawned. From here on whoever finds a VMM without a supervisor knows
+    /// that it is one.
+    pub fn begun(&self) -> Result<(), ignite_store::Error> {
+        self.write()
+    }
+
     /// The VMM's process is there.
     pub fn vmm(&mut self, kind: Vmm, pid: u32) -> Result<(), ignite_store::Error> {
         self.record.vmm = Some(VmmRecord {
@@ -41,7 +47,13 @@ impl Status {
         self.write()
     }
 
-    /// The agent is ready.
+    /// Somebody stopped the guest's processors.
+    pub fn paused(&mut self) -> Result<(), ignite_store::Error> {
+        self.record.state = State::Paused;
+        self.write()
+    }
+
+    /// The agent is ready; or the guest goes on after a pause.
     pub fn running(&mut self) -> Result<(), ignite_store::Error> {
         self.record.state = State::Running;
         self.write()
@@ -104,6 +116,18 @@ fn process(pid: u32) -> ProcessRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vm_is_known_to_start_before_it_has_a_vmm() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        Status::starting(directory.path()).begun().expect("written");
+        let text = std::fs::read(directory.path().join("status.json")).expect("there");
+        let record: StatusRecord = serde_json::from_slice(&text).expect("a status");
+        assert_eq!(record.state, State::Starting);
+        let supervisor = record.supervisor.expect("recorded");
+        assert_eq!(supervisor, process(std::process::id()));
+        assert!(record.vmm.is_none());
+    }
 
     #[test]
     fn processes_are_known_by_their_beginning() {

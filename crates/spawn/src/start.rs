@@ -2,15 +2,18 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use ignite_host::cgroup;
 use ignite_host::cpu;
 use ignite_host::fs::{read_bounded, write_atomic};
-use ignite_vmm::{Driver, Nic, Resources};
+use ignite_vmm::{Agent, Driver, Nic, Resources, Work};
+use ignite_wire::guest;
 use ignite_wire::supervisor::{End, Plan};
+use rustix::rand::{GetRandomFlags, getrandom};
 
+use crate::group::Group;
 use crate::holder;
 use crate::initramfs;
 use crate::network;
@@ -37,6 +40,9 @@ pub enum Error {
         /// The VM's name.
         vm: String,
     },
+    /// Its control group.
+    #[error("cannot bound the virtual machine monitor")]
+    Group(#[source] cgroup::Error),
     /// Something of the host's.
     #[error("cannot {action}")]
     System {
@@ -59,6 +65,7 @@ impl Error {
             Self::Initramfs { .. } => {
                 Some("the kernel's files seem to be damaged: import the kernel again".to_owned())
             }
+            Self::Group(error) => error.hint(),
             Self::HolderEnded { vm, .. } => Some(holder::hint(vm)),
             Self::System { .. } => None,
         }
@@ -107,21 +114,31 @@ pub struct Started {
     pub driver: Driver,
     /// What it prints.
     pub output: io::PipeReader,
-    /// A second descriptor of the agent's stream.
-    pub link: UnixStream,
+    /// The way to the agent.
+    pub agent: Agent,
+    /// What the agent proves itself with.
+    pub token: String,
+    /// Where the time went.
+    pub steps: Steps,
 }
 
-/// Starts the VMM with the guest's network and initramfs.
+/// Starts the VMM in its group, with the guest's network and initramfs.
 pub fn start(
     plan: &Plan,
     nics: Vec<Nic>,
+    group: &Group,
     live: Option<OwnedFd>,
-    steps: &mut Steps,
+    mut steps: Steps,
 ) -> Result<Started, Error> {
     let machine = &plan.machine;
     let system = |action| move |source| Error::System { action, source };
+    // Made here and written nowhere: the guest and its supervisor alone know it.
+    let guest = guest::Config {
+        agent_token: token(plan.guest.agent).map_err(system("make the agent's token"))?,
+        ..plan.guest.clone()
+    };
     let initramfs =
-        initramfs::build(&machine.initramfs, &plan.guest).map_err(|source| Error::Initramfs {
+        initramfs::build(&machine.initramfs, &guest).map_err(|source| Error::Initramfs {
             path: machine.initramfs.clone(),
             source,
         })?;
@@ -130,24 +147,49 @@ pub fn start(
         .then(|| tsc_khz(&tsc_cache(&plan.run_dir)))
         .flatten();
     steps.done("tsc");
-    let (output, writer) = io::pipe().map_err(system("make a pipe for the VMM's messages"))?;
+    let (output, writer) = messages().map_err(system("make a pipe for the VMM's messages"))?;
     let resources = Resources {
         nics,
         initramfs,
         live,
         log: Some(writer.into()),
+        confinement: group.confinement()?,
+        work: Some(Work {
+            id: plan.uid.clone(),
+            directory: plan.run_dir.clone(),
+        }),
     };
     let driver = Driver::start(machine, resources, tsc_khz)?;
-    let link = driver
-        .agent()
-        .try_clone()
-        .map_err(system("keep the agent's stream"))?;
+    let agent = driver.agent()?;
     steps.done("vmm");
     Ok(Started {
         driver,
         output,
-        link,
+        agent,
+        token: guest.agent_token,
+        steps,
     })
+}
+
+/// What the VMM prints. It ends when nobody can print to it any more, and a VMM can see to it that this
+/// never happens: it sends its end over one of its sockets, where it lies until somebody takes it. So
+/// reading never waits.
+fn messages() -> io::Result<(io::PipeReader, io::PipeWriter)> {
+    let (output, writer) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&output, true)?;
+    Ok((output, writer))
+}
+
+/// What the agent proves itself with. Only root opens the virtio-serial port; vsock asks nobody.
+fn token(transport: guest::Transport) -> io::Result<String> {
+    const BYTES: usize = 16;
+    if transport == guest::Transport::Serial {
+        return Ok(String::new());
+    }
+    let mut bytes = [0; BYTES];
+    // The kernel gives that many at once.
+    getrandom(&mut bytes[..], GetRandomFlags::empty())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The rate stays the same until the host boots again, and so does a file below `/run`: measured
@@ -177,6 +219,44 @@ fn tsc_khz(cache: &Path) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::mem::MaybeUninit;
+    use std::os::fd::AsFd as _;
+
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+    /// The writing end lies in a socket that nobody reads.
+    #[test]
+    fn messages_that_never_end_keep_nobody_waiting() {
+        let (mut output, mut writer) = messages().expect("a pipe");
+        writer.write_all(b"last words").expect("write");
+        let (_unread, socket) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut hidden = SendAncillaryBuffer::new(&mut space);
+        let ends = [writer.as_fd()];
+        assert!(hidden.push(SendAncillaryMessage::ScmRights(&ends)));
+        let byte = [io::IoSlice::new(b"x")];
+        sendmsg(&socket, &byte, &mut hidden, SendFlags::empty()).expect("sent");
+        drop(writer);
+        let (tell, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 64];
+            let length = output.read(&mut buffer).expect("words");
+            let _ = tell.send((length, output.read(&mut buffer).map_err(|e| e.kind())));
+        });
+        let seen = heard.recv_timeout(std::time::Duration::from_secs(60));
+        let seen = seen.expect("the second read comes back");
+        assert_eq!(seen, (10, Err(io::ErrorKind::WouldBlock)));
+    }
+
+    #[test]
+    fn no_token_is_like_another() {
+        let made = || token(guest::Transport::Vsock).expect("random bytes");
+        let (one, other) = (made(), made());
+        assert_eq!((one.len(), other.len()), (32, 32));
+        assert_ne!(one, other);
+        assert_eq!(token(guest::Transport::Serial).expect("none"), "");
+    }
 
     #[test]
     fn the_rate_is_measured_once() {

@@ -93,8 +93,7 @@ impl<R: Entry> Catalogue<R> {
     /// taken from those that had them.
     pub fn create(&self, record: &R, staged: &Path) -> Result<(), Error> {
         let _store = store_lock(&self.data)?;
-        self.objects
-            .create(record.uid(), record, Some(staged), |_| Ok::<_, Error>(()))?;
+        self.objects.create(record.uid(), record, staged)?;
         self.take_names(record.uid(), record.names())
     }
 
@@ -188,6 +187,12 @@ impl<R: Entry> Catalogue<R> {
     pub fn repair(&self) -> Result<Vec<PathBuf>, Error> {
         let _store = store_lock(&self.data)?;
         self.objects.repair()
+    }
+
+    /// What [`repair`](Self::repair) would sweep; what is begun or removed in this moment may be among
+    /// it.
+    pub fn halves(&self) -> Result<Vec<PathBuf>, Error> {
+        self.objects.halves()
     }
 }
 

@@ -31,10 +31,11 @@ const SEPARATOR: u8 = b'\t';
 /// A field without a value.
 const NONE: &str = "-";
 
-const STATES: [State; 4] = [
+const STATES: [State; 5] = [
     State::Created,
     State::Starting,
     State::Running,
+    State::Paused,
     State::Stopped,
 ];
 

@@ -48,4 +48,4 @@ pub use record::network::{AttachmentRecord, AttachmentState, HolderRecord, Netwo
 pub use record::status::{ProcessRecord, RefusedRecord, State, StatusRecord, VmmRecord};
 pub use record::vm::{ImageChoice, InterfaceRecord, KernelChoice, Managed, PortsPending, VmRecord};
 pub use summary::{Summary, VmSummary};
-pub use vms::{VmLock, Vms, write_status};
+pub use vms::{Begun, VmLock, Vms, write_status};

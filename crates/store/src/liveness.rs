@@ -39,7 +39,7 @@ impl Liveness {
         make_directory(&paths.vm_run(uid))?;
         let path = path(paths, uid);
         for _ in 0..ATTEMPTS {
-            if let Some(lock) = Lock::try_exclusive(&path)? {
+            if let Some(lock) = Lock::try_exclusive_read_only(&path)? {
                 return Ok(Some(Self { lock }));
             }
             if Lock::try_shared(&path)?.is_none() {
@@ -86,6 +86,7 @@ fn path(paths: &Paths, uid: Uid) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     #[test]
     fn held_until_the_last_descriptor_closes() {
@@ -105,6 +106,16 @@ mod tests {
         );
         drop(Liveness::from_fd(passed));
         assert!(!Liveness::is_held(&paths, uid).expect("look"));
+    }
+
+    /// The VMM has one.
+    #[test]
+    fn who_shares_it_cannot_write_to_the_file() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let live = Liveness::try_acquire(&Paths::under(root.path()), Uid::random());
+        let live = live.expect("acquire").expect("free");
+        let mut shared = std::fs::File::from(live.to_fd().expect("clone"));
+        shared.write_all(b"x").expect_err("read-only");
     }
 
     #[test]

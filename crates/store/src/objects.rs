@@ -22,6 +22,9 @@ use crate::{Error, json};
 const CREATING: &str = ".creating-";
 const REMOVING: &str = ".removing-";
 
+/// Held by who is at work on an object of a kind that has such a lock.
+pub(crate) const LOCK: &str = "lock";
+
 /// What there is, and what could not be read.
 #[derive(Debug)]
 pub struct Listing<T> {
@@ -129,58 +132,51 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
         json::write_with_mode(&self.record_path(uid), record, self.mode())
     }
 
-    /// Makes an object: a directory with its record, then its name.
-    ///
-    /// `prepare` fills the directory before it gets its name; what it returns is returned. `staged`
-    /// is a directory to begin with, on the same file system, instead of an empty one.
-    pub(crate) fn create<T, E: From<Error>>(
-        &self,
-        uid: Uid,
-        record: &R,
-        staged: Option<&Path>,
-        prepare: impl FnOnce(&Path) -> Result<T, E>,
-    ) -> Result<T, E> {
-        make_directory(&self.directory)?;
-        let target = self.path(uid);
-        if target.exists() {
-            return Err(Error::UidTaken {
-                kind: self.kind,
-                uid,
-            }
-            .into());
-        }
-        let temporary = self.directory.join(format!("{CREATING}{uid}"));
-        let made = self
-            .fill(&temporary, record, staged, prepare)
-            .and_then(|made| {
-                fs::rename(&temporary, &target).map_err(Error::directory("make", &target))?;
-                Ok(made)
-            });
+    /// Makes an object of `staged`, a directory on the same file system: its record, then its name.
+    pub(crate) fn create(&self, uid: Uid, record: &R, staged: &Path) -> Result<(), Error> {
+        let temporary = self.place(uid)?;
+        let made = fs::rename(staged, &temporary)
+            .map_err(Error::directory("take over", staged))
+            .and_then(|()| self.finish(uid, record));
         if made.is_err() {
             // The first failure is the one to report; `repair` sweeps what stays.
             let _ = fs::remove_dir_all(&temporary);
         }
-        sync_directory(&self.directory).map_err(Error::from)?;
         made
     }
 
-    fn fill<T, E: From<Error>>(
-        &self,
-        temporary: &Path,
-        record: &R,
-        staged: Option<&Path>,
-        prepare: impl FnOnce(&Path) -> Result<T, E>,
-    ) -> Result<T, E> {
-        match staged {
-            Some(staged) => {
-                fs::rename(staged, temporary).map_err(Error::directory("take over", staged))?
-            }
-            None => private_directory(temporary)?,
+    /// An empty directory of root's own to fill, which nobody finds before it is [finished](Self::finish).
+    pub(crate) fn begin(&self, uid: Uid) -> Result<PathBuf, Error> {
+        let temporary = self.place(uid)?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&temporary)
+            .map_err(Error::directory("make", &temporary))?;
+        Ok(temporary)
+    }
+
+    /// Where an object grows; what an earlier attempt left there is removed.
+    fn place(&self, uid: Uid) -> Result<PathBuf, Error> {
+        make_directory(&self.directory)?;
+        let temporary = self.directory.join(format!("{CREATING}{uid}"));
+        if self.path(uid).exists() || is_at_work(&temporary)? {
+            return Err(Error::UidTaken {
+                kind: self.kind,
+                uid,
+            });
         }
-        let made = prepare(temporary)?;
+        remove_tree(&temporary)?;
+        Ok(temporary)
+    }
+
+    /// Gives an object that was begun its record, then its name.
+    pub(crate) fn finish(&self, uid: Uid, record: &R) -> Result<(), Error> {
+        let temporary = self.directory.join(format!("{CREATING}{uid}"));
+        let target = self.path(uid);
         json::write_with_mode(&temporary.join(self.record), record, self.mode())?;
         step::reached(Step::CreateStaged);
-        Ok(made)
+        fs::rename(&temporary, &target).map_err(Error::directory("make", &target))?;
+        Ok(sync_directory(&self.directory)?)
     }
 
     /// Removes an object; its name is free at once.
@@ -216,16 +212,29 @@ impl<R: Serialize + DeserializeOwned> Objects<R> {
     /// To be called with the store's lock held, under which objects are made.
     pub(crate) fn repair(&self) -> Result<Vec<PathBuf>, Error> {
         let mut swept = Vec::new();
-        for name in self.names()? {
-            if !name.starts_with(CREATING) && !name.starts_with(REMOVING) {
-                continue;
-            }
-            let path = self.directory.join(name);
+        for path in self.halves()? {
             if remove_tree(&path)? {
                 swept.push(path);
             }
         }
         Ok(swept)
+    }
+
+    /// What is left of objects half made or half removed. Without the store's lock one that is begun or
+    /// removed in this moment may be among it.
+    pub(crate) fn halves(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut halves = Vec::new();
+        for name in self.names()? {
+            let path = self.directory.join(&name);
+            let is_half = match name.starts_with(CREATING) {
+                true => !is_at_work(&path)?,
+                false => name.starts_with(REMOVING),
+            };
+            if is_half {
+                halves.push(path);
+            }
+        }
+        Ok(halves)
     }
 }
 
@@ -240,13 +249,10 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(path).map_err(Error::directory("make", path))
 }
 
-/// A directory of root's own, empty; what an earlier attempt left in its place is removed.
-fn private_directory(path: &Path) -> Result<(), Error> {
-    remove_tree(path)?;
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(path)
-        .map_err(Error::directory("make", path))
+/// Whether a process fills the directory of an object that has no name yet.
+fn is_at_work(directory: &Path) -> Result<bool, Error> {
+    let lock = directory.join(LOCK);
+    Ok(lock.exists() && Lock::try_exclusive(&lock)?.is_none())
 }
 
 /// Removes a directory with all in it; false where it was not there (any more).

@@ -6,7 +6,7 @@ use ignite_api::{Kind, Uid};
 use ignite_host::fs::Lock;
 use ignite_host::step::{self, Step};
 
-use crate::objects::{Listing, Objects, remove_tree, store_lock};
+use crate::objects::{LOCK, Listing, Objects, remove_tree, store_lock};
 use crate::record::network::NetworkRecord;
 use crate::record::status::StatusRecord;
 use crate::record::vm::VmRecord;
@@ -17,7 +17,6 @@ use crate::{Error, Liveness, Paths, json};
 const RECORD: &str = "vm.json";
 const NETWORK: &str = "network.json";
 const STATUS: &str = "status.json";
-const LOCK: &str = "lock";
 
 /// The VMs of a host.
 #[derive(Debug, Clone)]
@@ -38,41 +37,36 @@ impl Vms {
 
     /// Makes a VM whose name and uid nobody has; its lock is held from the first moment.
     pub fn create(&self, record: &VmRecord) -> Result<VmLock, Error> {
-        self.create_with(record, |_| Ok(()))
+        self.begin(record.uid)?.finish(record, || Ok(()))
     }
 
-    /// The same of a VM with more than a record: `fill` puts it into the VM's directory before that
-    /// gets its name. If it fails there is no VM. No other VM is made meanwhile, so what must be no
-    /// other VM's is compared there; it should not take long.
-    pub fn create_with<E: From<Error>>(
-        &self,
-        record: &VmRecord,
-        fill: impl FnOnce(&Path) -> Result<(), E>,
-    ) -> Result<VmLock, E> {
+    /// Begins a VM that has more than a record: what belongs to it is put into its directory before
+    /// that gets its name. Nobody else waits for that, however long it takes.
+    pub fn begin(&self, uid: Uid) -> Result<Begun, Error> {
         let _store = store_lock(&self.paths.data)?;
-        let taken = self
-            .summary()?
-            .vms
-            .into_iter()
-            .find(|vm| vm.name == record.name.as_str());
-        if let Some(vm) = taken {
-            return Err(Error::NameTaken {
+        let directory = self.objects.begin(uid)?;
+        let lock = Lock::exclusive(&directory.join(LOCK)).inspect_err(|_| {
+            // The first failure is the one to report; `repair` sweeps what stays.
+            let _ = remove_tree(&directory);
+        })?;
+        Ok(Begun {
+            vms: self.clone(),
+            uid,
+            directory,
+            lock: Some(lock),
+        })
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), Error> {
+        let mut vms = self.summary()?.vms.into_iter();
+        match vms.find(|vm| vm.name == name) {
+            None => Ok(()),
+            Some(vm) => Err(Error::NameTaken {
                 kind: Kind::Vm,
                 name: vm.name,
                 uid: vm.uid,
-            }
-            .into());
+            }),
         }
-        let lock = self.objects.create(record.uid, record, None, |directory| {
-            let lock = Lock::exclusive(&directory.join(LOCK)).map_err(Error::from)?;
-            fill(directory)?;
-            Ok::<_, E>(lock)
-        })?;
-        Ok(VmLock {
-            vms: self.clone(),
-            uid: record.uid,
-            lock,
-        })
     }
 
     /// Waits until nobody else is at work on the VM.
@@ -166,6 +160,57 @@ impl Vms {
     pub fn repair(&self) -> Result<Vec<PathBuf>, Error> {
         let _store = store_lock(&self.paths.data)?;
         self.objects.repair()
+    }
+
+    /// What [`repair`](Self::repair) would sweep; what is begun or removed in this moment may be among
+    /// it.
+    pub fn halves(&self) -> Result<Vec<PathBuf>, Error> {
+        self.objects.halves()
+    }
+}
+
+/// A VM that is being made: nobody finds it, and without [`finish`](Self::finish) it is gone.
+#[derive(Debug)]
+pub struct Begun {
+    vms: Vms,
+    uid: Uid,
+    directory: PathBuf,
+    /// Taken when the VM is made.
+    lock: Option<Lock>,
+}
+
+impl Begun {
+    /// Its directory, to be filled.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Gives the VM its record and its name, which nobody may have. No other VM is made meanwhile, so
+    /// what must be no other VM's is compared in `check`; that should not take long.
+    pub fn finish<E: From<Error>>(
+        mut self,
+        record: &VmRecord,
+        check: impl FnOnce() -> Result<(), E>,
+    ) -> Result<VmLock, E> {
+        let vms = self.vms.clone();
+        let _store = store_lock(&vms.paths.data)?;
+        vms.check_name(record.name.as_str())?;
+        check()?;
+        vms.objects.finish(self.uid, record)?;
+        Ok(VmLock {
+            vms,
+            uid: self.uid,
+            lock: self.lock.take().expect("nobody else takes it"),
+        })
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if self.lock.is_some() {
+            // Of what failed before the caller hears; `repair` sweeps what stays.
+            let _ = remove_tree(&self.directory);
+        }
     }
 }
 

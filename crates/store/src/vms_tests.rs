@@ -1,6 +1,6 @@
 use super::*;
 use crate::{AttachmentRecord, AttachmentState, ImageChoice, KernelChoice, State};
-use ignite_api::{IdPrefix, Mac, Name, NetworkPlugin, VmSpec};
+use ignite_api::{DiskOrigin, IdPrefix, Mac, Name, NetworkPlugin, VmSpec};
 use ignite_wire::guest::Process;
 use ignite_wire::supervisor::End;
 use jiff::Timestamp;
@@ -43,6 +43,8 @@ fn vm(name: &str) -> VmRecord {
             name: String::new(),
         },
         cmdline: "console=ttyS0".into(),
+        disk: DiskOrigin::default(),
+        vmm_version: None,
         interfaces: Vec::new(),
         process: Process::Init {
             path: "/sbin/init".into(),
@@ -50,6 +52,7 @@ fn vm(name: &str) -> VmRecord {
         network_plugin: NetworkPlugin::Cni,
         auto_remove: false,
         managed: None,
+        user: None,
         ports_pending: None,
     }
 }
@@ -208,8 +211,38 @@ fn repair_sweeps_halves_and_nothing_else() {
             .expect_err("half")
             .is_not_found()
     );
+    assert_eq!(vms.halves().expect("a look changes nothing").len(), 2);
     assert_eq!(vms.repair().expect("repair").len(), 2);
+    assert_eq!(vms.halves().expect("swept"), [""; 0].map(PathBuf::from));
     assert_eq!(vms.list().expect("list").records, [record]);
+}
+
+#[test]
+fn a_vm_that_is_being_made_is_nobodys_to_sweep() {
+    let Fixture { vms, paths, _root } = fixture();
+    let names = || std::fs::read_dir(paths.vms()).expect("list").count();
+    let record = vm("slow");
+    let begun = vms.begin(record.uid).expect("begun");
+    std::fs::write(begun.directory().join("disk"), "half").expect("write");
+    // Its disk takes long: others sweep, are made, and cannot take its uid.
+    assert_eq!(vms.halves().expect("halves").len(), 0);
+    assert_eq!(vms.repair().expect("repair").len(), 0);
+    drop(vms.create(&vm("quick")).expect("create"));
+    let error = vms.begin(record.uid).expect_err("its uid is taken");
+    assert!(matches!(error, Error::UidTaken { .. }), "{error}");
+    assert!(vms.get(record.uid).expect_err("not yet").is_not_found());
+    let lock = begun.finish::<Error>(&record, || Ok(())).expect("made");
+    assert!(lock.dir().join("disk").exists());
+
+    // One that is dropped is gone, and so is one that is refused.
+    drop(vms.begin(Uid::random()).expect("begun"));
+    let other = vm("slow");
+    let begun = vms.begin(other.uid).expect("begun");
+    let error = begun
+        .finish::<Error>(&other, || Ok(()))
+        .expect_err("its name is taken");
+    assert!(matches!(error, Error::NameTaken { .. }), "{error}");
+    assert_eq!(names(), 2);
 }
 
 #[test]

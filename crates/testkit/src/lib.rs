@@ -18,6 +18,7 @@
 pub mod boot;
 pub mod command;
 pub mod docker;
+pub mod firecracker;
 pub mod host;
 pub mod lan;
 pub mod layout;
@@ -25,6 +26,7 @@ pub mod place;
 pub mod registry;
 pub mod running;
 pub mod template;
+pub mod vmm;
 pub mod wait;
 
 pub use command::{Invocation, Output};

@@ -1,13 +1,18 @@
 //! One enum over the drivers, with the few verbs a supervisor needs.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use ignite_host::process::{Child, Status};
-use ignite_wire::supervisor::{Machine, Vmm};
+use ignite_wire::agent::VmmCounters;
+use ignite_wire::supervisor::{Machine, Rate, Vmm};
 
-use crate::Error;
+use crate::firecracker::Firecracker;
+use crate::firecracker::request::Request as Call;
 use crate::qemu::Qemu;
+use crate::{Confinement, Console, Error};
 
 /// Open descriptors a VMM needs; all of them are the VMM's once it runs.
 #[derive(Debug)]
@@ -20,17 +25,53 @@ pub struct Resources {
     pub live: Option<OwnedFd>,
     /// Where the VMM's own messages go.
     pub log: Option<OwnedFd>,
+    /// What the VMM may use and may not leave; none where it runs as the caller does.
+    pub confinement: Option<Confinement>,
+    /// Where a VMM that talks through files keeps them; without one it takes none.
+    pub work: Option<Work>,
+}
+
+/// Where a VMM keeps its pipes and sockets, and what it is called there.
+#[derive(Debug)]
+pub struct Work {
+    /// The VMM's name: letters, digits and hyphens, 64 at most.
+    pub id: String,
+    /// A directory of the VM's own; one that is confined has another in its room.
+    pub directory: PathBuf,
 }
 
 /// One network interface of the guest.
 #[derive(Debug)]
 pub struct Nic {
-    /// The open tap.
-    pub tap: OwnedFd,
+    /// Its other end.
+    pub tap: Tap,
     /// MAC address, lower-case, colon-separated.
     pub mac: String,
     /// MTU in bytes.
     pub mtu: u32,
+}
+
+/// A tap, as its VMM takes it.
+#[derive(Debug)]
+pub enum Tap {
+    /// Open.
+    Open(OwnedFd),
+    /// Closed, and there all the same: the VMM opens it by its name.
+    Named {
+        /// The interface's name.
+        name: String,
+        /// Its index, which tells it from another of that name.
+        index: u32,
+    },
+}
+
+/// The way to the guest's agent; does not block.
+#[derive(Debug)]
+pub enum Agent {
+    /// A stream that is there as long as the VMM; [`Report::AgentPort`] tells of the agent.
+    Stream(UnixStream),
+    /// Every connection is an agent's, which is gone when it closes.
+    Listener(UnixListener),
 }
 
 /// What a VMM tells of its guest.
@@ -53,11 +94,35 @@ pub enum Report {
         /// The VMM's words.
         message: String,
     },
-    /// The VMM refused what it was asked.
+    /// What was asked for is done, or refused, in the VMM's words. Requests of one kind are answered in
+    /// their order.
+    Answer(Request, Result<(), String>),
+    /// The VMM refused what it was asked, or does not answer.
     Refused {
         /// The VMM's words.
         message: String,
     },
+    /// The VMM or the host's processor broke under the guest.
+    Broken {
+        /// How it shows.
+        message: String,
+    },
+    /// The VMM has something to say to people.
+    Said {
+        /// One line.
+        line: String,
+    },
+}
+
+/// What a VMM is asked for and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// [`Driver::pause`].
+    Pause,
+    /// [`Driver::resume`].
+    Resume,
+    /// [`Driver::limit_disk`].
+    LimitDisk,
 }
 
 /// Why a guest's machine stops.
@@ -82,6 +147,8 @@ pub enum Reason {
 pub enum Driver {
     /// QEMU, `-M microvm`.
     Qemu(Qemu),
+    /// Firecracker.
+    Firecracker(Box<Firecracker>),
 }
 
 impl Driver {
@@ -96,6 +163,10 @@ impl Driver {
     ) -> Result<Self, Error> {
         match machine.vmm {
             Vmm::QemuTcg | Vmm::QemuKvm => Qemu::start(machine, resources, tsc_khz).map(Self::Qemu),
+            Vmm::Firecracker => {
+                let firecracker = Firecracker::start(machine, resources)?;
+                Ok(Self::Firecracker(Box::new(firecracker)))
+            }
         }
     }
 
@@ -103,7 +174,7 @@ impl Driver {
     pub fn needs_tsc(vmm: Vmm) -> bool {
         match vmm {
             Vmm::QemuTcg => true,
-            Vmm::QemuKvm => false,
+            Vmm::QemuKvm | Vmm::Firecracker => false,
         }
     }
 
@@ -111,6 +182,7 @@ impl Driver {
     pub fn process(&self) -> &Child {
         match self {
             Self::Qemu(qemu) => qemu.process(),
+            Self::Firecracker(firecracker) => firecracker.process(),
         }
     }
 
@@ -119,32 +191,51 @@ impl Driver {
         Ok(self.process().try_wait()?)
     }
 
-    /// The guest's serial console: does not block; bytes written are the console's input.
-    pub fn console(&self) -> &UnixStream {
+    /// What it means that the VMM ended like this, where the VMM did not say it before; with the last
+    /// it had to say. To be asked once, after the last [`Driver::reports`].
+    pub fn ended(&mut self, status: Status) -> Vec<Report> {
+        match self {
+            Self::Qemu(_) => Vec::new(),
+            Self::Firecracker(firecracker) => firecracker.ended(status),
+        }
+    }
+
+    /// The guest's serial console.
+    pub fn console(&self) -> &Console {
         match self {
             Self::Qemu(qemu) => qemu.console(),
+            Self::Firecracker(firecracker) => firecracker.console(),
         }
     }
 
-    /// The agent's stream; does not block.
-    pub fn agent(&self) -> &UnixStream {
+    /// The way to the agent, by a descriptor of its own.
+    pub fn agent(&self) -> Result<Agent, Error> {
+        let agent = match self {
+            Self::Qemu(qemu) => qemu.agent().try_clone().map(Agent::Stream),
+            Self::Firecracker(firecracker) => {
+                firecracker.listener().try_clone().map(Agent::Listener)
+            }
+        };
+        agent.map_err(|source| Error::Stream {
+            what: "agent",
+            source,
+        })
+    }
+
+    /// To be polled for being readable, and where it says so for being writable: then
+    /// [`Driver::reports`] has something to do.
+    pub fn control(&self) -> Vec<(BorrowedFd<'_>, bool)> {
         match self {
-            Self::Qemu(qemu) => qemu.agent(),
+            Self::Qemu(qemu) => vec![(qemu.control().as_fd(), qemu.wants_write())],
+            Self::Firecracker(firecracker) => firecracker.control(),
         }
     }
 
-    /// To be polled: readable when [`Driver::reports`] has something, writable when
-    /// [`Driver::wants_write`] says so.
-    pub fn control(&self) -> BorrowedFd<'_> {
+    /// When [`Driver::reports`] has something to do though nothing is heard.
+    pub fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Qemu(qemu) => qemu.control().as_fd(),
-        }
-    }
-
-    /// Whether requests wait until [`Driver::control`] is writable.
-    pub fn wants_write(&self) -> bool {
-        match self {
-            Self::Qemu(qemu) => qemu.wants_write(),
+            Self::Qemu(_) => None,
+            Self::Firecracker(firecracker) => firecracker.deadline(),
         }
     }
 
@@ -153,27 +244,57 @@ impl Driver {
     pub fn reports(&mut self) -> Result<Reports, Error> {
         match self {
             Self::Qemu(qemu) => qemu.reports(),
+            Self::Firecracker(firecracker) => Ok(firecracker.reports()),
         }
     }
 
-    /// Presses the power button, for guests that listen to it.
+    /// What the VMM counted, if it does.
+    pub fn counters(&self) -> Option<VmmCounters> {
+        match self {
+            Self::Qemu(_) => None,
+            Self::Firecracker(firecracker) => Some(firecracker.counters()),
+        }
+    }
+
+    /// Presses the power button, or Ctrl-Alt-Del where there is none, for guests that listen to it.
     pub fn power_button(&mut self) {
         match self {
             Self::Qemu(qemu) => qemu.execute("system_powerdown"),
+            Self::Firecracker(firecracker) => firecracker.ask(Call::CtrlAltDel),
         }
     }
 
-    /// Stops the guest's processors.
+    /// Stops the guest's processors; answered.
     pub fn pause(&mut self) {
         match self {
-            Self::Qemu(qemu) => qemu.execute("stop"),
+            Self::Qemu(qemu) => qemu.pause(),
+            Self::Firecracker(firecracker) => firecracker.ask(Call::Pause),
         }
     }
 
-    /// Lets the guest's processors go on.
+    /// Lets the guest's processors go on; answered.
     pub fn resume(&mut self) {
         match self {
-            Self::Qemu(qemu) => qemu.execute("cont"),
+            Self::Qemu(qemu) => qemu.resume(),
+            Self::Firecracker(firecracker) => firecracker.ask(Call::Resume),
+        }
+    }
+
+    /// Bounds how fast the disk of this number may be, reads and writes together; answered.
+    pub fn limit_disk(&mut self, disk: usize, rate: Option<Rate>) {
+        match self {
+            Self::Qemu(qemu) => qemu.limit_disk(disk, rate),
+            Self::Firecracker(firecracker) => {
+                firecracker.ask(Call::LimitDrive { number: disk, rate });
+            }
+        }
+    }
+
+    /// Has the VMM write down what it counts; [`Driver::counters`] knows it soon after.
+    pub fn count(&mut self) {
+        match self {
+            Self::Qemu(_) => {}
+            Self::Firecracker(firecracker) => firecracker.count(),
         }
     }
 
@@ -181,6 +302,7 @@ impl Driver {
     pub fn quit(&mut self) {
         match self {
             Self::Qemu(qemu) => qemu.execute("quit"),
+            Self::Firecracker(firecracker) => firecracker.quit(),
         }
     }
 

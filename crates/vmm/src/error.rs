@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use ignite_host::confine;
 use ignite_host::cpu::Virtualisation;
 use ignite_host::process;
 
@@ -23,12 +24,9 @@ pub enum Error {
     /// Hardware virtualisation was asked for and does not work.
     #[error("this host cannot run virtual machines on KVM: {0}")]
     NoKvm(Virtualisation),
-    /// Nobody knows a VMM of this name.
-    #[error("unknown virtual machine monitor {name:?}")]
-    UnknownVmm {
-        /// The name.
-        name: String,
-    },
+    /// There is no Firecracker, or none that can be used.
+    #[error(transparent)]
+    NoFirecracker(#[from] crate::find::firecracker::Error),
     /// The machine type has no more slots.
     #[error(
         "the machine has {wanted} virtio devices ({disks} disks, {nics} network interfaces), and room for {room}"
@@ -43,12 +41,33 @@ pub enum Error {
         /// Devices the machine type has room for.
         room: usize,
     },
+    /// The kernel's arguments are more than the VMM passes on.
+    #[error("the kernel's arguments are {length} bytes long, and there is room for {room}")]
+    LongArguments {
+        /// Their bytes.
+        length: usize,
+        /// Bytes there is room for, beside what the VMM adds.
+        room: usize,
+    },
     /// The machine makes no sense to the driver.
     #[error("the machine cannot be run: {reason}")]
     BadMachine {
         /// Why.
         reason: String,
     },
+    /// A file the machine is made of cannot be opened.
+    #[error("cannot open the {what} {}", path.display())]
+    Open {
+        /// What it is.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The VMM's surroundings could not be made; unconfined it is not started.
+    #[error("cannot confine the virtual machine monitor")]
+    Confine(#[source] Box<confine::Error>),
     /// A child process could not be started or followed.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -66,6 +85,9 @@ pub enum Error {
     /// The VMM said what its protocol does not allow.
     #[error("the virtual machine monitor does not speak its protocol")]
     Protocol(#[from] crate::qemu::qmp::Error),
+    /// Firecracker could not be started, or not be steered.
+    #[error(transparent)]
+    Firecracker(#[from] crate::firecracker::Error),
 }
 
 impl Error {
@@ -82,9 +104,20 @@ impl Error {
                         .to_owned()
                 }
             }),
-            Self::UnknownVmm { .. } => Some(format!("choose one of {}", crate::Choice::NAMES)),
+            Self::NoFirecracker(error) => error.hint(),
+            Self::Firecracker(error) => error.hint(),
             Self::TooManyDevices { .. } => Some("give the VM fewer networks or disks".to_owned()),
+            Self::LongArguments { .. } => {
+                Some("give the kernel fewer arguments of your own".to_owned())
+            }
             Self::Process(error) => error.hint(),
+            Self::Confine(error) => error.hint(),
+            Self::Open { what, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some(format!(
+                    "the {what} was removed behind Ignite's back: `ignite inspect` names the VM's \
+                     image and kernel; import what is missing again"
+                ))
+            }
             _ => None,
         }
     }

@@ -1,60 +1,25 @@
-//! The driver with the real QEMU, and guests of a few instructions: kernels in the PVH format, as
+//! The driver with the real QEMU, confined, and guests of a few instructions: kernels in the PVH format, as
 //! QEMU boots a `vmlinux`.
+
+mod pvh;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ignite_host::process::Status;
-use ignite_vmm::{Choice, Driver, Reason, Report, Resources, find};
+use ignite_vmm::{Choice, Confinement, Driver, Reason, Report, Request, Resources, find};
 use ignite_wire::supervisor::{Disk, DiskFormat, Machine, Vmm};
+use pvh::{IDLE, pvh_kernel};
 
 /// Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Prints `Hi` on the first serial port, then waits for ever (`out`; `cli`; `hlt`).
-const IDLE: &[u8] = &[
-    0x66, 0xba, 0xf8, 0x03, 0xb0, b'H', 0xee, 0xb0, b'i', 0xee, 0xfa, 0xf4, 0xeb, 0xfc,
-];
+/// No account's.
+const USER: u32 = 2_080_374_784;
 
 /// An invalid instruction with no handler: the processor resets (`ud2`).
 const FAULT: &[u8] = &[0x0f, 0x0b];
-
-/// An ELF file with `code` at 1 MiB and the note that makes it bootable by PVH
-/// (`XEN_ELFNOTE_PHYS32_ENTRY`).
-fn pvh_kernel(code: &[u8]) -> Vec<u8> {
-    const ENTRY: u64 = 0x10_0000;
-    const HEADERS: u64 = 64 + 2 * 56;
-    let mut note = Vec::new();
-    for word in [4u32, 8, 18] {
-        note.extend(word.to_le_bytes());
-    }
-    note.extend(b"Xen\0");
-    note.extend(ENTRY.to_le_bytes());
-    let program = |kind: u32, offset: u64, address: u64, size: u64| {
-        let mut header = Vec::new();
-        header.extend(kind.to_le_bytes());
-        header.extend(5u32.to_le_bytes());
-        for field in [offset, address, address, size, size, 4] {
-            header.extend(field.to_le_bytes());
-        }
-        header
-    };
-    let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
-    for field in [ENTRY, 64, 0] {
-        elf.extend(field.to_le_bytes());
-    }
-    elf.extend(0u32.to_le_bytes());
-    for field in [64u16, 56, 2, 64, 0, 0] {
-        elf.extend(field.to_le_bytes());
-    }
-    let note_size = note.len() as u64;
-    elf.extend(program(4, HEADERS, ENTRY + 0x1000, note_size));
-    elf.extend(program(1, HEADERS + note_size, ENTRY, code.len() as u64));
-    elf.extend(note);
-    elf.extend(code);
-    elf
-}
 
 struct Guest {
     driver: Driver,
@@ -84,6 +49,14 @@ impl Guest {
             initramfs: ignite_host::fs::memfd("initramfs", b"070701").expect("memory"),
             live: None,
             log: None,
+            work: None,
+            confinement: Some(Confinement {
+                user: USER,
+                tasks: 100,
+                file_bytes: 1 << 30,
+                cgroups: Vec::new(),
+                jailer: None,
+            }),
         };
         let driver = Driver::start(&machine, resources, Some(2_000_000)).expect("it starts");
         Self {
@@ -138,10 +111,17 @@ fn a_guest_runs_until_the_vmm_is_asked_to_quit() {
     let mut guest = Guest::start(&pvh_kernel(IDLE), no_disks);
     guest.wait_for_console("Hi");
     guest.driver.pause();
+    guest.driver.pause();
     guest.driver.resume();
     guest.driver.quit();
     assert_eq!(guest.wait_for_end(), Status::Code(0));
-    assert_eq!(guest.reports, [Report::Shutdown(Reason::Quit)]);
+    let expected = [
+        Report::Answer(Request::Pause, Ok(())),
+        Report::Answer(Request::Pause, Ok(())),
+        Report::Answer(Request::Resume, Ok(())),
+        Report::Shutdown(Reason::Quit),
+    ];
+    assert_eq!(guest.reports, expected);
 }
 
 #[test]
@@ -165,12 +145,13 @@ fn an_overlay_of_ours_is_taken_whatever_its_path() {
     let mut guest = Guest::start(&pvh_kernel(IDLE), |directory| {
         let (backing, path) = (directory.join("image, shared"), directory.join("disk,1"));
         std::fs::write(&backing, vec![1; 1 << 20]).expect("write");
-        ignite_vmm::qcow2::create(&path, &backing, 1 << 30).expect("overlay");
+        ignite_vmm::disk::qcow2::create(&path, &backing, 1 << 30).expect("overlay");
         let format = DiskFormat::Qcow2 { backing };
         vec![Disk {
             path,
             format,
             read_only: false,
+            rate: None,
         }]
     });
     guest.wait_for_console("Hi");
@@ -179,7 +160,92 @@ fn an_overlay_of_ours_is_taken_whatever_its_path() {
 }
 
 #[test]
+fn a_second_vmm_may_read_what_the_first_reads_and_write_nothing_of_its() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let (base, own, other) = (
+        root.path().join("base"),
+        root.path().join("own"),
+        root.path().join("other"),
+    );
+    std::fs::write(&base, vec![1; 1 << 20]).expect("write");
+    let overlay = |path: &Path| {
+        let format = DiskFormat::Qcow2 {
+            backing: base.clone(),
+        };
+        vec![Disk {
+            path: path.to_owned(),
+            format,
+            read_only: false,
+            rate: None,
+        }]
+    };
+    for path in [&own, &other] {
+        ignite_vmm::disk::qcow2::create(path, &base, 1 << 30).expect("overlay");
+    }
+    let mut first = Guest::start(&pvh_kernel(IDLE), |_| overlay(&own));
+    first.wait_for_console("Hi");
+    let mut neighbour = Guest::start(&pvh_kernel(IDLE), |_| overlay(&other));
+    neighbour.wait_for_console("Hi");
+    let mut second = Guest::start(&pvh_kernel(IDLE), |_| overlay(&own));
+    assert_eq!(second.wait_for_end(), Status::Code(1), "one disk, one VMM");
+    for mut guest in [first, neighbour] {
+        guest.driver.quit();
+        assert_eq!(guest.wait_for_end(), Status::Code(0));
+    }
+}
+
+#[test]
 fn no_kernel_is_an_end_with_a_code() {
     let mut guest = Guest::start(b"this is no kernel", no_disks);
     assert_eq!(guest.wait_for_end(), Status::Code(1));
+}
+
+/// What the kernel says of the VMM's process under this name.
+fn said(guest: &Guest, name: &str) -> String {
+    let pid = guest.driver.process().pid();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.expect("a line").trim().to_owned()
+}
+
+#[test]
+fn the_vmm_is_nobody_and_sees_nothing_of_the_host() {
+    let mut guest = Guest::start(&pvh_kernel(IDLE), no_disks);
+    guest.wait_for_console("Hi");
+    let user = USER.to_string();
+    assert_eq!(said(&guest, "Uid:"), [&*user; 4].join("\t"));
+    assert_eq!(said(&guest, "Gid:"), [&*user; 4].join("\t"));
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(said(&guest, set), "0000000000000000", "{set}");
+    }
+    assert_eq!(said(&guest, "NoNewPrivs:"), "1");
+    assert_eq!(said(&guest, "Seccomp:"), "2");
+    // Ours around QEMU's own.
+    assert_eq!(said(&guest, "Seccomp_filters:"), "2");
+    let pid = guest.driver.process().pid();
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    let mut seen: Vec<_> = std::fs::read_dir(&root)
+        .expect("its root")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("text")
+        })
+        .collect();
+    seen.sort();
+    let known = [
+        "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "usr",
+    ];
+    assert!(
+        seen.iter().all(|name| known.contains(&name.as_str())),
+        "{seen:?}"
+    );
+    let devices = std::fs::read_dir(root.join("dev"))
+        .expect("its devices")
+        .count();
+    assert_eq!(devices, 2);
+    guest.driver.quit();
+    assert_eq!(guest.wait_for_end(), Status::Code(0));
 }

@@ -14,6 +14,9 @@ pub const CONFIG_PATH: &str = "ignite.json";
 /// Name of the virtio-serial port that carries the agent's stream.
 pub const AGENT_PORT: &str = "org.ignite.agent";
 
+/// The vsock port of the host the agent connects to, where the stream goes over vsock.
+pub const AGENT_VSOCK_PORT: u32 = 1024;
+
 /// Version of [`Config`]; the guest refuses any other.
 pub const CONFIG_VERSION: u32 = 1;
 
@@ -41,6 +44,38 @@ pub struct Config {
     pub modules: Option<Modules>,
     /// What runs as the user's program.
     pub process: Process,
+    /// How the agent reaches the supervisor.
+    #[serde(default)]
+    pub agent: Transport,
+    /// What the agent proves itself with where any program of the guest could take its place; empty
+    /// where none could.
+    #[serde(default)]
+    pub agent_token: String,
+    /// How the machine is switched off.
+    #[serde(default)]
+    pub power_off: PowerOff,
+}
+
+/// What carries the agent's stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// The virtio-serial port [`AGENT_PORT`].
+    #[default]
+    Serial,
+    /// A vsock connection from the guest to port [`AGENT_VSOCK_PORT`] of the host.
+    Vsock,
+}
+
+/// What ends the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerOff {
+    /// Powering off does.
+    #[default]
+    Acpi,
+    /// Only a reset does: the machine has no switch.
+    Reset,
 }
 
 /// One network interface of the guest.

@@ -18,3 +18,4 @@ pub mod neighbour;
 pub mod ra;
 pub mod refused;
 pub mod supervisor;
+pub mod vsock;

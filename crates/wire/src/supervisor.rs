@@ -41,6 +41,42 @@ pub struct Plan {
     pub console_limit: u64,
     /// Program and arguments of the last act, run in the host's network namespace.
     pub release: Vec<String>,
+    /// What the VMM may use and may not leave; none where it runs as the supervisor does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
+}
+
+/// The jail of Firecracker's jailer, in [`Plan::vm_dir`] (on the data disk: what is below `/run` is mostly
+/// mounted without devices), as long as the VMM runs in it.
+pub const JAIL: &str = "jail";
+
+/// How the VMM is confined: a user of its own, and bounds of its control group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Confinement {
+    /// User and group, which no account and no other VM has.
+    pub user: u32,
+    /// Memory in bytes, the guest's and the VMM's own.
+    pub memory: u64,
+    /// Processor time, in thousandths of a processor.
+    pub cpu_millis: u32,
+    /// Threads and processes.
+    pub tasks: u32,
+    /// Bytes of the largest file it may make of its disk.
+    pub file_bytes: u64,
+    /// Firecracker's jailer, where it confines instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jailer: Option<PathBuf>,
+}
+
+/// How fast something may go, and how much at once after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rate {
+    /// Bytes a second.
+    pub bytes_per_second: u64,
+    /// Bytes at once.
+    pub burst: u64,
 }
 
 /// A process outside of Ignite that owns a VM's sandbox: a container's first one.
@@ -85,6 +121,8 @@ pub enum Vmm {
     QemuTcg,
     /// QEMU with hardware virtualisation.
     QemuKvm,
+    /// Firecracker.
+    Firecracker,
 }
 
 /// One disk.
@@ -97,6 +135,9 @@ pub struct Disk {
     pub format: DiskFormat,
     /// Whether the guest may write.
     pub read_only: bool,
+    /// How fast it may be read and written; none for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }
 
 /// Format of a disk's file.
@@ -135,6 +176,9 @@ pub struct Attachment {
     /// What router advertisements and DHCPv6 tell; none if there is no IPv6 address.
     #[serde(default)]
     pub ipv6: Option<Lease6>,
+    /// How fast each way may go; none for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }
 
 /// What the DHCP server on a tap hands out: always the same, to one MAC.

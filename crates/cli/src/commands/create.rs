@@ -3,10 +3,11 @@
 use clap::Args;
 use ignite_api::{
     Address, Dns, EnvVar, InterfaceSpec, Kind, Label, Mac, Metadata, Name, PortMapping, Size, Vm,
-    VmSpec,
+    VmSpec, VmmChoice,
 };
 use ignite_engine::{CreateRequest, Report};
 
+use super::rates::RateArgs;
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
 use crate::failure::Failure;
@@ -17,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   ignite create --name web -p 8080:80 nginx
   ignite create --memory 2GB --cpus 2 --size 8GB debian:12
+  ignite create --vmm firecracker debian:12
   ignite create --ip 10.61.0.50 --network lan --network storage:ip=10.9.0.5/24,ifname=data debian:12
   ignite create oci:./build/image -- /usr/bin/server --verbose
 
@@ -65,6 +67,17 @@ pub struct VmArgs {
     #[arg(long, requires = "name")]
     require_name: bool,
 
+    /// VMM that runs it: auto, firecracker, qemu, qemu-kvm, qemu-tcg
+    ///
+    /// auto, the default, takes Firecracker where it is installed and hardware virtualisation works,
+    /// else QEMU. It settles the disk as well: one that is made for QEMU stays with QEMU.
+    #[arg(long, value_name = "VMM", env = "IGNITE_VMM", hide_env = true, value_parser = values::VMM)]
+    vmm: Option<VmmChoice>,
+
+    /// Let Firecracker's own jailer confine it
+    #[arg(long)]
+    jailer: bool,
+
     /// Virtual processors [default: 1]
     #[arg(long, value_name = "N")]
     cpus: Option<u64>,
@@ -84,9 +97,12 @@ pub struct VmArgs {
     /// Network to attach to, an interface each (repeatable) [default: the first one in /etc/cni/net.d]
     ///
     /// After a colon, between commas: ip=ADDRESS[/LENGTH] (repeatable), mac=MAC, ifname=NAME,
-    /// allow=RANGE (repeatable): source addresses the guest may use besides its own.
+    /// allow=RANGE (repeatable): source addresses the guest may use besides its own; rate=RATE[:BURST].
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]")]
     network: Vec<String>,
+
+    #[command(flatten)]
+    rates: RateArgs,
 
     /// Address of the first interface, with or without its prefix length (repeatable: IPv4 and IPv6)
     #[arg(long, value_name = "ADDRESS", value_parser = values::ADDRESS)]
@@ -156,6 +172,8 @@ impl VmArgs {
             ..Metadata::default()
         };
         let mut spec = defaults.clone();
+        spec.vmm = self.vmm.or(spec.vmm);
+        spec.jailer |= self.jailer;
         spec.cpus = self.cpus.unwrap_or(spec.cpus);
         spec.memory = self.memory.unwrap_or(spec.memory);
         spec.disk_size = self.size.unwrap_or(spec.disk_size);
@@ -164,6 +182,10 @@ impl VmArgs {
         replace(&mut spec.dns, self.dns);
         replace(&mut spec.network.ports, ports);
         replace(&mut spec.network.interfaces, interfaces);
+        self.rates.rates().apply(&mut spec).map_err(|error| {
+            let hint = error.hint();
+            Failure::usage(error, hint)
+        })?;
         spec.kernel.cmd_line = self.kernel_args.or(spec.kernel.cmd_line);
         let of_defaults = || Some(spec.kernel.oci.as_ref()?.familiar().to_string());
         let kernel = self.kernel_image.or_else(of_defaults);

@@ -3,6 +3,7 @@
 mod cni;
 mod completion;
 mod create;
+mod doctor;
 mod exec;
 mod image;
 mod inspect;
@@ -12,12 +13,15 @@ mod kill;
 mod logs;
 mod network;
 mod overlay;
+mod pause;
 mod ps;
+mod rates;
 mod registry;
 mod rm;
 mod run;
 mod start;
 mod stop;
+mod update;
 mod version;
 mod vm;
 
@@ -31,6 +35,9 @@ group! {
         "start" => start::Start,
         "stop" => stop::Stop,
         "kill" => kill::Kill,
+        "pause" => pause::Pause,
+        "unpause" => pause::Unpause,
+        "update" => update::Update,
         "rm" => rm::Rm,
         "ps" => ps::Ps,
         "exec" => exec::Exec,
@@ -44,6 +51,7 @@ group! {
         "rmi" => image::Rm,
         "rmk" => kernel::Rm,
         "cni" => cni::Cni,
+        "doctor" => doctor::Doctor,
         "version" => version::Version,
         "completion" => completion::Completion,
         "internal" => internal::Internal,

@@ -229,7 +229,7 @@ impl Verb for Gc {
             true => GarbageMode::DryRun,
             false => GarbageMode::Collect,
         };
-        let garbage = context.engine()?.collect_garbage(mode)?;
+        let garbage = context.networks()?.collect_garbage(mode)?;
         for remark in &garbage.remarks {
             context.terminal.warn(remark);
         }

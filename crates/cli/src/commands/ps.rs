@@ -139,6 +139,8 @@ mod tests {
             ],
             ports: PortMapping::parse_all(["8080:80", "[::1]:53:53/udp"]).expect("mappings"),
             hints: vec![],
+            vmm: None,
+            disk: None,
             interfaces: vec![],
         }
     }
@@ -153,9 +155,10 @@ mod tests {
             ended: Some(now),
             ..vm("stopped")
         };
-        insta::assert_snapshot!(table(&[vm("running"), stopped], now), @"
+        insta::assert_snapshot!(table(&[vm("running"), vm("paused"), stopped], now), @"
         VM ID              IMAGE          KERNEL                 SIZE     CPUS   MEMORY     CREATED   STATUS              IPS                  PORTS                                    NAME
         0123456789abcdef   nginx:latest   6.1.0-41-cloud-amd64   4.0 GB   2      512.0 MB   61m ago   Up 60m              10.61.0.2, fd00::2   0.0.0.0:8080->80/tcp, [::1]:53->53/udp   web
+        0123456789abcdef   nginx:latest   6.1.0-41-cloud-amd64   4.0 GB   2      512.0 MB   61m ago   Up 60m (Paused)     10.61.0.2, fd00::2   0.0.0.0:8080->80/tcp, [::1]:53->53/udp   web
         0123456789abcdef   nginx:latest   6.1.0-41-cloud-amd64   4.0 GB   2      512.0 MB   61m ago   Exited (3) 0s ago                                                                 web
         ");
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ignite_api::NetworkPlugin;
+use ignite_api::{NetworkPlugin, VmmChoice};
 use ignite_engine::{Report, StartOptions, Timings};
 
 use crate::context::{Context, Outcome};
@@ -14,13 +14,29 @@ use crate::verb::Verb;
 const EXAMPLES: &str = "\
 Examples:
   ignite start web
-  ignite start --timings web";
+  ignite start --timings web
+  ignite start --vmm qemu web";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Start {
     /// VM, by name, uid, or the beginning of either
     vm: String,
+
+    /// VMM that runs it from now on, as for `ignite create`
+    #[arg(long, value_name = "VMM", value_parser = values::VMM)]
+    vmm: Option<VmmChoice>,
+
+    /// Let Firecracker's own jailer confine it from now on, or not
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    jailer: Option<bool>,
 
     #[command(flatten)]
     start: StartArgs,
@@ -31,7 +47,11 @@ impl Verb for Start {
 
     fn run(self, context: &Context) -> Outcome {
         let cancel = context.cancel()?;
-        let options = self.start.options(context.globals.network_plugin);
+        let options = StartOptions {
+            vmm: self.vmm,
+            jailer: self.jailer,
+            ..self.start.options(context.globals.network_plugin)
+        };
         let started = context
             .engine()?
             .start(&self.vm, &options, context.terminal, &cancel)?;
@@ -67,6 +87,7 @@ impl StartArgs {
         StartOptions {
             boot_timeout: self.boot_timeout,
             network_plugin,
+            ..StartOptions::default()
         }
     }
 

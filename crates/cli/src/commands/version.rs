@@ -5,6 +5,7 @@ use ignite_engine::{VmmVersion, vmm_version};
 use serde::Serialize;
 
 use crate::context::{Context, Outcome};
+use crate::failure::Failure;
 use crate::output::Format;
 use crate::verb::Verb;
 
@@ -54,23 +55,28 @@ impl Verb for Version {
     fn run(self, context: &Context) -> Outcome {
         match self.output {
             Some(VersionFormat::Short) => context.terminal.line(VERSION)?,
-            Some(VersionFormat::Json) => return context.encode(Format::Json, &versions()),
-            Some(VersionFormat::Yaml) => return context.encode(Format::Yaml, &versions()),
-            None => context.terminal.result(&lines(&versions()))?,
+            Some(VersionFormat::Json) => return context.encode(Format::Json, &versions(context)?),
+            Some(VersionFormat::Yaml) => return context.encode(Format::Yaml, &versions(context)?),
+            None => context.terminal.result(&lines(&versions(context)?))?,
         }
         Ok(0)
     }
 }
 
-fn versions() -> Versions {
+fn versions(context: &Context) -> Result<Versions, Failure> {
+    // What this is can be said whatever the configuration file says.
+    let config = context.config().or_else(|failure| {
+        context.terminal.failure(&failure);
+        context.places()
+    })?;
     let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
-    Versions {
+    Ok(Versions {
         ignite_version: IgniteVersion {
             version: VERSION,
             platform,
         },
-        vmm: vmm_version(),
-    }
+        vmm: vmm_version(&config),
+    })
 }
 
 fn lines(versions: &Versions) -> String {

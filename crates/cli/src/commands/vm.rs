@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{create, exec, inspect, kill, logs, ps, rm, run, start, stop};
+use super::{create, exec, inspect, kill, logs, pause, ps, rm, run, start, stop, update};
 use crate::context::{Context, Outcome};
 use crate::verb::{Verb, group};
 
@@ -25,6 +25,9 @@ group! {
         "start" => start::Start,
         "stop" => stop::Stop,
         "kill" => kill::Kill,
+        "pause" => pause::Pause,
+        "unpause" => pause::Unpause,
+        "update" => update::Update,
         "rm" => rm::Rm,
         "ps" => ps::Ps,
         "ls" | "list" => Ls,

@@ -1,7 +1,7 @@
 //! Every way a VM may end, and what is kept.
 
 use anyhow::Result;
-use ignite_testkit::{Host, wait_until};
+use ignite_testkit::{Host, vmm, wait_until};
 
 use crate::support::{SOON, Vm, nothing_left};
 
@@ -146,7 +146,7 @@ fn a_killed_supervisor_takes_its_vmm_along_and_the_next_command_repairs() -> Res
     let vm = Vm::run(&host, &["-p", "8080:80"])?;
     host.sh("pkill -KILL ignite-spawn").ok()?;
     wait_until("the VMM to end", SOON, || {
-        host.sh("! pgrep qemu-system").ok()
+        host.sh(&format!("! pgrep {}", vmm::process())).ok()
     })?;
     wait_until("the repair", SOON, || match vm.status("state")?.as_str() {
         "stopped" => Ok(()),

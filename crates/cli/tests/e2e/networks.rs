@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use ignite_testkit::{Host, Output, place};
+use ignite_testkit::{Host, Output, place, vmm};
 use serde_json::{Value, json};
 
 use crate::support::{Vm, nothing_left};
@@ -208,7 +208,8 @@ fn a_vm_that_died_is_repaired_and_another_programs_container_stays() -> Result<(
         .ok()?;
     host.sh(&format!("kill -KILL {pid}")).ok()?;
     ignite_testkit::wait_until("the VMM to end", Duration::from_secs(30), || {
-        host.sh("test $(pgrep -c qemu-system) = 1").ok()
+        host.sh(&format!("test $(pgrep -c {}) = 1", vmm::process()))
+            .ok()
     })?;
 
     let dry = host.ignite(["network", "gc", "--dry-run"]).ok()?;

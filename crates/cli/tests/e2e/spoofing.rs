@@ -14,13 +14,13 @@ const WORD: &str = "TRACER:";
 const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0x66, 1];
 const FOREIGN: Ipv4Addr = Ipv4Addr::new(10, 61, 9, 5);
 const ARP: u16 = 0x0806;
-const IPV4: u16 = 0x0800;
+pub(crate) const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 /// Bytes of the IPv6 frames: what is in them is 48 bytes long.
 const IPV6_LEN: usize = 14 + 40 + 48;
 
 /// A frame to everybody that ends in its name.
-fn frame(name: &str, source: [u8; 6], protocol: u16, payload: &[u8]) -> String {
+pub(crate) fn frame(name: &str, source: [u8; 6], protocol: u16, payload: &[u8]) -> String {
     let mut frame = vec![0xff; 6];
     frame.extend(source);
     frame.extend(protocol.to_be_bytes());
@@ -45,7 +45,7 @@ fn arp(sender: [u8; 6], address: Ipv4Addr) -> Vec<u8> {
 }
 
 /// UDP to everybody, as long as the shortest frame. Bridges look whether the header is right.
-fn ipv4(source: Ipv4Addr, from: u16, to: u16) -> Vec<u8> {
+pub(crate) fn ipv4(source: Ipv4Addr, from: u16, to: u16) -> Vec<u8> {
     let mut packet = vec![0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0];
     packet.extend(source.octets());
     packet.extend([255; 4]);

@@ -13,9 +13,11 @@
 //! | `process_cpu_seconds_total`, `process_resident_memory_bytes` | the daemon's own |
 //! | `ignite_vm_network_{receive,transmit}_{bytes,packets,dropped}_total{uid,name,interface,network}` | as the VM sees it |
 //! | `ignite_vm_network_refused_packets_total{uid,name,interface,network}` | what it sent and may not |
+//! | `ignite_vm_vmm_{disk_*,net_*,vsock_*,exits}_total{uid,name}` | what its VMM counted; Firecracker does |
 
 mod network;
 mod process;
+mod vmm;
 
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -40,7 +42,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 const BOUNDS: [f64; 10] = [0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0];
 
 /// Every state a VM may have, so that none is missing where there are none.
-const STATES: [&str; 4] = ["created", "starting", "running", "stopped"];
+const STATES: [&str; 5] = ["created", "starting", "running", "paused", "stopped"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct State {
@@ -168,8 +170,9 @@ pub fn scrape(shared: &Shared, deadline: Instant) -> String {
     let mut registry = Registry::default();
     shared.metrics.register(&mut registry);
     registry.register_collector(Box::new(process::Process));
-    let traffic = network::read(shared, deadline);
+    let (traffic, vmms) = network::read(shared, deadline).collectors();
     registry.register_collector(Box::new(traffic));
+    registry.register_collector(Box::new(vmms));
     let mut page = String::new();
     text::encode(&mut page, &registry).expect("a String takes everything");
     page

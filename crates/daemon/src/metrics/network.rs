@@ -4,12 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ignite_api::Uid;
-use ignite_engine::keep::InterfaceCounters;
+use ignite_engine::keep::{Counters, InterfaceCounters};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
+use super::vmm::{Vmm, Vmms};
 use crate::app::Shared;
 
 /// The name of each number, what it is, and where it stands.
@@ -51,6 +52,34 @@ struct Interface {
 #[derive(Debug)]
 pub struct Traffic(Vec<Interface>);
 
+/// What passed, and what VMMs counted.
+#[derive(Debug, Default)]
+pub struct Counted {
+    interfaces: Vec<Interface>,
+    vmms: Vec<Vmm>,
+}
+
+impl Counted {
+    fn add(&mut self, uid: Uid, name: &str, counters: Counters) {
+        let interfaces = counters.interfaces.into_iter();
+        self.interfaces.extend(interfaces.map(|counters| Interface {
+            uid: uid.to_string(),
+            name: name.to_owned(),
+            counters,
+        }));
+        self.vmms.extend(counters.vmm.map(|counters| Vmm {
+            uid: uid.to_string(),
+            name: name.to_owned(),
+            counters,
+        }));
+    }
+
+    /// For each of the two what puts it on the page.
+    pub fn collectors(self) -> (Traffic, Vmms) {
+        (Traffic(self.interfaces), Vmms(self.vmms))
+    }
+}
+
 /// The first VM that was not asked in time the last time: with it the next one begins, so that VMs
 /// that do not answer hide no other for good.
 #[derive(Debug, Default)]
@@ -73,10 +102,10 @@ impl Cursor {
 }
 
 /// Asks one VM after the other, until the deadline.
-pub fn read(shared: &Shared, deadline: Instant) -> Traffic {
+pub fn read(shared: &Shared, deadline: Instant) -> Counted {
     let engine = shared.engine();
     let cursor = &shared.metrics.cursor;
-    let mut all = Vec::new();
+    let mut all = Counted::default();
     let mut late = None;
     for (uid, name) in cursor.order(shared.running().to_vec()) {
         if Instant::now() >= deadline {
@@ -85,16 +114,13 @@ pub fn read(shared: &Shared, deadline: Instant) -> Traffic {
             break;
         }
         match engine.counters(uid) {
-            Ok(counters) => all.extend(counters.into_iter().flatten().map(|counters| Interface {
-                uid: uid.to_string(),
-                name: name.clone(),
-                counters,
-            })),
+            Ok(Some(counters)) => all.add(uid, &name, counters),
+            Ok(None) => {}
             Err(error) => tracing::debug!(%uid, %error, "it does not say its counters"),
         }
     }
     *cursor.lock() = late;
-    Traffic(all)
+    all
 }
 
 impl Collector for Traffic {

@@ -39,6 +39,8 @@ impl Job {
             Act::Start => self.start()?,
             Act::Stop => self.stop()?,
             Act::Restart => {
+                // One that cannot be started again goes on as it is.
+                self.engine.can_start(self.uid()?)?;
                 self.stop()?;
                 self.start()?;
             }
@@ -105,7 +107,7 @@ impl Job {
             tracing::info!(vm = %self.order.name, "changed {path} from {from} to {to}");
         }
         if updated.needs_restart {
-            tracing::info!(vm = %self.order.name, "its ports hold from its next start on");
+            tracing::info!(vm = %self.order.name, "something of it holds from its next start on");
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ignite_api::{PortMapping, Uid, Vm};
+use ignite_api::{DiskOrigin, PortMapping, Uid, Vm, VmmChoice};
 use ignite_engine::{Cancel, Config, Engine, State};
 use ignite_store::{Liveness, Paths, StatusRecord, VmRecord, Vms};
 use jiff::Timestamp;
@@ -25,10 +25,11 @@ impl Scene {
     /// A VM on Docker's bridge, kept after a manifest that says just how it is.
     fn new() -> Self {
         let root = tempfile::tempdir().expect("tempdir");
-        let config = Config {
+        let mut config = Config {
             paths: Paths::under(root.path()),
             ..Config::default()
         };
+        config.vmm_programs.firecracker = Some("/nonexistent/firecracker".into());
         std::fs::create_dir_all(&config.paths.run).expect("made");
         let mut vm = Vm::of_image("box:1".parse().expect("a reference"));
         vm.metadata.name = "web".into();
@@ -129,6 +130,30 @@ fn ports_that_only_a_start_publishes_lead_to_one() {
         let acts: Vec<Act> = scene.next().iter().map(|order| order.act).collect();
         assert_eq!(acts, [Act::Restart]);
     }
+}
+
+#[test]
+fn a_vm_goes_on_when_the_other_vmm_is_not_there() {
+    let mut scene = Scene::new();
+    let _live = scene.run();
+    let lock = Vms::new(&Paths::under(scene.root.path())).lock(scene.uid);
+    let lock = lock.expect("its lock");
+    let mut record = lock.record().expect("its record");
+    record.disk = DiskOrigin::Copy;
+    lock.write_record(&record).expect("written");
+    drop(lock);
+    scene.vm.spec.vmm = Some(VmmChoice::Firecracker);
+    let update = scene.next().remove(0);
+    assert_eq!(update.act, Act::Update);
+    scene.job(update.clone()).perform().expect("recorded");
+    let restart = Order {
+        act: Act::Restart,
+        ..update
+    };
+    let fault = scene.job(restart).perform().expect_err("no Firecracker");
+    assert!(fault.hint.is_some(), "{fault}");
+    let managed = scene.engine.holder(scene.uid).expect("read").flatten();
+    assert!(managed.expect("kept").wanted, "it was not stopped");
 }
 
 #[test]

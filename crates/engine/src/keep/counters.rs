@@ -1,17 +1,16 @@
-//! What passed through a VM's interfaces, asked of its supervisor.
+//! What passed through a VM's interfaces, and what its VMM counted, asked of its supervisor.
 
 use ignite_api::Uid;
 use ignite_store::{Liveness, NetworkRecord};
 use ignite_wire::agent::{SupervisorStatus, Traffic};
 
-use super::InterfaceCounters;
+use super::{Counters, InterfaceCounters};
 use crate::vm::refusals;
 use crate::{Engine, Error};
 
 impl Engine {
-    /// What passed through the interfaces of a running VM; none where it does not run. A supervisor
-    /// that does not answer within a second is an error.
-    pub fn counters(&self, uid: Uid) -> Result<Option<Vec<InterfaceCounters>>, Error> {
+    /// What was counted of a running VM; none where it does not run. A supervisor that does not answer within a second is an error.
+    pub fn counters(&self, uid: Uid) -> Result<Option<Counters>, Error> {
         if !Liveness::is_held(&self.config.paths, uid)? {
             return Ok(None);
         }
@@ -21,7 +20,10 @@ impl Engine {
             Err(_) if !Liveness::is_held(&self.config.paths, uid)? => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Ok(Some(counters(status, &self.vms.network(uid)?)))
+        Ok(Some(Counters {
+            vmm: status.vmm,
+            interfaces: counters(status, &self.vms.network(uid)?),
+        }))
     }
 }
 

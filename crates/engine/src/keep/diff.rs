@@ -6,15 +6,24 @@
 
 use std::collections::BTreeMap;
 
-use ignite_api::{InterfaceSpec, Mac, PortMapping, Reference, Ssh, Uid, Vm, VmSpec};
+use ignite_api::{
+    BitRate, DiskOrigin, InterfaceSpec, Limit, Mac, PortMapping, Reference, Ssh, Uid, Vm, VmSpec,
+};
 use ignite_store::{PortsPending, StatusRecord, VmRecord};
 use serde::Serialize;
 
 use super::{Change, Difference};
 use crate::network::list;
+use crate::vm::vmm;
 
 /// The path of the published ports.
 pub(super) const PORTS: &str = "spec.network.ports";
+
+/// The path of the root disk's rate.
+const DISK_RATE: &str = "spec.diskRate";
+
+/// The end of the path of an interface's rate.
+const RATE: &str = "].rate";
 
 /// What is said of a field without a value.
 const NONE: &str = "none";
@@ -51,7 +60,10 @@ struct Asked<'a> {
     labels: &'a BTreeMap<String, String>,
     annotations: &'a BTreeMap<String, String>,
     interfaces: Vec<InterfaceSpec>,
+    /// Of each interface the VM has.
+    rates: Vec<Option<BitRate>>,
     ports: &'a [PortMapping],
+    disk: DiskOrigin,
     spec: &'a VmSpec,
 }
 
@@ -84,8 +96,9 @@ pub(super) fn difference(record: &VmRecord, status: &StatusRecord, vm: &Vm) -> D
         });
     }
     let pending = pending(record, status);
-    difference.restart = pending.is_some_and(|pending| pending.next_start.is_some());
-    let is_cut_off = pending.is_some() && !difference.restart;
+    difference.restart = runs_in_another(record, status);
+    difference.restart |= pending.is_some_and(|pending| pending.next_start.is_some());
+    let is_cut_off = pending.is_some_and(|pending| pending.next_start.is_none());
     if is_cut_off && !difference.in_place.iter().any(|it| it.path == PORTS) {
         difference.in_place.push(Change {
             path: PORTS.into(),
@@ -96,16 +109,33 @@ pub(super) fn difference(record: &VmRecord, status: &StatusRecord, vm: &Vm) -> D
     difference
 }
 
+/// Whether another VMM runs the VM than those that are wanted now.
+pub(super) fn runs_in_another(record: &VmRecord, status: &StatusRecord) -> bool {
+    let wanted = vmm::choice(record.spec.vmm.unwrap_or_default());
+    let running = status.vmm.as_ref().filter(|_| status.state.is_live());
+    running.is_some_and(|vmm| !wanted.admits(vmm.kind))
+}
+
 /// The ports that the VM's present run does not have yet.
 fn pending<'a>(record: &'a VmRecord, status: &StatusRecord) -> Option<&'a PortsPending> {
     let pending = record.ports_pending.as_ref();
     pending.filter(|pending| status.state.is_live() && status.started == Some(pending.since))
 }
 
-/// Takes over into the record what needs nothing but that: all of it but the ports.
+/// Whether a rate is among the changes.
+pub(super) fn has_rates(changes: &[Change]) -> bool {
+    let is_rate = |change: &Change| change.path == DISK_RATE || change.path.ends_with(RATE);
+    changes.iter().any(is_rate)
+}
+
+/// Takes over into the record what needs nothing but that: all of it but ports and rates.
 pub(super) fn apply(record: &mut VmRecord, vm: &Vm) {
     record.labels.clone_from(&vm.metadata.labels);
     record.annotations.clone_from(&vm.metadata.annotations);
+    if vmm::reads(vm.spec.vmm.unwrap_or_default(), record.disk) {
+        record.spec.vmm = vm.spec.vmm;
+    }
+    record.spec.jailer = vm.spec.jailer;
     record.spec.restart_policy = vm.spec.restart_policy;
     record.spec.recreate_on_change = vm.spec.recreate_on_change;
 }
@@ -130,7 +160,9 @@ fn of_record<'a>(record: &'a VmRecord, vm: &Vm) -> Asked<'a> {
         labels: &record.labels,
         annotations: &record.annotations,
         interfaces: interfaces(&record.spec, &macs(record)),
+        rates: rates(&record.spec, record),
         ports: record.wanted_ports(),
+        disk: record.disk,
         spec: &record.spec,
     }
 }
@@ -150,7 +182,9 @@ fn of_manifest<'a>(vm: &'a Vm, record: &VmRecord) -> Asked<'a> {
         labels: &vm.metadata.labels,
         annotations: &vm.metadata.annotations,
         interfaces: interfaces(&vm.spec, &macs(record)),
+        rates: rates(&vm.spec, record),
         ports: &vm.spec.network.ports,
+        disk: record.disk,
         spec: &vm.spec,
     }
 }
@@ -163,7 +197,14 @@ fn macs(record: &VmRecord) -> Vec<Mac> {
         .collect()
 }
 
-/// The interfaces with their names, and with the MACs they have where none is asked for.
+/// The rates that `spec` gives to the interfaces of the VM.
+fn rates(spec: &VmSpec, record: &VmRecord) -> Vec<Option<BitRate>> {
+    let indices = 0..record.interfaces.len();
+    indices.map(|index| spec.network.rate_at(index)).collect()
+}
+
+/// The interfaces with their names, and with the MACs they have where none is asked for; without their
+/// rates, which are compared by themselves.
 fn interfaces(spec: &VmSpec, macs: &[Mac]) -> Vec<InterfaceSpec> {
     let default = [InterfaceSpec::default()];
     let asked = match spec.network.interfaces.as_slice() {
@@ -173,6 +214,7 @@ fn interfaces(spec: &VmSpec, macs: &[Mac]) -> Vec<InterfaceSpec> {
     let whole = |(index, interface): (usize, &InterfaceSpec)| InterfaceSpec {
         name: Some(interface.name_at(index)),
         mac: interface.mac.or(macs.get(index).copied()),
+        rate: None,
         ..interface.clone()
     };
     asked.iter().enumerate().map(whole).collect()
@@ -188,6 +230,8 @@ impl Asked<'_> {
             recreate("spec.image.oci", &self.image),
             recreate("spec.kernel.oci", self.kernel.as_deref().unwrap_or(DEFAULT)),
             recreate("spec.kernel.cmdLine", self.cmdline.unwrap_or(DEFAULT)),
+            self.vmm(),
+            in_place("spec.jailer", spec.jailer),
             recreate("spec.cpus", spec.cpus),
             recreate("spec.memory", spec.memory),
             recreate("spec.diskSize", spec.disk_size),
@@ -200,12 +244,20 @@ impl Asked<'_> {
             json("spec.command", &spec.command),
             recreate("spec.dns", list(&spec.dns)),
             in_place(PORTS, ports(self.ports)),
+            in_place(DISK_RATE, rate(spec.disk_rate.and_then(Limit::rate))),
             in_place("spec.restartPolicy", policy),
             in_place("spec.recreateOnChange", spec.recreate_on_change),
         ];
         let interfaces = self.interfaces.iter().enumerate();
         fields.extend(interfaces.map(|(index, interface)| {
             recreate(&format!("spec.network.interfaces[{index}]"), interface)
+        }));
+        let rates = self.rates.iter().enumerate();
+        fields.extend(rates.map(|(index, value)| {
+            in_place(
+                &format!("spec.network.interfaces[{index}{RATE}"),
+                rate(*value),
+            )
         }));
         let maps = [("labels", self.labels), ("annotations", self.annotations)];
         fields.extend(maps.into_iter().flat_map(|(map, entries)| {
@@ -214,6 +266,18 @@ impl Asked<'_> {
         }));
         fields.extend(environment(spec));
         fields
+    }
+}
+
+impl Asked<'_> {
+    /// Another VMM takes over at the next start, if it reads the disk.
+    fn vmm(&self) -> Field {
+        let vmm = self.spec.vmm.unwrap_or_default();
+        let reach = match vmm::reads(vmm, self.disk) {
+            true => Reach::InPlace,
+            false => Reach::Recreate,
+        };
+        field(reach, "spec.vmm", vmm.to_string())
     }
 }
 
@@ -257,6 +321,10 @@ fn json(path: &str, value: &impl Serialize) -> Field {
     recreate(path, text)
 }
 
+fn rate(rate: Option<impl ToString>) -> String {
+    rate.map_or(NONE.to_owned(), |rate| rate.to_string())
+}
+
 /// In an order of their own: that of the manifest means nothing.
 fn ports(ports: &[PortMapping]) -> String {
     let mut texts: Vec<String> = ports.iter().map(PortMapping::to_argument).collect();
@@ -266,4 +334,4 @@ fn ports(ports: &[PortMapping]) -> String {
 
 #[cfg(test)]
 #[path = "diff_tests.rs"]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -1,10 +1,12 @@
 //! Every field, changed and unchanged.
 
 use ignite_api::{
-    Address, InterfaceSpec, Kind, Metadata, PortMapping, RestartPolicy, Size, Ssh, Uid,
+    Address, DiskOrigin, InterfaceSpec, Kind, Metadata, PortMapping, RestartPolicy, Size, Ssh, Uid,
+    VmmChoice,
 };
 use ignite_store::{ImageChoice, KernelChoice, State};
 use ignite_wire::guest::Process;
+use ignite_wire::supervisor::Vmm;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -39,6 +41,8 @@ pub(crate) fn recorded(vm: &Vm) -> VmRecord {
             name: "kernel:6.1".into(),
         },
         cmdline: cmdline.unwrap_or_else(|| DEFAULT_CMDLINE.into()),
+        disk: DiskOrigin::default(),
+        vmm_version: None,
         interfaces: create::interfaces(&vm.spec.network.interfaces),
         process: Process::Init {
             path: "/sbin/init".into(),
@@ -46,6 +50,7 @@ pub(crate) fn recorded(vm: &Vm) -> VmRecord {
         network_plugin: ignite_api::NetworkPlugin::Cni,
         auto_remove: false,
         managed: None,
+        user: None,
         ports_pending: None,
     }
 }
@@ -78,7 +83,7 @@ pub(crate) fn manifest() -> Vm {
 type Edit = fn(&mut Vm);
 
 /// Every field a manifest has, with what a change of it is.
-const EDITS: [(&str, Reach, Edit); 22] = [
+const EDITS: [(&str, Reach, Edit); 27] = [
     ("metadata.name", Reach::Recreate, |vm| {
         vm.metadata.name = "other".into()
     }),
@@ -91,6 +96,10 @@ const EDITS: [(&str, Reach, Edit); 22] = [
     ("spec.kernel.cmdLine", Reach::Recreate, |vm| {
         vm.spec.kernel.cmd_line = Some("quiet".into())
     }),
+    ("spec.vmm", Reach::InPlace, |vm| {
+        vm.spec.vmm = Some(VmmChoice::Qemu)
+    }),
+    ("spec.jailer", Reach::InPlace, |vm| vm.spec.jailer = true),
     ("spec.cpus", Reach::Recreate, |vm| vm.spec.cpus += 1),
     ("spec.memory", Reach::Recreate, |vm| {
         vm.spec.memory = Size::from_mib(300)
@@ -140,6 +149,18 @@ const EDITS: [(&str, Reach, Edit); 22] = [
     }),
     ("spec.network.ports", Reach::InPlace, |vm| {
         vm.spec.network.ports.clear()
+    }),
+    ("spec.diskRate", Reach::InPlace, |vm| {
+        vm.spec.disk_rate = Some("50MB".parse().expect("a rate"))
+    }),
+    ("spec.network.interfaces[0].rate", Reach::InPlace, |vm| {
+        vm.spec.network.rate = Some("10Mbit".parse().expect("a rate"))
+    }),
+    ("spec.network.interfaces[0].rate", Reach::InPlace, |vm| {
+        vm.spec.network.interfaces = vec![InterfaceSpec {
+            rate: Some("20Mbit".parse().expect("a rate")),
+            ..InterfaceSpec::default()
+        }];
     }),
     ("metadata.labels.app", Reach::InPlace, |vm| {
         vm.metadata.labels.insert("app".into(), "web".into());
@@ -267,6 +288,38 @@ fn a_run_without_its_ports_differs_until_it_ends() {
     assert_eq!(difference(&record, &status, &vm), Difference::default());
 }
 
+#[test]
+fn another_vmm_needs_a_start_and_a_disk_it_reads() {
+    let (mut vm, mut record) = (manifest(), recorded(&manifest()));
+    vm.spec.vmm = Some(VmmChoice::Firecracker);
+    assert_eq!(paths(&differ(&record, &vm).recreate), ["spec.vmm"]);
+    apply(&mut record, &vm);
+    assert_eq!(record.spec.vmm, None, "it could not start any more");
+
+    record.disk = DiskOrigin::Copy;
+    assert_eq!(paths(&differ(&record, &vm).in_place), ["spec.vmm"]);
+    apply(&mut record, &vm);
+    let mut status = StatusRecord {
+        state: State::Running,
+        vmm: Some(ignite_store::VmmRecord {
+            kind: Vmm::QemuKvm,
+            process: ignite_store::ProcessRecord {
+                pid: 1,
+                start_time: 1,
+                boot_id: String::new(),
+            },
+        }),
+        ..StatusRecord::default()
+    };
+    assert!(difference(&record, &status, &vm).restart);
+    record.spec.vmm = Some(VmmChoice::Auto);
+    assert!(!difference(&record, &status, &vm).restart);
+    record.spec.vmm = Some(VmmChoice::QemuTcg);
+    assert!(difference(&record, &status, &vm).restart);
+    status.state = State::Stopped;
+    assert!(!difference(&record, &status, &vm).restart);
+}
+
 proptest! {
     /// Any edits one after the other: an unchanged manifest never differs, and what is changed in
     /// place is as the manifest says afterwards.
@@ -281,6 +334,8 @@ proptest! {
         let recreate = differ(&record, &vm).recreate;
         apply(&mut record, &vm);
         record.spec.network.ports.clone_from(&vm.spec.network.ports);
+        record.spec.network.take_rates(&vm.spec.network);
+        record.spec.disk_rate = vm.spec.disk_rate;
         prop_assert_eq!(differ(&record, &vm), Difference { recreate, ..Difference::default() });
     }
 }

@@ -4,7 +4,7 @@
 //! seen of a VM, what differs from its manifest, and the change that needs no new VM.
 
 mod counters;
-mod diff;
+pub(crate) mod diff;
 mod look;
 mod recover;
 #[cfg(test)]
@@ -15,6 +15,7 @@ use std::net::IpAddr;
 
 use ignite_api::Uid;
 use ignite_store::{Managed, State};
+pub use ignite_wire::agent::VmmCounters;
 use ignite_wire::supervisor::End;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -73,6 +74,15 @@ pub struct Updated {
     pub changes: Vec<Change>,
     /// Whether something of it holds only from the VM's next start on.
     pub needs_restart: bool,
+}
+
+/// What was counted of a VM since its start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Of each interface.
+    pub interfaces: Vec<InterfaceCounters>,
+    /// By its VMM, where that counts.
+    pub vmm: Option<VmmCounters>,
 }
 
 /// What passed through one interface of a VM, as the VM sees it, since its start.

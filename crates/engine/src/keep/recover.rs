@@ -6,7 +6,7 @@ use std::thread;
 use ignite_api::Uid;
 use ignite_store::{Liveness, VmSummary};
 
-use crate::vm::repair::is_alive;
+use crate::vm::repair::is_orphaned;
 use crate::{Engine, Error};
 
 /// VMs repaired at once: their plugins wait for each other's packet filter most of the time.
@@ -50,20 +50,11 @@ impl Engine {
                 self.repair_one(vm.uid)
             };
         }
-        let orphaned = status.supervisor.as_ref().is_some_and(|it| !is_alive(it));
-        if !(status.state.is_live() && orphaned) {
-            return Ok(());
-        }
-        // Its VMM holds the lock still, and is ended.
-        match self.lock_idle(vm.uid) {
-            Ok((lock, live)) => {
-                self.repair(&lock, &live)?;
-                drop(live);
-                self.remove_if_asked(lock)
-            }
-            // Started again in the meantime.
-            Err(Error::Running { .. }) => Ok(()),
-            Err(error) => Err(error),
+        if is_orphaned(&status) {
+            // Its VMM holds the lock still, and is ended.
+            self.repair_one(vm.uid)
+        } else {
+            Ok(())
         }
     }
 }

@@ -18,8 +18,8 @@ impl Engine {
     /// is there until then.
     ///
     /// Ports of a running VM are published anew with nothing else of its network touched, where its
-    /// network can do that; else they hold from its next start on. What fails for the ports does not
-    /// hold up the rest.
+    /// network can do that; else they hold from its next start on. Its rates are changed at once. What
+    /// fails for ports or rates does not hold up the rest.
     pub fn update(&self, uid: Uid, vm: &Vm, report: &dyn Report) -> Result<Updated, Error> {
         crate::vm::create::check(vm)?;
         let lock = self.vms.lock(uid)?;
@@ -30,11 +30,15 @@ impl Engine {
         }
         diff::apply(&mut record, vm);
         lock.write_record(&record)?;
-        let mut needs_restart = false;
+        let rates = match diff::has_rates(&changes) {
+            true => self.set_rates(&lock, &mut record, &vm.spec),
+            false => Ok(()),
+        };
+        let mut needs_restart = diff::runs_in_another(&record, &lock.status()?);
         if changes.iter().any(|change| change.path == diff::PORTS) {
-            needs_restart = self.publish(&lock, record, &vm.spec.network.ports, report)?;
+            needs_restart |= self.publish(&lock, record, &vm.spec.network.ports, report)?;
         }
-        Ok(Updated {
+        rates.map(|()| Updated {
             changes,
             needs_restart,
         })
@@ -53,7 +57,7 @@ impl Engine {
         if !Liveness::is_held(paths, record.uid)? {
             self.settle(lock, &mut record, wanted)?;
             // It may have died with the former ports published.
-            if let Some(live) = Liveness::try_acquire(paths, record.uid)? {
+            if let Some(live) = self.take_liveness(record.uid)? {
                 self.repair(lock, &live)?;
             }
             return Ok(false);

@@ -53,6 +53,7 @@ impl Attached {
             allow: self.allow.clone(),
             dhcp: self.lease(hostname, dns),
             ipv6: self.lease6(dns),
+            rate: None,
         }
     }
 

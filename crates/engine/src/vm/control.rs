@@ -4,8 +4,10 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use ignite_wire::agent::{self, Decoder, Frame, Message};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 /// The socket's name in a VM's runtime directory.
@@ -31,6 +33,9 @@ pub enum Error {
     /// The supervisor closed the connection: the VM ended.
     #[error("the VM ended")]
     Ended,
+    /// It closes the connection at what it does not know, and is there still.
+    #[error("the VM's supervisor is of an earlier version of Ignite, which cannot do that")]
+    Earlier,
     /// Bytes that are no frames.
     #[error("the VM's supervisor does not speak our protocol")]
     Protocol(#[source] agent::Error),
@@ -52,13 +57,16 @@ impl Error {
             Self::Connect { .. } | Self::Ended => {
                 Some("see how the VM is with: ignite ps -a".into())
             }
+            Self::Earlier => {
+                Some("stop the VM and start it: ignite stop VM; ignite start VM".into())
+            }
             Self::Silent => Some("it hangs, or was stopped; end it with: ignite kill VM".into()),
             Self::Broken(_) | Self::Protocol(_) => None,
         }
     }
 }
 
-/// An open connection; never blocks but in [`Control::call`].
+/// An open connection; never waits but in [`Control::call`] and [`Control::send`].
 #[derive(Debug)]
 pub struct Control {
     stream: UnixStream,
@@ -126,7 +134,45 @@ impl Control {
         }
     }
 
-    /// Sends one request of the link itself.
+    /// Sends one request of the link itself, and waits so long for the answer that `take` takes.
+    pub fn call<T>(
+        mut self,
+        request: Message,
+        patience: Duration,
+        take: impl Fn(Message) -> Option<T>,
+    ) -> Result<T, Error> {
+        let deadline = Instant::now() + patience;
+        self.queue(0, request)?;
+        loop {
+            self.flush()?;
+            while let Some(frame) = self.receive()? {
+                if let Message::Error { message, hint } = frame.message {
+                    return Err(Error::Refused { message, hint });
+                }
+                if let Some(answer) = take(frame.message) {
+                    return Ok(answer);
+                }
+            }
+            self.wait(deadline)?;
+        }
+    }
+
+    /// Waits until there is something to read, or room for what is queued.
+    fn wait(&self, deadline: Instant) -> Result<(), Error> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::Silent);
+        }
+        let mut flags = PollFlags::IN;
+        flags.set(PollFlags::OUT, self.queued() > 0);
+        let limit = Timespec::try_from(left).ok();
+        match poll(&mut [PollFd::new(self, flags)], limit.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(Error::Broken(error.into())),
+        }
+    }
+
+    /// Sends one request of the link itself, to which no answer is waited for.
     pub fn send(&mut self, message: Message) -> Result<(), Error> {
         self.stream.set_nonblocking(false).map_err(Error::Broken)?;
         self.queue(0, message)?;

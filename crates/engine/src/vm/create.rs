@@ -2,16 +2,14 @@
 
 use std::net::IpAddr;
 
-use ignite_api::{InterfaceSpec, Mac, Name, Reference, Uid, Vm, validate};
+use ignite_api::{DiskOrigin, InterfaceSpec, Mac, Name, Reference, Uid, Vm, validate};
 use ignite_host::step::{self, Step};
 use ignite_store::{
     ImageChoice, ImageConfig, ImageRecord, InterfaceRecord, KernelChoice, KernelRecord, Managed,
     VmLock, VmRecord,
 };
-use ignite_vmm::qcow2;
 use ignite_wire::guest::Process;
 
-use super::DISK;
 use crate::imports::Access;
 use crate::network::plugin;
 use crate::{Cancel, Engine, Error, Report};
@@ -103,16 +101,13 @@ impl Engine {
             let _in_use = self.in_use(Access::Use)?;
             // Removed in the meantime, they are not found any more.
             let (image, kernel) = (self.images.get(image.uid)?, self.kernels.get(kernel.uid)?);
-            let record = self.record(request, name, &image, &kernel)?;
-            let backing = self.images.dir(image.uid).join(crate::image::FILE);
+            let mut record = self.record(request, name, &image, &kernel)?;
             // A VM is there with its disk, or not at all.
-            let lock = self.vms.create_with(&record, |directory| {
-                self.check_macs(&macs, None)?;
-                let size = record.spec.disk_size.bytes();
-                qcow2::create(&directory.join(DISK), &backing, size)?;
-                step::reached(Step::CreateDisk);
-                Ok::<_, Error>(())
-            })?;
+            let begun = self.vms.begin(record.uid)?;
+            let image = self.images.dir(image.uid).join(crate::image::FILE);
+            record.disk = self.make_disk(&record, (begun.directory(), &image), cancel)?;
+            step::reached(Step::CreateDisk);
+            let lock = begun.finish(&record, || self.check_macs(&macs, None))?;
             (lock, record)
         };
         step::reached(Step::CreateRecorded);
@@ -126,7 +121,8 @@ impl Engine {
     }
 
     /// Does all of [`create`](Self::create) that makes no VM, as if the VM `instead_of` were gone:
-    /// image and kernel are there afterwards, and nothing that could be known before is in the way.
+    /// image and kernel are there afterwards, and nothing that could be known before is in the way of
+    /// making it and of starting it.
     pub fn prepare_instead(
         &self,
         request: CreateRequest,
@@ -135,7 +131,9 @@ impl Engine {
         cancel: &Cancel,
     ) -> Result<(), Error> {
         let parts = self.parts(&request, Some(instead_of), report, cancel)?;
-        self.record(request, parts.name, &parts.image, &parts.kernel)?;
+        let record = self.record(request, parts.name, &parts.image, &parts.kernel)?;
+        let image = self.images.dir(parts.image.uid).join(crate::image::FILE);
+        self.ensure_vmm_instead(record, &image, instead_of)?;
         Ok(cancel.check()?)
     }
 
@@ -267,11 +265,14 @@ impl Engine {
                 name: kernel.name().to_owned(),
             },
             cmdline,
+            disk: DiskOrigin::default(),
+            vmm_version: None,
             interfaces: interfaces(&spec.network.interfaces),
             process,
             network_plugin: self.config.network_plugin,
             auto_remove: request.remove_when_ended,
             managed: request.managed,
+            user: None,
             ports_pending: None,
             spec,
         })

@@ -1,5 +1,7 @@
 //! `inspect vm`: a VM as an object.
 
+use std::collections::BTreeMap;
+
 use ignite_api::{
     InterfaceStatus, Kind, Metadata, NetworkStatus, OciSource, RuntimeStatus, Size, Vm, VmStatus,
 };
@@ -7,8 +9,10 @@ use ignite_store::{
     InterfaceRecord, Liveness, NetworkRecord, RefusedRecord, State, StatusRecord, VmRecord,
 };
 
+use ignite_wire::agent::VmmCounters;
 use ignite_wire::supervisor::End;
 
+use super::group::confinement;
 use super::refusals;
 use crate::{Engine, Error};
 
@@ -24,11 +28,27 @@ impl Engine {
             .get(record.image.uid)
             .map(|image| image.size)
             .unwrap_or_default();
-        let counted = live.then(|| refusals::ask(&self.config.paths.vm_run(uid)));
+        let (uid, user) = (record.uid, record.user);
+        let told = live.then(|| refusals::ask(&self.config.paths.vm_run(uid)));
+        let told = told.flatten().unwrap_or_default();
         let mut vm = object(record, status, &network, live, size);
-        refusals::add(&mut vm.status.network.interfaces, counted.flatten());
+        let confined = || confinement(uid, user, &self.vms.dir(uid));
+        vm.status.confinement = vm.status.running.then(confined).flatten();
+        refusals::add(&mut vm.status.network.interfaces, told.refusals);
+        vm.status.counters = told.vmm.map(by_name).unwrap_or_default();
         Ok(vm)
     }
+}
+
+/// What a VMM counted, as it is written.
+fn by_name(counters: VmmCounters) -> BTreeMap<String, u64> {
+    let Ok(serde_json::Value::Object(counters)) = serde_json::to_value(counters) else {
+        return BTreeMap::new();
+    };
+    let counters = counters.into_iter();
+    counters
+        .filter_map(|(name, count)| Some((name, count.as_u64()?)))
+        .collect()
 }
 
 fn object(
@@ -49,7 +69,8 @@ fn object(
     vm.spec.image.oci = record.image.name.parse().ok();
     vm.spec.kernel.oci = record.kernel.name.parse().ok();
     vm.spec.kernel.cmd_line = Some(record.cmdline);
-    let running = live && status.state == State::Running;
+    let running = live && matches!(status.state, State::Running | State::Paused);
+    let is_live = status.vmm.is_some();
     // Its supervisor vanished; the next command that needs it repairs the record.
     let lost = status.state.is_live() && !live;
     let state = if lost { State::Stopped } else { status.state };
@@ -66,7 +87,11 @@ fn object(
                 .vmm
                 .and_then(|vmm| word(vmm.kind))
                 .unwrap_or_default(),
+            version: record.vmm_version.filter(|_| is_live),
         },
+        confinement: None,
+        counters: BTreeMap::new(),
+        disk: Some(record.disk.into()),
         start_time: status.started.filter(|_| running),
         network: network_status(
             record.network_plugin,
@@ -145,4 +170,21 @@ pub(super) fn interfaces(
         }
     };
     records.iter().map(status).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_vmm_counted_has_names() {
+        let counters = by_name(VmmCounters {
+            disk_reads: 3,
+            exits: 30,
+            ..VmmCounters::default()
+        });
+        assert_eq!(counters["diskReads"], 3);
+        assert_eq!(counters["exits"], 30);
+        assert_eq!(counters.len(), 15);
+    }
 }

@@ -1,8 +1,8 @@
 //! `ps`: all VMs, a line each.
 
-use ignite_api::{InterfaceStatus, PortMapping, Size, Uid};
-use ignite_store::{State, VmSummary};
-use ignite_wire::supervisor::End;
+use ignite_api::{DiskStatus, InterfaceStatus, PortMapping, Size, Uid};
+use ignite_store::VmSummary;
+use ignite_wire::supervisor::{End, Vmm};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -51,6 +51,12 @@ pub struct VmLine {
     /// What there is to do for it, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
+    /// Which VMM runs it; only where details were asked for, and while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vmm: Option<Vmm>,
+    /// Its disk; only where details were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskStatus>,
     /// Each interface; only where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<InterfaceStatus>,
@@ -63,11 +69,13 @@ impl VmLine {
             then.map(|then| format!(" {} ago", since(then)))
                 .unwrap_or_default()
         };
+        let up = || match self.started {
+            Some(started) => format!("Up {}", since(started)),
+            None => "Up".into(),
+        };
         match (self.state, self.exit_code, self.end) {
-            ("running", ..) => match self.started {
-                Some(started) => format!("Up {}", since(started)),
-                None => "Up".into(),
-            },
+            ("running", ..) => up(),
+            ("paused", ..) => format!("{} (Paused)", up()),
             ("starting", ..) => "Starting".into(),
             ("created", ..) => "Created".into(),
             (_, Some(code), _) => format!("Exited ({code}){}", ago(self.ended)),
@@ -93,7 +101,7 @@ fn word(end: End) -> &'static str {
 
 impl From<VmSummary> for VmLine {
     fn from(vm: VmSummary) -> Self {
-        let live = matches!(vm.state, State::Starting | State::Running);
+        let live = vm.state.is_live();
         Self {
             uid: vm.uid,
             name: vm.name,
@@ -116,6 +124,8 @@ impl From<VmSummary> for VmLine {
                 .collect(),
             ports: vm.ports,
             hints: Vec::new(),
+            vmm: None,
+            disk: None,
             interfaces: Vec::new(),
         }
     }
@@ -155,7 +165,7 @@ impl Engine {
         Ok(refused.collect())
     }
 
-    /// Adds each VM's interfaces to its line, from its records: the summary does not have them. A VM
+    /// Adds each VM's interfaces, VMM and disk to its line, from its records: the summary does not have those. A VM
     /// that was removed in the meantime has none.
     pub fn add_interfaces(&self, lines: &mut [VmLine]) -> Result<(), Error> {
         for line in lines {
@@ -164,8 +174,10 @@ impl Engine {
                 Err(error) if error.is_not_found() => continue,
                 Err(error) => return Err(error.into()),
             };
-            let live = matches!(line.state, "starting" | "running");
+            let live = matches!(line.state, "starting" | "running" | "paused");
             let (status, network) = (self.vms.status(line.uid)?, self.vms.network(line.uid)?);
+            line.vmm = status.vmm.filter(|_| live).map(|vmm| vmm.kind);
+            line.disk = Some(record.disk.into());
             line.interfaces = interfaces(&record.interfaces, &network, &status.refused, live);
         }
         Ok(())

@@ -6,16 +6,23 @@
 //!     |                    | failed, called off                                      |  |
 //!     '-- rm --> gone      '--> as before                        start <-------------'  '-- rm --> gone
 //! ```
+//!
+//! A VM that runs may stand still in between: `paused`.
 
 pub(crate) mod children;
 pub(crate) mod control;
 pub(crate) mod create;
 mod events;
 pub(crate) mod exec;
+mod group;
 mod inspect;
 pub(crate) mod list;
 mod logs;
+#[cfg(test)]
+mod orphans;
+mod pause;
 mod plan;
+pub(crate) mod rates;
 pub(crate) mod refusals;
 mod remove;
 pub(crate) mod repair;
@@ -24,9 +31,8 @@ pub(crate) mod start;
 pub(crate) mod stop;
 #[cfg(test)]
 mod tests;
-
-/// A VM's disk in its directory: a qcow2 overlay of its image.
-const DISK: &str = "disk.qcow2";
+mod user;
+pub(crate) mod vmm;
 
 use ignite_store::Liveness;
 use ignite_wire::agent::{ExecRequest, ExitStatus};

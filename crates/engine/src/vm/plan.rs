@@ -5,8 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ignite_store::{Paths, VmRecord};
 use ignite_wire::guest::{self, Config, Dns, Host, Modules, Root};
-use ignite_wire::supervisor::{Disk, DiskFormat, Holder, Machine, Plan, Vmm};
+use ignite_wire::supervisor::{
+    Attachment, Confinement, Disk, DiskFormat, Holder, Machine, Plan, Vmm,
+};
 
+use super::rates;
+use super::vmm::disk_file;
 use crate::network::attached::Attached;
 
 /// The console log is cut to its newer half past this.
@@ -20,6 +24,10 @@ pub struct Parts<'a> {
     pub record: &'a VmRecord,
     /// The driver and its program.
     pub vmm: (Vmm, PathBuf),
+    /// The user of its VMM.
+    pub user: u32,
+    /// Firecracker's jailer, where that confines it.
+    pub jailer: Option<PathBuf>,
     /// The kernel's directory.
     pub kernel: PathBuf,
     /// The kernel's initramfs.
@@ -46,18 +54,19 @@ pub struct Parts<'a> {
 pub fn plan(parts: Parts<'_>) -> Plan {
     let record = parts.record;
     let hostname = record.name.as_str();
-    let attachments = parts
-        .attached
-        .iter()
-        .enumerate()
-        .map(|(index, attached)| attached.attachment(index, hostname, &parts.dns))
-        .collect();
+    let limits = rates::limits(record);
+    let attachment = |(index, attached): (usize, &Attached)| Attachment {
+        rate: limits.interfaces.get(&attached.interface).copied(),
+        ..attached.attachment(index, hostname, &parts.dns)
+    };
+    let attachments = parts.attached.iter().enumerate().map(attachment).collect();
     Plan {
         uid: record.uid.to_string(),
         name: record.name.to_string(),
         vm_dir: parts.paths.vm(record.uid),
         run_dir: parts.paths.vm_run(record.uid),
         machine: machine(&parts),
+        confinement: Some(confinement(&parts)),
         guest: guest(&parts),
         attachments,
         holder: parts.holder,
@@ -67,19 +76,32 @@ pub fn plan(parts: Parts<'_>) -> Plan {
     }
 }
 
+/// Bounds of the VMM: what the guest was given, and what the VMM needs for itself.
+fn confinement(parts: &Parts<'_>) -> Confinement {
+    /// Besides the guest's processors: disks, network and console are served by threads.
+    const CPU_MILLIS: u32 = 500;
+    const TASKS: u32 = 128;
+    let machine = machine(parts);
+    Confinement {
+        user: parts.user,
+        memory: machine
+            .memory
+            .saturating_add(ignite_vmm::own_memory(&machine)),
+        cpu_millis: machine.cpus.saturating_mul(1000).saturating_add(CPU_MILLIS),
+        tasks: machine.cpus.saturating_add(TASKS),
+        file_bytes: ignite_vmm::file_bytes(parts.record.spec.disk_size.bytes()),
+        jailer: parts.jailer.clone(),
+    }
+}
+
 fn machine(parts: &Parts<'_>) -> Machine {
     let record = parts.record;
-    let mut disks = vec![Disk {
-        path: parts.paths.vm(record.uid).join(super::DISK),
-        format: DiskFormat::Qcow2 {
-            backing: parts.image.clone(),
-        },
-        read_only: false,
-    }];
+    let mut disks = vec![root(parts)];
     disks.extend(parts.modules.iter().map(|path| Disk {
         path: path.clone(),
         format: DiskFormat::Raw,
         read_only: true,
+        rate: None,
     }));
     Machine {
         vmm: parts.vmm.0,
@@ -93,8 +115,29 @@ fn machine(parts: &Parts<'_>) -> Machine {
     }
 }
 
+/// The VM's own disk.
+fn root(parts: &Parts<'_>) -> Disk {
+    let record = parts.record;
+    Disk {
+        path: parts.paths.vm(record.uid).join(disk_file(record.disk)),
+        format: match record.disk.format() {
+            ignite_api::DiskFormat::Raw => DiskFormat::Raw,
+            ignite_api::DiskFormat::Qcow2 => DiskFormat::Qcow2 {
+                backing: parts.image.clone(),
+            },
+        },
+        read_only: false,
+        rate: rates::limits(record).disk,
+    }
+}
+
 fn guest(parts: &Parts<'_>) -> Config {
     let record = parts.record;
+    // Firecracker has neither virtio-serial nor a switch.
+    let (agent, power_off) = match parts.vmm.0 {
+        Vmm::Firecracker => (guest::Transport::Vsock, guest::PowerOff::Reset),
+        Vmm::QemuTcg | Vmm::QemuKvm => (guest::Transport::Serial, guest::PowerOff::Acpi),
+    };
     let clock = parts.now.duration_since(UNIX_EPOCH).unwrap_or_default();
     Config {
         version: guest::CONFIG_VERSION,
@@ -119,5 +162,9 @@ fn guest(parts: &Parts<'_>) -> Config {
             release: record.kernel.version.clone(),
         }),
         process: record.process.clone(),
+        agent,
+        // The supervisor makes one for each start.
+        agent_token: String::new(),
+        power_off,
     }
 }

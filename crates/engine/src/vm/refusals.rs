@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ignite_api::{InterfaceStatus, RefusedFrames, RefusedStatus};
 use ignite_wire::agent::{Message, Refusals, SupervisorStatus};
 use ipnet::IpNet;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::control::{Control, Error};
 
@@ -17,10 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Addresses named in one hint.
 const MAX_NAMED: usize = 4;
 
-/// What the supervisor with this runtime directory has counted; none if it does not say.
-pub(super) fn ask(run_dir: &Path) -> Option<Vec<Refusals>> {
+/// What the supervisor with this runtime directory says of its VM; none if it does not say.
+pub(super) fn ask(run_dir: &Path) -> Option<SupervisorStatus> {
     match status(run_dir) {
-        Ok(status) => Some(status.refusals),
+        Ok(status) => Some(status),
         Err(error) => {
             tracing::debug!(%error, "the supervisor does not say how the VM is");
             None
@@ -30,32 +29,15 @@ pub(super) fn ask(run_dir: &Path) -> Option<Vec<Refusals>> {
 
 /// What the supervisor with this runtime directory says of its VM.
 pub(crate) fn status(run_dir: &Path) -> Result<SupervisorStatus, Error> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut control = Control::connect(run_dir)?;
-    control.queue(0, Message::Status)?;
-    control.flush()?;
-    loop {
-        while let Some(frame) = control.receive()? {
-            if let Message::StatusReply(status) = frame.message {
-                return Ok(status);
-            }
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Error::Silent);
-        }
-        let mut fds = [PollFd::new(&control, PollFlags::IN)];
-        let limit = Timespec::try_from(left).ok();
-        match poll(&mut fds, limit.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(Error::Broken(error.into())),
-        }
-    }
+    Control::connect(run_dir)?.call(Message::Status, PATIENCE, |answer| match answer {
+        Message::StatusReply(status) => Some(status),
+        _ => None,
+    })
 }
 
 /// Adds what was counted to the interfaces.
-pub(super) fn add(interfaces: &mut [InterfaceStatus], counted: Option<Vec<Refusals>>) {
-    for refusals in counted.unwrap_or_default() {
+pub(super) fn add(interfaces: &mut [InterfaceStatus], counted: Vec<Refusals>) {
+    for refusals in counted {
         let interface = interfaces
             .iter_mut()
             .find(|interface| interface.name == refusals.interface);

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::DISK;
 use super::stop::Done;
+use super::vmm::disk_file;
 use crate::{Cancel, Engine, Error};
 
 impl Engine {
@@ -49,7 +49,7 @@ impl Engine {
         match tried.map_or_else(|| self.repair(&lock, &live), Err) {
             // Its own disk makes room for what is written down of its release.
             Err(error) if is_full(&error) => {
-                let disk = lock.dir().join(DISK);
+                let disk = lock.dir().join(disk_file(record.disk));
                 std::fs::remove_file(&disk).map_err(Error::prepare(&disk))?;
                 self.repair(&lock, &live)?;
             }

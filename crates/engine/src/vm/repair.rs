@@ -13,6 +13,8 @@ use ignite_host::step::{self, Step};
 use ignite_store::{Liveness, ProcessRecord, State, StatusRecord, VmLock, VmSummary};
 use ignite_wire::supervisor::End;
 
+use super::control::{self, Control};
+use super::group::end_group;
 use crate::network::{self, docker, plugin::Plugin};
 use crate::{Engine, Error};
 
@@ -41,7 +43,7 @@ impl Engine {
         let deadline = Instant::now() + limit;
         loop {
             let lock = self.vms.lock(uid)?;
-            if let Some(live) = Liveness::try_acquire(&self.config.paths, uid)? {
+            if let Some(live) = self.take_liveness(uid)? {
                 return Ok((lock, live));
             }
             let status = lock.status()?;
@@ -56,11 +58,24 @@ impl Engine {
                     log: lock.dir().join("spawn.log"),
                 });
             }
-            if !ending {
+            if !ending || !self.has_supervisor(uid) {
                 end_orphan(&status);
+                end_group(uid)?;
             }
             drop(lock);
             std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Whether a supervisor may be at work on the VM: as long as it has a VMM it listens. One that does
+    /// not take a connection in this moment is there.
+    fn has_supervisor(&self, uid: Uid) -> bool {
+        use std::io::ErrorKind::{ConnectionRefused, NotFound};
+        match Control::connect(&self.config.paths.vm_run(uid)) {
+            Err(control::Error::Connect { source, .. }) => {
+                !matches!(source.kind(), ConnectionRefused | NotFound)
+            }
+            _ => true,
         }
     }
 
@@ -85,8 +100,15 @@ impl Engine {
         self.release_locked(lock).map_err(several)
     }
 
-    /// Releases everything a VM's network is made of. What cannot be released stays recorded.
+    /// Releases all that a run of a VM holds: what is left of its VMM, and its network. What cannot
+    /// be released stays recorded, or is found again by its name. The network of a VMM that cannot be
+    /// ended stays its own: nobody else gets an address that it still uses.
     pub(super) fn release_locked(&self, lock: &VmLock) -> Result<(), Vec<Error>> {
+        end_group(lock.uid()).map_err(|error| vec![error])?;
+        self.release_network(lock)
+    }
+
+    fn release_network(&self, lock: &VmLock) -> Result<(), Vec<Error>> {
         let one = |error: Error| vec![error];
         let made = lock.network().map_err(|e| one(e.into()))?;
         if made.is_released() {
@@ -112,17 +134,23 @@ impl Engine {
         self.release_locked(lock).map_err(several)
     }
 
-    /// VMs that died without release, but for `own`.
+    /// VMs that died without release, but for `own`. One whose VMM outlived its supervisor is among
+    /// them, though it holds the liveness lock.
     pub(crate) fn dead_vms(&self, own: Option<Uid>) -> Result<Vec<VmSummary>, Error> {
         let mut dead = Vec::new();
         for vm in self.vms.summary()?.vms {
-            if Some(vm.uid) == own || Liveness::is_held(&self.config.paths, vm.uid)? {
+            if Some(vm.uid) == own {
                 continue;
             }
-            let recorded = self
-                .vms
-                .status(vm.uid)
-                .is_ok_and(|status| status.state.is_live());
+            let held = Liveness::is_held(&self.config.paths, vm.uid)?;
+            let status = self.vms.status(vm.uid);
+            if held {
+                if status.is_ok_and(|status| is_orphaned(&status)) {
+                    dead.push(vm);
+                }
+                continue;
+            }
+            let recorded = status.is_ok_and(|status| status.state.is_live());
             let unreleased = self
                 .vms
                 .network(vm.uid)
@@ -139,12 +167,35 @@ impl Engine {
         let Some(lock) = self.vms.try_lock(uid)? else {
             return Ok(());
         };
-        match Liveness::try_acquire(&self.config.paths, uid)? {
+        match self.take_from_orphan(&lock)? {
             Some(live) => {
                 self.repair(&lock, &live)?;
+                drop(live);
                 self.remove_if_asked(lock)
             }
             None => Ok(()),
+        }
+    }
+
+    /// The liveness lock of a VM, where nobody but a VMM without a supervisor holds it: that is ended,
+    /// under the VM's lock.
+    fn take_from_orphan(&self, lock: &VmLock) -> Result<Option<Liveness>, Error> {
+        let deadline = Instant::now() + LAST_ACT;
+        loop {
+            let live = self.take_liveness(lock.uid())?;
+            let status = lock.status()?;
+            if live.is_some() || !is_orphaned(&status) {
+                return Ok(live);
+            }
+            if Instant::now() > deadline {
+                return Err(Error::StillEnding {
+                    name: lock.record()?.name.to_string(),
+                    log: lock.dir().join("spawn.log"),
+                });
+            }
+            end_orphan(&status);
+            end_group(lock.uid())?;
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -178,7 +229,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes the record of a start that failed or was called off true: the VM is stopped.
+    /// Makes the record of a start that failed or was called off true: the VM is stopped. Its
+    /// supervisor has ended, or is at its end without a VMM.
     pub(super) fn record_failed_start(
         &self,
         lock: &VmLock,
@@ -189,7 +241,9 @@ impl Engine {
         if !status.state.is_live() {
             return Ok(());
         }
-        // The VMM dies with its supervisor, in its own time.
+        // One that turned hostile does not die with its supervisor.
+        end_orphan(&status);
+        end_group(lock.uid())?;
         let deadline = Instant::now() + LAST_ACT;
         while status
             .vmm
@@ -234,6 +288,12 @@ pub(crate) fn is_alive(process: &ProcessRecord) -> bool {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let same_boot = process.boot_id.is_empty() || process.boot_id == boot.trim();
     same_boot && start_time(process.pid) == Some(process.start_time)
+}
+
+/// Whether the VM's supervisor vanished without writing down its end.
+pub(crate) fn is_orphaned(status: &StatusRecord) -> bool {
+    let vanished = status.supervisor.as_ref().is_some_and(|it| !is_alive(it));
+    status.state.is_live() && vanished
 }
 
 /// Ends a VMM whose supervisor vanished.

@@ -22,6 +22,7 @@ use ignite_wire::supervisor::{Event, Plan};
 use super::children;
 use super::events::Events;
 use super::plan::{self as supervision, Parts};
+use super::vmm::Chosen;
 use crate::config::program;
 use crate::network::attached::Attached;
 use crate::network::plugin::{self, Network, Plugin};
@@ -99,15 +100,20 @@ impl Engine {
             record.network_plugin = plugin;
             lock.write_record(&record)?;
         }
+        if self.take_vmm(&mut record, options)? {
+            lock.write_record(&record)?;
+        }
         self.repair_for(lock, &live, record.network_plugin, report)?;
         if record.settle_ports() {
             lock.write_record(&record)?;
         }
+        let user = self.settle_user(lock, &mut record)?;
         step::reached(Step::StartIdle);
         let mut start = Start {
             engine: self,
             lock,
             record,
+            user,
             live,
             report,
             cancel,
@@ -242,6 +248,7 @@ struct Start<'a> {
     engine: &'a Engine,
     lock: &'a VmLock,
     record: VmRecord,
+    user: u32,
     live: Liveness,
     report: &'a dyn Report,
     cancel: &'a Cancel,
@@ -257,6 +264,7 @@ struct Supervisor {
 impl Start<'_> {
     fn run(&mut self, options: &StartOptions) -> Result<Started, Error> {
         let parts = self.programs()?;
+        self.note_version(&parts)?;
         self.engine.reserve(self.lock, &self.record, self.report)?;
         step::reached(Step::StartReserved);
         self.timings.end("preparation");
@@ -286,11 +294,11 @@ impl Start<'_> {
 
     /// The programs and files a start needs, looked for before anything is made.
     fn programs(&self) -> Result<Programs, Error> {
-        let found = ignite_vmm::find(ignite_vmm::Choice::Auto)?;
+        let vmm = self.engine.vmm_of(&self.record, self.report)?;
         let (kernel, initramfs) = self.engine.bootable(self.record.kernel.uid)?;
         let modules = kernel.join(ignite_image::kernel::MODULES);
         Ok(Programs {
-            vmm: (found.vmm, found.program),
+            vmm,
             supervisor: program("ignite-spawn", "IGNITE_SPAWN").ok_or(Error::NoProgram {
                 name: "ignite-spawn",
             })?,
@@ -298,6 +306,17 @@ impl Start<'_> {
             kernel,
             initramfs,
         })
+    }
+
+    /// What runs the VM is for `inspect` to tell; it is written where it is another than before.
+    fn note_version(&mut self, programs: &Programs) -> Result<(), Error> {
+        let version = programs.vmm.found.version;
+        let version = version.map(|version| version.to_string());
+        if self.record.vmm_version == version {
+            return Ok(());
+        }
+        self.record.vmm_version = version;
+        Ok(self.lock.write_record(&self.record)?)
     }
 
     fn attach(&mut self) -> Result<Network, Error> {
@@ -337,7 +356,9 @@ impl Start<'_> {
         let plan = supervision::plan(Parts {
             paths: &self.engine.config.paths,
             record: &self.record,
-            vmm: programs.vmm,
+            user: self.user,
+            vmm: (programs.vmm.found.vmm, programs.vmm.found.program),
+            jailer: programs.vmm.jailer,
             kernel: programs.kernel,
             initramfs: programs.initramfs,
             modules: programs.modules,
@@ -438,7 +459,7 @@ fn networks(attached: &[Attached]) -> Vec<String> {
 }
 
 struct Programs {
-    vmm: (ignite_wire::supervisor::Vmm, PathBuf),
+    vmm: Chosen,
     supervisor: PathBuf,
     kernel: PathBuf,
     initramfs: PathBuf,

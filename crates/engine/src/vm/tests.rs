@@ -21,7 +21,7 @@ use crate::{Cancel, Config, Engine, Error, Silent};
 const IMAGE: &str = "127.0.0.1:9/box:latest";
 const KERNEL: &str = "kernel:1";
 
-fn engine(root: &Path) -> Engine {
+pub(super) fn engine(root: &Path) -> Engine {
     let config = Config {
         paths: Paths::under(root),
         ..Config::default()
@@ -37,7 +37,7 @@ fn staged(engine: &Engine, file: &str) -> std::path::PathBuf {
     directory
 }
 
-fn add_image(engine: &Engine) {
+pub(super) fn add_image(engine: &Engine) {
     let record = ImageRecord {
         uid: Uid::random(),
         names: vec![IMAGE.into()],
@@ -57,7 +57,7 @@ fn add_image(engine: &Engine) {
     made.expect("an image");
 }
 
-fn add_kernel(engine: &Engine) {
+pub(super) fn add_kernel(engine: &Engine) {
     let record = KernelRecord {
         uid: Uid::random(),
         names: vec![KERNEL.into()],
@@ -76,7 +76,7 @@ fn create(engine: &Engine) -> Result<Uid, Error> {
     create_as(engine, VmSpec::default())
 }
 
-fn create_as(engine: &Engine, spec: VmSpec) -> Result<Uid, Error> {
+pub(super) fn create_as(engine: &Engine, spec: VmSpec) -> Result<Uid, Error> {
     let request = CreateRequest {
         vm: Vm::new(Kind::Vm, Metadata::default(), spec),
         image: IMAGE.into(),
@@ -89,7 +89,7 @@ fn create_as(engine: &Engine, spec: VmSpec) -> Result<Uid, Error> {
 }
 
 /// A VM whose supervisor seems to be at work.
-fn in_state(engine: &Engine, state: State) -> (VmLock, Liveness) {
+pub(super) fn in_state(engine: &Engine, state: State) -> (VmLock, Liveness) {
     add_image(engine);
     add_kernel(engine);
     let uid = create(engine).expect("a VM");

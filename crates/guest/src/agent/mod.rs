@@ -1,9 +1,9 @@
 //! The agent: does in the guest what the supervisor asks for.
 //!
 //! ```text
-//!   port (virtio-serial) <--frames--> Agent --+-- Program (channel 1): stdin, stdout, stderr, end
-//!                                      |      +-- Program (channel 2): ...
-//!                                      '-- init, if PID 1 is ours; PID 1's signals, if not
+//!   port (virtio-serial, vsock) <--frames--> Agent --+-- Program (channel 1): stdin, stdout, stderr, end
+//!                                            |      +-- Program (channel 2): ...
+//!                                            '-- init, if PID 1 is ours; PID 1's signals, if not
 //! ```
 //!
 //! One thread, one poll loop. Its memory is bounded whatever the host or the programs do: a fixed
@@ -22,11 +22,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::link::{self, Message as Word};
+use crate::machine::Machine;
 use crate::root::Root;
 use crate::{boot, console, power};
 use ignite_host::signal::{PollFd, PollFlags, Signals, poll};
 use ignite_wire::agent::{ExecRequest, ExitStatus, Frame, Message, PowerAction, VERSION};
-use port::Port;
+pub use port::Port;
 use program::{Program, Stream};
 use shutdown::Shutdown;
 
@@ -40,10 +41,16 @@ const MAX_PROGRAMS: usize = 128;
 /// Output is not read while that many bytes wait for the host to take them.
 const MAX_PENDING: usize = 128 * 1024;
 
-/// How often to look for a host that has closed its side of the port.
+/// How often to look for a host that has closed its side of the stream.
 const RECONNECT: Duration = Duration::from_millis(100);
 
+/// How long the host may take to hear that the guest goes down.
+const TELL_WITHIN: Duration = Duration::from_secs(1);
+
 struct Agent {
+    machine: Machine,
+    /// What proves to the supervisor that this is the agent.
+    token: Vec<u8>,
     port: Port,
     root: Root,
     /// `/dev/null`, which the agent's own root does not have.
@@ -84,12 +91,15 @@ pub fn run() -> ExitCode {
 
 impl Agent {
     fn new() -> io::Result<Self> {
-        let port = io::stdin().as_fd().try_clone_to_owned()?;
+        let machine = Machine::from_words(std::env::args().skip(1));
+        let stream = io::stdin().as_fd().try_clone_to_owned()?;
         let link = io::stdout().as_fd().try_clone_to_owned()?;
         let env = std::env::vars_os()
             .filter_map(|(key, value)| Some(format!("{}={}", key.to_str()?, value.to_str()?)));
         Ok(Self {
-            port: Port::new(port)?,
+            machine,
+            token: link::take_token(&link)?,
+            port: Port::new(stream, machine.agent)?,
             root: Root::open(Path::new(".")).map_err(io::Error::other)?,
             null: File::options().read(true).write(true).open("dev/null")?,
             env: env.collect(),
@@ -111,13 +121,17 @@ impl Agent {
             self.wait_and_act();
             self.end_programs();
             if self.shutdown.is_late(Instant::now()) {
-                power::down(PowerAction::PowerOff);
+                power::down(PowerAction::PowerOff, self.machine.power_off);
             }
         }
     }
 
     fn greet(&mut self) {
-        self.send(0, Message::Hello { version: VERSION });
+        let hello = Message::Hello {
+            version: VERSION,
+            token: self.token.clone(),
+        };
+        self.send(0, hello);
         self.send(0, Message::Ready);
     }
 
@@ -174,14 +188,7 @@ impl Agent {
     /// What to wait for.
     fn sources(&self, room: bool) -> Vec<(Source, PollFlags)> {
         let mut sources = vec![(Source::Signals, PollFlags::IN)];
-        if self.port.is_connected() {
-            let out = if self.port.pending() > 0 {
-                PollFlags::OUT
-            } else {
-                PollFlags::empty()
-            };
-            sources.push((Source::Port, PollFlags::IN | out));
-        }
+        sources.extend(self.port.interest().map(|flags| (Source::Port, flags)));
         sources.extend(self.init.as_ref().map(|_| (Source::Init, PollFlags::IN)));
         // Mount tables announce changes as an exceptional condition (proc(5)).
         sources.extend(
@@ -225,7 +232,9 @@ impl Agent {
         if events.intersects(PollFlags::OUT) {
             self.port.flush();
         }
-        if !events.intersects(PollFlags::IN | PollFlags::HUP) {
+        let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
+        // What is being connected was looked at.
+        if !self.port.is_connected() || !events.intersects(readable) {
             return;
         }
         let open = self.port.receive();
@@ -383,7 +392,9 @@ impl Agent {
         if !std::mem::replace(&mut self.going, true) {
             self.send(0, Message::Going { action });
         }
-        self.port.flush_within(Duration::from_secs(1));
+        for frame in self.port.deliver(TELL_WITHIN) {
+            self.obey(frame);
+        }
         // Whoever waits for everybody to be gone waits for the programs too.
         for program in self.programs.values() {
             program.signal(libc::SIGTERM);

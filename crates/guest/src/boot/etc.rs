@@ -150,6 +150,9 @@ mod tests {
             process: Process::Init {
                 path: "/sbin/init".into(),
             },
+            agent: guest::Transport::Serial,
+            agent_token: String::new(),
+            power_off: guest::PowerOff::Acpi,
         }
     }
 

@@ -6,7 +6,6 @@
 //! ```
 
 use std::convert::Infallible;
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::fchown;
@@ -26,6 +25,7 @@ use super::ROOT;
 use crate::execute::{self, Execution};
 use crate::launch::{DEFAULT_PATH, Launch, find_user};
 use crate::link::{self, Message};
+use crate::machine::Machine;
 use crate::root::{Mount, Root};
 use crate::{agent, console, init, root};
 
@@ -84,20 +84,17 @@ impl Error {
 pub fn hand_over(
     config: &Config,
     root: &Root,
-    port: &mut Option<File>,
+    port: &mut Option<OwnedFd>,
 ) -> Result<Infallible, Error> {
     // While there is a /proc to ask.
     let program = std::env::current_exe().map_err(|source| Error::Agent { source })?;
-    let env: &[String] = match &config.process {
-        Process::Init { path } => {
-            check_init(path, root)?;
-            &[]
-        }
-        Process::Command { env, .. } => env,
-    };
+    if let Process::Init { path } = &config.process {
+        check_init(path, root)?;
+    }
     move_kernel_filesystems(root)?;
     let (agent, agents) = link::pair().map_err(|source| Error::Agent { source })?;
-    start_agent(&program, port.take(), agents, env)?;
+    link::give_token(&agent, &config.agent_token).map_err(|source| Error::Agent { source })?;
+    start_agent(&program, port.take(), agents, config)?;
     // It goes first where there is one processor.
     link::wait_for(Message::Ready, &agent, None);
     switch_root()?;
@@ -122,7 +119,7 @@ pub fn hand_over(
             };
             let command = prepare(&launch, &root);
             let _ = link::tell(&agent, Message::Complete);
-            init::run(command, agent)
+            init::run(command, agent, config.power_off)
         }
     }
 }
@@ -189,23 +186,28 @@ fn check_init(path: &str, root: &Root) -> Result<(), Error> {
     })
 }
 
-/// Starts the agent as a process of its own. Its standard input is the port, its standard output the
-/// link to PID 1, its environment what it gives to the programs it runs.
+/// Starts the agent as a process of its own. Its standard input is the stream to the host, its standard
+/// output the link to PID 1, its environment what it gives to the programs it runs.
 ///
 /// It runs from the initramfs's program, which stays in memory as long as somebody runs it, and its
 /// root is the initramfs: the root file system can be made read-only and whatever else under it.
 fn start_agent(
     program: &Path,
-    port: Option<File>,
+    port: Option<OwnedFd>,
     link: OwnedFd,
-    env: &[String],
+    config: &Config,
 ) -> Result<(), Error> {
     let failed = |source| Error::Agent { source };
+    let env: &[String] = match &config.process {
+        Process::Init { .. } => &[],
+        Process::Command { env, .. } => env,
+    };
     let pairs = env.iter().filter_map(|entry| entry.split_once('='));
     let port = port.ok_or_else(|| failed(io::ErrorKind::NotConnected.into()))?;
     let mut command = Command::new(program);
     command
         .arg0(agent::ARGV0)
+        .args(Machine::of(config).words())
         .env_clear()
         .env("PATH", DEFAULT_PATH);
     command.envs(pairs.filter(|(key, _)| !key.is_empty()));

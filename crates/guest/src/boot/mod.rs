@@ -22,23 +22,35 @@ mod network;
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
 use ignite_wire::agent::{Frame, Message, PowerAction};
-use ignite_wire::guest::{CONFIG_PATH, CONFIG_VERSION, Config};
+use ignite_wire::guest::{CONFIG_PATH, CONFIG_VERSION, Config, Transport};
 use rustix::mount::MountFlags;
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::agent::Port;
+use crate::machine::Machine;
 use crate::root::Root;
 use crate::{console, power};
+
+pub use devices::AGENT_ADDRESS;
 
 /// Modules without which the guest does not start, in the initramfs.
 const MODULES: &str = "/lib/ignite/modules";
 
+/// Modules that carry the agent's stream where it goes over vsock.
+const VSOCK_MODULES: &str = "/lib/ignite/modules/vsock";
+
 /// Modules that user space may want, but can wait for.
 const LATE_MODULES: &str = "/lib/ignite/modules/late";
+
+/// How long the supervisor may take to hear why there will be no agent.
+const TELL_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where the initramfs mounts the VM's root file system.
 const ROOT: &str = "/sysroot";
@@ -103,7 +115,8 @@ impl Error {
                 "remove the kernel and import it again: ignite kernel rm, ignite kernel import"
                     .to_owned(),
             ),
-            Self::Device(_) | Self::Network(network::Error::Absent { .. }) => {
+            Self::Device(error) => Some(error.hint().to_owned()),
+            Self::Network(network::Error::Absent { .. }) => {
                 Some("use a kernel with the virtio drivers".to_owned())
             }
             Self::Handover(error) => error.hint(),
@@ -114,30 +127,43 @@ impl Error {
 
 /// Brings the guest up. Never returns.
 pub fn run() -> ! {
-    let mut port = None;
-    let Err(error) = boot(&mut port);
+    let mut reach = Reach::default();
+    let Err(error) = boot(&mut reach);
     let message = console::chain(&error);
     console::say(&format!("the VM cannot start: {message}"));
-    if let Some(port) = port {
-        tell(port, message, error.hint());
+    match (reach.port, error.hint()) {
+        (Some(port), hint) => tell(port, reach.machine.agent, message, hint),
+        (None, Some(hint)) => console::say(&format!("hint: {hint}")),
+        (None, None) => {}
     }
-    power::down(PowerAction::PowerOff)
+    power::down(PowerAction::PowerOff, reach.machine.power_off)
 }
 
-/// Leaves in `port` whom to tell of a failure: it is the agent's once there is one.
-fn boot(port: &mut Option<File>) -> Result<Infallible, Error> {
+/// What is known of the machine when the start fails.
+#[derive(Default)]
+struct Reach {
+    machine: Machine,
+    /// Whom to tell; it is the agent's once there is one.
+    port: Option<OwnedFd>,
+}
+
+fn boot(reach: &mut Reach) -> Result<Infallible, Error> {
     mount_kernel_filesystems()?;
     // Without a console there is nobody to tell; the agent's port may still work.
     let _ = console::adopt();
     let config = read_config()?;
+    reach.machine = Machine::of(&config);
     modules::load(Path::new(MODULES))?;
+    if config.agent == Transport::Vsock {
+        modules::load(Path::new(VSOCK_MODULES))?;
+    }
     set_clock(config.clock_ns);
     // The port takes a moment to appear, so its failures wait for it, not its work.
     let network = network::configure(&config.interfaces);
-    *port = Some(devices::agent_port()?);
+    reach.port = Some(devices::agent_stream(config.agent)?);
     network?;
     let root = disk::mount_root(&config.root, Path::new(ROOT))?;
-    Ok(handover::hand_over(&config, &root, port)?)
+    Ok(handover::hand_over(&config, &root, &mut reach.port)?)
 }
 
 /// Makes the root, which is `/` by now, what programs expect it to be. It is a root without any of
@@ -232,14 +258,24 @@ fn set_clock(at_start_ns: u64) {
     }
 }
 
-/// Tells the supervisor why there will be no agent.
-fn tell(mut port: File, message: String, hint: Option<String>) {
-    let mut bytes = Vec::new();
-    if Frame::link(Message::Error { message, hint })
-        .encode(&mut bytes)
-        .is_ok()
-    {
-        let _ = port.write_all(&bytes);
+/// Tells the supervisor why there will be no agent, and waits for it to be told.
+fn tell(port: OwnedFd, transport: Transport, message: String, hint: Option<String>) {
+    let frame = Frame::link(Message::Error { message, hint });
+    match transport {
+        // A writing that may block ends when the host has the bytes.
+        Transport::Serial => {
+            let mut bytes = Vec::new();
+            if frame.encode(&mut bytes).is_ok() {
+                let _ = File::from(port).write_all(&bytes);
+            }
+        }
+        Transport::Vsock => {
+            if let Ok(mut port) = Port::new(port, transport) {
+                port.send(&frame);
+                // Nobody is there to obey what comes meanwhile.
+                let _ = port.deliver(TELL_WITHIN);
+            }
+        }
     }
 }
 

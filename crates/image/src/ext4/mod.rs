@@ -4,7 +4,10 @@
 //! feature is named, so that older guests' kernels can mount it. The guest finds nothing to do in the
 //! background (inode tables and journal are ready), and grows it to its disk's size while mounted.
 
+mod extract;
 mod measure;
+
+pub use extract::{ExtractError, extract};
 
 use std::fs::{self, OpenOptions};
 use std::io;

@@ -1,7 +1,7 @@
 //! The initramfs of a kernel: the guest program as `/init`, and the modules it loads.
 //!
 //! ```text
-//!  kernel/<uid>/drivers.cpio     directories, console, /lib/ignite/modules/[late/]NN-name.ko   (once, at import)
+//!  kernel/<uid>/drivers.cpio     directories, console, /lib/ignite/modules/[vsock/|late/]NN-name.ko
 //!              /initramfs        drivers.cpio + a segment with /init                    (for each guest program)
 //!              /initramfs.stamp  what it was made of
 //! ```
@@ -9,6 +9,7 @@
 //! Both segments end on a 4-byte boundary, so that the guest's configuration can follow as a third.
 //! Nothing is compressed: the guest would unpack it, one translated instruction after the other.
 
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -27,11 +28,14 @@ pub const INITRAMFS: &str = "initramfs";
 pub const DRIVERS: &str = "drivers.cpio";
 /// Directory in the guest; modules in it are loaded in the order of their names.
 pub const MODULE_DIR: &str = "lib/ignite/modules";
+/// The same for modules that carry the agent's stream over vsock, loaded where it goes that way.
+pub const VSOCK_MODULE_DIR: &str = "lib/ignite/modules/vsock";
 /// The same for modules the guest loads once it is up.
 pub const LATE_MODULE_DIR: &str = "lib/ignite/modules/late";
 
 const STAMP: &str = "initramfs.stamp";
-const LOCK: &str = "initramfs.lock";
+/// Held by whoever makes the initramfs or what it is made of.
+pub(crate) const LOCK: &str = "initramfs.lock";
 /// Raised whenever the same guest program and modules should give another initramfs.
 const FORMAT: u32 = 1;
 /// The largest guest program taken, in bytes.
@@ -47,6 +51,7 @@ const DIRECTORIES: &[&str] = &[
     "lib",
     "lib/ignite",
     MODULE_DIR,
+    VSOCK_MODULE_DIR,
     LATE_MODULE_DIR,
 ];
 
@@ -60,6 +65,14 @@ pub enum Error {
     #[error("cannot find the guest program {}", path.display())]
     NoProgram {
         /// Where it should be.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The kernel's modules are not there.
+    #[error("cannot find the modules of the kernel, {}", path.display())]
+    NoDrivers {
+        /// Where they should be.
         path: PathBuf,
         /// The kernel's answer.
         source: io::Error,
@@ -81,6 +94,10 @@ impl Error {
         match self {
             Self::File(source) => source.hint(),
             Self::NoProgram { .. } => Some("build and install it with `make install`".to_owned()),
+            Self::NoDrivers { .. } => Some(
+                "remove the kernel and import it again: ignite kernel rm, ignite kernel import"
+                    .to_owned(),
+            ),
             Self::NotStatic { .. } => {
                 Some("build it with `make`, which links it statically".to_owned())
             }
@@ -95,10 +112,17 @@ impl Error {
 struct Stamp {
     /// Over format, modules and guest program.
     key: Digest,
-    /// The guest program when last looked at; while it is the same, nothing is read.
-    program: Identity,
+    /// The guest program and the modules when last looked at; while they are the same, nothing is read.
+    sources: Sources,
     /// Length of the initramfs in bytes.
     length: u64,
+}
+
+/// The files it is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Sources {
+    program: Identity,
+    drivers: Identity,
 }
 
 /// A file as `stat` sees it.
@@ -122,6 +146,7 @@ pub fn drivers_segment(drivers: &[Driver]) -> Result<Vec<u8>, Error> {
     for (number, driver) in drivers.iter().enumerate() {
         let directory = match driver.when {
             When::Start => MODULE_DIR,
+            When::Vsock => VSOCK_MODULE_DIR,
             When::Late => LATE_MODULE_DIR,
         };
         let path = format!("{directory}/{number:02}-{}.ko", driver.name);
@@ -131,16 +156,18 @@ pub fn drivers_segment(drivers: &[Driver]) -> Result<Vec<u8>, Error> {
 }
 
 /// The initramfs of the kernel in `kernel_dir` with this guest program; made if it is not there or
-/// was made with another one. Costs two `stat`s and a small read when it is up to date.
+/// was made of another one, or of other modules. Costs three `stat`s and a small read when it is up to
+/// date.
 pub fn ensure(kernel_dir: &Path, guest_program: &Path) -> Result<PathBuf, Error> {
     let path = kernel_dir.join(INITRAMFS);
-    let program = identity(guest_program)?;
-    if current(kernel_dir).is_some_and(|stamp| stamp.program == program) {
+    let now = sources(kernel_dir, guest_program)?;
+    if current(kernel_dir).is_some_and(|stamp| stamp.sources == now) {
         return Ok(path);
     }
     let _lock = Lock::exclusive(&kernel_dir.join(LOCK))?;
+    let sources = sources(kernel_dir, guest_program)?;
     let stamp = current(kernel_dir);
-    if stamp.as_ref().is_some_and(|stamp| stamp.program == program) {
+    if stamp.as_ref().is_some_and(|stamp| stamp.sources == sources) {
         return Ok(path);
     }
     let bytes = read_program(guest_program)?;
@@ -156,7 +183,7 @@ pub fn ensure(kernel_dir: &Path, guest_program: &Path) -> Result<PathBuf, Error>
     };
     let stamp = Stamp {
         key,
-        program,
+        sources,
         length,
     };
     let text = serde_json::to_vec(&stamp).expect("a stamp is plain data");
@@ -172,18 +199,27 @@ fn current(kernel_dir: &Path) -> Option<Stamp> {
     (found.len() == stamp.length).then_some(stamp)
 }
 
-fn identity(program: &Path) -> Result<Identity, Error> {
-    let found = std::fs::metadata(program).map_err(|source| Error::NoProgram {
-        path: program.to_owned(),
+fn sources(kernel_dir: &Path, guest_program: &Path) -> Result<Sources, Error> {
+    let program = std::fs::metadata(guest_program).map_err(|source| Error::NoProgram {
+        path: guest_program.to_owned(),
         source,
     })?;
-    Ok(Identity {
+    let path = kernel_dir.join(DRIVERS);
+    let drivers = std::fs::metadata(&path).map_err(|source| Error::NoDrivers { path, source })?;
+    Ok(Sources {
+        program: identity(&program),
+        drivers: identity(&drivers),
+    })
+}
+
+fn identity(found: &Metadata) -> Identity {
+    Identity {
         device: found.dev(),
         inode: found.ino(),
         size: found.size(),
         modified: (found.mtime(), found.mtime_nsec()),
         changed: (found.ctime(), found.ctime_nsec()),
-    })
+    }
 }
 
 fn read_program(path: &Path) -> Result<Vec<u8>, Error> {
@@ -223,6 +259,7 @@ mod tests {
         };
         let drivers = [
             driver("virtio_ring", When::Start),
+            driver("vsock", When::Vsock),
             driver("button", When::Late),
         ];
         let segment = drivers_segment(&drivers).expect("a segment");
@@ -247,7 +284,8 @@ mod tests {
             "init\0",
             "dev/console\0",
             "lib/ignite/modules/00-virtio_ring.ko\0",
-            "lib/ignite/modules/late/01-button.ko\0",
+            "lib/ignite/modules/vsock/01-vsock.ko\0",
+            "lib/ignite/modules/late/02-button.ko\0",
         ] {
             assert!(contains(&bytes, text), "{text}");
         }
@@ -255,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_made_again_only_for_another_program() {
+    fn it_is_made_again_only_of_something_else() {
         let (directory, program) = kernel();
         let inode = |path: &Path| std::fs::metadata(path).expect("there").ino();
         let path = ensure(directory.path(), &program).expect("made");
@@ -278,6 +316,11 @@ mod tests {
         std::fs::remove_file(&path).expect("removed");
         ensure(directory.path(), &copy).expect("made again");
         assert!(path.exists());
+
+        let second = inode(&path);
+        write_atomic(&directory.path().join(DRIVERS), b"others--", 0o644).expect("written");
+        ensure(directory.path(), &copy).expect("made again");
+        assert_ne!(inode(&path), second);
     }
 
     #[test]

@@ -115,6 +115,26 @@ pub enum Error {
         /// Why.
         source: ext4::Error,
     },
+    /// A guest whose machine has no virtio console needs vsock, and this kernel has none.
+    #[error(
+        "the kernel {version} has no virtio vsock ({}), without which a guest of this VMM cannot \
+         reach the host",
+        if *module_is_missing { "its module is missing" } else { super::needs::VSOCK_OPTION }
+    )]
+    NoVsock {
+        /// The kernel's release.
+        version: String,
+        /// Whether the kernel would have it as a module.
+        module_is_missing: bool,
+    },
+    /// The modules cannot be had from their disk.
+    #[error("cannot take the modules of the kernel {version} from their disk")]
+    ModulesDisk {
+        /// The kernel's release.
+        version: String,
+        /// Why.
+        source: ext4::ExtractError,
+    },
     /// The initramfs.
     #[error("cannot make the kernel {version} bootable")]
     Initramfs {
@@ -149,6 +169,8 @@ impl Error {
                     .to_owned(),
             ),
             Self::NoHostKernel { .. } | Self::Missing { .. } => Some(GOOD_KERNEL.to_owned()),
+            Self::NoVsock { .. } => Some(format!("{GOOD_KERNEL}; or run the VM with QEMU")),
+            Self::ModulesDisk { source, .. } => source.hint(),
             Self::Kernel { source, .. } => source.hint(),
             Self::OtherArchitecture { .. } => Some("give a kernel built for this host".to_owned()),
             Self::OtherModules { .. } => {

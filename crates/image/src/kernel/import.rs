@@ -7,8 +7,9 @@ use ignite_host::fs::write_atomic;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
-use super::modules::{self, Driver, Tree, load_order};
-use super::needs::{self, Evidence, NEEDS, Presence};
+use super::drivers::{self, Feature, in_initramfs, in_modules};
+use super::modules::{Driver, Tree};
+use super::needs::{self, Evidence};
 use super::opened::{Images, ModuleSource, Opened, package_digest};
 use super::vmlinux::{self, Architecture, Vmlinux};
 use super::{Error, KernelSource};
@@ -59,16 +60,6 @@ pub struct KernelImported {
     pub features: Vec<Feature>,
 }
 
-/// One thing a guest uses of its kernel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Feature {
-    /// The option it is configured by, `CONFIG_VIRTIO_BLK`.
-    pub option: String,
-    /// How the kernel has it.
-    pub presence: Presence,
-}
-
 /// Which kernel an import of `source` would give: equal for an equal kernel with equal modules.
 /// Reads the kernel or the package once; asks the registry for an image.
 pub fn identify(source: &KernelSource, images: &dyn Images) -> Result<Digest, Error> {
@@ -85,7 +76,7 @@ pub fn identify(source: &KernelSource, images: &dyn Images) -> Result<Digest, Er
 }
 
 /// Makes the kernel of `source` bootable in `request.directory`: [`VMLINUX`], [`MODULES`],
-/// [`initramfs::DRIVERS`], [`initramfs::INITRAMFS`]. On failure the directory holds leftovers, which
+/// [`initramfs::DRIVERS`], [`drivers::FEATURES`], [`initramfs::INITRAMFS`]. On failure the directory holds leftovers, which
 /// are the caller's to remove with it.
 pub fn import(source: &KernelSource, request: &Request<'_>) -> Result<KernelImported, Error> {
     let label = format!("kernel {source}");
@@ -145,11 +136,8 @@ impl Import<'_> {
             Some(_) => Some(self.modules_disk(modules, &vmlinux.version)?),
             None => None,
         };
-        self.initramfs(&drivers)
-            .map_err(|source| Error::Initramfs {
-                version: vmlinux.version.clone(),
-                source,
-            })?;
+        self.initramfs(&drivers, &features)
+            .map_err(in_initramfs(&vmlinux.version))?;
         Ok(KernelImported {
             digest,
             architecture: vmlinux.architecture,
@@ -184,16 +172,7 @@ impl Import<'_> {
                 missing,
             });
         }
-        let drivers = match tree {
-            Some(tree) => load_order(tree, &needs::modules(&evidence), &vmlinux.version)
-                .map_err(in_modules(&vmlinux.version))?,
-            None => Vec::new(),
-        };
-        let features = NEEDS.iter().map(|need| Feature {
-            option: need.option.to_owned(),
-            presence: need.presence(&evidence),
-        });
-        Ok((drivers, features.collect()))
+        drivers::choose(&evidence, &vmlinux.version)
     }
 
     fn modules_disk(&self, tree: &Path, version: &str) -> Result<u64, Error> {
@@ -208,9 +187,8 @@ impl Import<'_> {
         })
     }
 
-    fn initramfs(&self, drivers: &[Driver]) -> Result<(), initramfs::Error> {
-        let segment = initramfs::drivers_segment(drivers)?;
-        write_atomic(&self.path(initramfs::DRIVERS), &segment, 0o644)?;
+    fn initramfs(&self, modules: &[Driver], features: &[Feature]) -> Result<(), initramfs::Error> {
+        drivers::write(self.request.directory, modules, features)?;
         initramfs::ensure(self.request.directory, self.request.guest_program).map(drop)
     }
 
@@ -262,11 +240,6 @@ fn digest(packed: &[u8], modules: Option<&ModuleSource<'_>>) -> Digest {
 fn bad_kernel(opened: &Opened) -> impl FnOnce(vmlinux::Error) -> Error {
     let path = opened.kernel_path();
     |source| Error::Kernel { path, source }
-}
-
-fn in_modules(version: &str) -> impl FnOnce(modules::Error) -> Error {
-    let version = version.to_owned();
-    |source| Error::Modules { version, source }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::cell::Cell;
 
 use super::super::elf::sample as elf;
 use super::super::modules::sample as modules_sample;
+use super::super::{FEATURES, ensure_vsock};
 use super::*;
 use crate::Silent;
 
@@ -28,11 +29,12 @@ fn write(path: &Path, content: &[u8]) {
     std::fs::write(path, content).expect("a file");
 }
 
+const DRIVERS: &[u8] =
+    b"Linux version 6.1.0 (x)\0virtio-mmio\0virtio_blk\0virtio_net\0virtio_console\0ext4\0";
+
 /// A kernel with all drivers a guest needs, built in.
 fn monolith() -> Vec<u8> {
-    elf::vmlinux(
-        b"Linux version 6.1.0 (x)\0virtio-mmio\0virtio_blk\0virtio_net\0virtio_console\0ext4\0",
-    )
+    elf::vmlinux(DRIVERS)
 }
 
 fn run(
@@ -99,6 +101,7 @@ fn a_single_file_without_modules_is_a_kernel() {
         names,
         [
             "drivers.cpio",
+            "features.json",
             "initramfs",
             "initramfs.lock",
             "initramfs.stamp",
@@ -180,6 +183,8 @@ fn a_kernel_with_its_tree_gets_drivers_and_a_disk() {
     let disk = std::fs::metadata(made.path().join("kernel").join(MODULES)).expect("a disk");
     assert_eq!(imported.modules_size, Some(disk.len()));
 
+    kernel_of_old_gets_vsock(&made.path().join("kernel"));
+
     let first = identify(&source, &NoImages).expect("identified");
     assert_eq!(first, imported.digest);
     write(
@@ -187,6 +192,52 @@ fn a_kernel_with_its_tree_gets_drivers_and_a_disk() {
         b"x",
     );
     assert_ne!(identify(&source, &NoImages).expect("identified"), first);
+}
+
+/// An import that knew nothing of vsock left no features, and no modules for it.
+fn kernel_of_old_gets_vsock(kernel: &Path) {
+    let modules = kernel.join(initramfs::DRIVERS);
+    let imported = std::fs::read(&modules).expect("a file");
+    std::fs::write(
+        &modules,
+        initramfs::drivers_segment(&[]).expect("a segment"),
+    )
+    .expect("written");
+    ensure_vsock(kernel, "6.1.0").expect("nothing to be done");
+    assert_ne!(std::fs::read(&modules).expect("a file"), imported);
+
+    std::fs::remove_file(kernel.join(FEATURES)).expect("removed");
+    // Of somebody who was killed on the way.
+    write(&kernel.join("work/kernel/fs/half.ko"), b"half");
+    ensure_vsock(kernel, "6.1.0").expect("made anew");
+    assert_eq!(std::fs::read(&modules).expect("a file"), imported);
+    assert!(kernel.join(FEATURES).exists() && !kernel.join("work").exists());
+}
+
+#[test]
+fn a_kernel_without_vsock_is_told_apart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("vmlinux");
+    write(&path, &monolith());
+    let (made, imported) = run(&KernelSource::File(path.clone()), &NoImages);
+    imported.expect("QEMU needs no vsock");
+    let kernel = made.path().join("kernel");
+    for _ in 0..2 {
+        let error = ensure_vsock(&kernel, "6.1.0").expect_err("no vsock");
+        assert!(
+            error.to_string().contains("CONFIG_VIRTIO_VSOCKETS"),
+            "{error}"
+        );
+        assert!(error.hint().expect("a hint").contains("QEMU"));
+        // What was found out once, and what is found out again.
+        let _ = std::fs::remove_file(kernel.join(FEATURES));
+    }
+
+    let with = [DRIVERS, b"vmw_vsock_virtio_transport\0"].concat();
+    write(&path, &elf::vmlinux(&with));
+    let (made, imported) = run(&KernelSource::File(path), &NoImages);
+    imported.expect("imported");
+    ensure_vsock(&made.path().join("kernel"), "6.1.0").expect("built in");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!  host, file, directory ------------------.
 //!  .deb -- deb, layer --> unpacked tree ---+- locate --> vmlinuz --- vmlinux ---> vmlinux
 //!  OCI image -- Images -> unpacked tree ---'         `-> modules --- modules ---> drivers.cpio, modules.ext4
-//!                                                    `-> config ---- needs ----> refused, if a guest lacks something
+//!                                                    `-> config ---- needs ----> features.json; refused, if a guest lacks something
 //! ```
 //!
 //! [`import`] fills a directory the caller gives; [`identify`] says cheaply which kernel it would be,
@@ -13,6 +13,7 @@
 pub mod compression;
 pub mod config;
 pub mod deb;
+mod drivers;
 pub mod elf;
 mod error;
 mod import;
@@ -24,8 +25,9 @@ mod root;
 mod source;
 pub mod vmlinux;
 
+pub use drivers::{FEATURES, Feature, ensure_vsock};
 pub use error::Error;
-pub use import::{Feature, KernelImported, MODULES, Request, VMLINUX, identify, import};
+pub use import::{KernelImported, MODULES, Request, VMLINUX, identify, import};
 pub use opened::Images;
 pub use root::Error as RootError;
 pub use source::{KernelSource, ParseError};

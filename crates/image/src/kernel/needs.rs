@@ -85,6 +85,9 @@ const fn useful(
     }
 }
 
+/// What a machine without a virtio console needs besides: there the agent's stream goes over vsock.
+pub const VSOCK_OPTION: &str = "CONFIG_VIRTIO_VSOCKETS";
+
 /// What a guest uses, in the order in which its modules are loaded.
 pub const NEEDS: &[Need] = &[
     part("an initramfs", "CONFIG_BLK_DEV_INITRD"),
@@ -117,6 +120,14 @@ pub const NEEDS: &[Need] = &[
         "virtio_console\0",
     ),
     driver("the ext4 file system", "CONFIG_EXT4_FS", "ext4", "ext4\0"),
+    Need {
+        feature: "virtio vsock",
+        option: VSOCK_OPTION,
+        module: Some("vmw_vsock_virtio_transport"),
+        probe: Some("vmw_vsock_virtio_transport\0"),
+        required: false,
+        when: When::Vsock,
+    },
     useful(
         "the host's random numbers",
         "CONFIG_HW_RANDOM_VIRTIO",
@@ -228,6 +239,7 @@ mod tests {
                 ("virtio_blk", When::Start),
                 ("virtio_net", When::Start),
                 ("virtio_console", When::Start),
+                ("vmw_vsock_virtio_transport", When::Vsock),
                 ("virtio_rng", When::Late)
             ]
         );

@@ -1,6 +1,7 @@
 //! What the agent says. The guest is hostile: whatever breaks the protocol costs it the link, and
 //! nothing else; the VM goes on without `exec`.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use ignite_host::step;
@@ -10,6 +11,7 @@ use ignite_wire::supervisor::Event;
 use super::{Source, Supervisor};
 use crate::console::one_line;
 use crate::end::{Complaint, Verdict};
+use crate::link::FAREWELL_READS;
 use crate::log;
 use crate::relay::Step;
 use crate::stream::Received;
@@ -24,13 +26,17 @@ const MOST_TO_COMPLETE: Duration = Duration::from_secs(3);
 impl Supervisor<'_> {
     /// Sends a frame to the agent; false if there is no link.
     pub(super) fn tell_agent(&mut self, frame: &Frame) -> bool {
-        if self.closed.contains(&Source::Agent) {
+        // Who has not proved to be the agent is no way to reach it.
+        let in_vain = self.is_unproven() && self.evidence.ready;
+        if !self.parts.link.is_open() || in_vain {
             return false;
         }
         match self.parts.link.send(frame) {
             Ok(()) => true,
+            // It takes nothing more, and is being heard out.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => false,
             Err(error) => {
-                self.drop_link(&error.to_string());
+                self.unreachable(&error);
                 false
             }
         }
@@ -38,12 +44,12 @@ impl Supervisor<'_> {
 
     /// Whether programs can be run in the guest.
     pub(super) fn agent_is_ready(&self) -> bool {
-        self.evidence.ready && self.evidence.greeted && !self.closed.contains(&Source::Agent)
+        self.evidence.ready && self.evidence.greeted && self.parts.link.is_open()
     }
 
     pub(super) fn agent(&mut self) {
         if let Err(error) = self.parts.link.flush() {
-            return self.drop_link(&error.to_string());
+            return self.unreachable(&error);
         }
         let mut frames = Vec::new();
         let received = self.parts.link.receive(&mut frames);
@@ -52,19 +58,59 @@ impl Supervisor<'_> {
         }
         match received {
             Ok(Received::Open) => {}
-            Ok(Received::Closed) if self.closed.contains(&Source::Agent) => {}
-            // The VMM has it open as long as it lives.
-            Ok(Received::Closed) => {
-                self.close(Source::Agent);
-                self.agent_gone("the VM has ended");
-            }
+            Ok(Received::Closed) if !self.parts.link.is_open() => {}
+            Ok(Received::Closed) => self.agent_closed(),
             Err(error) => self.drop_link(&error.to_string()),
+        }
+    }
+
+    /// An agent connects. The one before it may have ended with its end not read yet.
+    pub(super) fn agent_arrives(&mut self) {
+        for _ in 0..FAREWELL_READS {
+            if self.parts.link.is_open() {
+                self.agent();
+            }
+        }
+        match self.parts.link.accept(self.evidence.greeted) {
+            Ok(()) => {}
+            Err(error) if passing(&error) => {}
+            Err(error) => {
+                log::line(&format!("agents are no longer listened to: {error}"));
+                self.close(Source::Arrivals);
+            }
+        }
+    }
+
+    /// The agent takes nothing more. One that went away may have said why, which is still to be read.
+    fn unreachable(&mut self, error: &io::Error) {
+        if !matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        ) {
+            return self.drop_link(&error.to_string());
+        }
+        for frame in self.parts.link.farewell() {
+            self.agent_said(frame);
+        }
+        if self.parts.link.is_open() {
+            self.agent_closed();
+        }
+    }
+
+    fn agent_closed(&mut self) {
+        self.parts.link.close();
+        if self.parts.link.is_listening() {
+            self.evidence.greeted = false;
+            self.agent_gone("the guest's agent went away");
+        } else {
+            // The VMM has the stream open as long as it lives.
+            self.agent_gone("the VM has ended");
         }
     }
 
     /// The guest opened or closed the port. What is still in the socket was said before.
     pub(super) fn agent_port(&mut self, open: bool) {
-        if open || self.closed.contains(&Source::Agent) {
+        if open || !self.parts.link.is_open() {
             return;
         }
         self.agent();
@@ -74,22 +120,37 @@ impl Supervisor<'_> {
     }
 
     fn drop_link(&mut self, reason: &str) {
-        if !self.closed.contains(&Source::Agent) {
+        if self.is_unproven() {
+            return self.send_away(reason);
+        }
+        if self.parts.link.is_open() {
             log::line(&format!("the link to the agent is dropped: {reason}"));
-            self.close(Source::Agent);
+            self.parts.link.give_up();
             self.agent_gone("the link to the guest's agent was lost");
         }
     }
 
+    /// This is not the agent, which may still come.
+    fn send_away(&mut self, reason: &str) {
+        if self.parts.link.is_open() {
+            log::line(&format!("who came as the agent is sent away: {reason}"));
+            self.parts.link.close();
+        }
+    }
+
     fn agent_gone(&mut self, reason: &str) {
+        self.stopping.forgotten();
         for (client, frame) in self.relay.agent_gone(reason) {
             self.tell_client(client, &frame);
         }
     }
 
     fn agent_said(&mut self, frame: Frame) {
-        if self.closed.contains(&Source::Agent) {
+        if !self.parts.link.is_open() {
             return;
+        }
+        if !self.is_heard(&frame) {
+            return self.send_away("it has not proved what it is");
         }
         if frame.channel == 0 {
             return self.said(frame.message);
@@ -101,11 +162,31 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Whether a link there is may be anybody's: over vsock, until its agent has said its token.
+    fn is_unproven(&self) -> bool {
+        self.parts.link.is_listening() && !self.evidence.greeted
+    }
+
+    /// Whether this may be said by whoever says it. Any program of the guest may connect where agents
+    /// arrive, but none runs before the guest is ready: what hinders that is said without a proof.
+    fn is_heard(&self, frame: &Frame) -> bool {
+        if !self.is_unproven() {
+            return true;
+        }
+        match frame.message {
+            Message::Hello { .. } => true,
+            Message::Error { .. } | Message::Ping(_) => frame.channel == 0 && !self.evidence.ready,
+            _ => false,
+        }
+    }
+
     /// About the link itself, or the guest as a whole.
     fn said(&mut self, message: Message) {
-        self.deadlines.heard();
+        if !self.is_unproven() {
+            self.deadlines.heard();
+        }
         match message {
-            Message::Hello { version } => self.hello(version),
+            Message::Hello { version, token } => self.hello(version, &token),
             Message::Ready if self.evidence.greeted => self.ready(),
             Message::Ended { code } => self.command_ended(code),
             Message::Going { action } => self.going(action),
@@ -118,7 +199,10 @@ impl Supervisor<'_> {
         }
     }
 
-    fn hello(&mut self, version: u32) {
+    fn hello(&mut self, version: u32, token: &[u8]) {
+        if !self.parts.link.is_agents(token) {
+            return self.drop_link("it says another token than the agent's");
+        }
         if version != VERSION {
             return self.drop_link(&format!("it speaks version {version}, not {VERSION}"));
         }
@@ -127,6 +211,7 @@ impl Supervisor<'_> {
             self.agent_gone("the guest's agent was started anew");
         }
         self.evidence.greeted = true;
+        self.tell_agent_to_stop();
     }
 
     fn ready(&mut self) {
@@ -173,4 +258,15 @@ impl Supervisor<'_> {
             self.deadlines.silence(at, Verdict::HaltAnnounced);
         }
     }
+}
+
+/// Whether the next arrival may be taken all the same.
+fn passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
 }

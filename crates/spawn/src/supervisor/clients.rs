@@ -56,6 +56,10 @@ impl Supervisor<'_> {
             let answer = refusal(frame.channel, self.why_no_agent());
             return self.tell_client(id, &answer);
         }
+        if matches!(frame.message, Message::Exec(_)) && self.standstill.is_wanted() {
+            let answer = self.paused(frame.channel);
+            return self.tell_client(id, &answer);
+        }
         match self.relay.client_said(id, frame) {
             Step::ToAgent(frame) => {
                 self.tell_agent(&frame);
@@ -67,6 +71,17 @@ impl Supervisor<'_> {
             }
             Step::DropLink(_) | Step::Nothing => {}
         }
+    }
+
+    fn paused(&self, channel: u32) -> Frame {
+        let message = Message::Error {
+            message: "the VM is paused".to_owned(),
+            hint: Some(format!(
+                "let it go on with: ignite unpause {}",
+                self.parts.plan.name
+            )),
+        };
+        Frame { channel, message }
     }
 
     fn why_no_agent(&self) -> &'static str {
@@ -82,7 +97,11 @@ impl Supervisor<'_> {
         match message {
             Message::Stop { grace_ms } => self.stop(Duration::from_millis(grace_ms)),
             Message::Kill => self.end(Verdict::Kill),
-            Message::Status => {}
+            Message::Pause => return self.pause(id),
+            Message::Resume => return self.resume(id),
+            Message::Limit(limits) => return self.limit(id, limits),
+            // Told as last counted; who asks again soon finds it fresh.
+            Message::Status => self.parts.driver.count(),
             Message::Ping(number) => {
                 return self.tell_client(id, &Frame::link(Message::Pong(number)));
             }
@@ -102,6 +121,7 @@ impl Supervisor<'_> {
                 .unwrap_or(i32::MAX),
             ready: self.evidence.ready,
             stopping: self.evidence.stopping || self.evidence.verdict.is_some(),
+            paused: self.standstill.is(),
             uptime_ms: self
                 .started
                 .elapsed()
@@ -110,6 +130,7 @@ impl Supervisor<'_> {
                 .unwrap_or(u64::MAX),
             refusals: self.parts.network.refusals(),
             traffic: self.parts.network.traffic(),
+            vmm: self.parts.driver.counters(),
         };
         self.tell_client(id, &Frame::link(Message::StatusReply(status)));
     }

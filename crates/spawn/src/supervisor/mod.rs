@@ -11,8 +11,12 @@
 //! sends is kept without a bound.
 
 mod agent;
+mod bounds;
 mod clients;
+mod requests;
 mod sources;
+mod standstill;
+mod stopping;
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -20,21 +24,26 @@ use std::time::{Duration, Instant};
 use ignite_host::process::Watched;
 use ignite_host::signal::{Signals, poll};
 use ignite_vmm::{Driver, Report};
-use ignite_wire::agent::{Frame, Message};
-use ignite_wire::supervisor::Plan;
+use ignite_wire::agent::{Frame, Limits, Message};
+use ignite_wire::guest::PowerOff;
+use ignite_wire::supervisor::{Attachment, Plan};
 
 use crate::console::{LastWords, Log, Tail};
 use crate::control::Control;
 use crate::deadlines::{Deadlines, Due};
 use crate::end::{Evidence, Verdict};
 use crate::holder;
+use crate::link::Link;
 use crate::log;
 use crate::network::{Network, Side};
 use crate::notify::Notify;
 use crate::record::Status;
 use crate::relay::Relay;
-use crate::stream::FrameStream;
+use bounds::Bounds;
+use requests::Requests;
 use sources::Source;
+use standstill::Standstill;
+use stopping::Stopping;
 
 /// Grace period of a stop by signal.
 const SIGNAL_GRACE: Duration = Duration::from_secs(20);
@@ -42,11 +51,12 @@ const SIGNAL_GRACE: Duration = Duration::from_secs(20);
 /// Grace period of a guest that has lost its network.
 const HOLDER_GRACE: Duration = Duration::from_secs(10);
 
-/// At most that much of a grace period is kept for the guest's own powering off.
-const LAST_PART: Duration = Duration::from_secs(3);
-
 /// How long an agent may be silent after the kernel said that it stops.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same where the agent had said that the guest goes, and the machine has no switch: these are the
+/// last words of a guest that cannot do more.
+const ANNOUNCED_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Bytes of one read of the console.
 const CONSOLE_READ: usize = 16 * 1024;
@@ -65,8 +75,8 @@ pub struct Parts<'a> {
     pub plan: &'a Plan,
     /// The running VMM.
     pub driver: Driver,
-    /// The agent's end of the stream.
-    pub link: FrameStream,
+    /// The way to the agent.
+    pub link: Link,
     /// What the VMM prints.
     pub vmm_output: io::PipeReader,
     /// The guest's network.
@@ -111,6 +121,10 @@ pub struct Supervisor<'a> {
     ready: Option<Instant>,
     pings: u64,
     disk_errors: u32,
+    standstill: Standstill,
+    stopping: Stopping,
+    requests: Requests,
+    bounds: Bounds,
 }
 
 impl<'a> Supervisor<'a> {
@@ -118,19 +132,28 @@ impl<'a> Supervisor<'a> {
     pub fn new(parts: Parts<'a>) -> Self {
         let started = Instant::now();
         let mut deadlines = Deadlines::default();
+        let evidence = Evidence {
+            switchless: parts.plan.guest.power_off == PowerOff::Reset,
+            ..Evidence::default()
+        };
         deadlines.boot(started + Duration::from_millis(parts.plan.boot_timeout_ms));
+        let bounds = Bounds::new(limits(parts.plan));
         Self {
             parts,
             closed: Vec::new(),
             relay: Relay::default(),
             tail: Tail::default(),
             vmm_tail: Tail::default(),
-            evidence: Evidence::default(),
+            evidence,
             deadlines,
             started,
             ready: None,
             pings: 0,
             disk_errors: 0,
+            standstill: Standstill::default(),
+            stopping: Stopping::default(),
+            requests: Requests::default(),
+            bounds,
         }
     }
 
@@ -142,7 +165,16 @@ impl<'a> Supervisor<'a> {
                 self.due(due);
             }
             self.wake_network(now);
-            let next = [self.deadlines.next(), self.parts.network.next()];
+            if self.parts.driver.deadline().is_some_and(|at| at <= now) {
+                self.vmm_reports();
+            }
+            self.give_up(now);
+            let next = [
+                self.deadlines.next(),
+                self.parts.network.next(),
+                self.requests.next(),
+                self.parts.driver.deadline(),
+            ];
             let limit = next
                 .into_iter()
                 .flatten()
@@ -182,6 +214,7 @@ impl<'a> Supervisor<'a> {
             Source::VmmOutput => self.vmm_output(),
             Source::Vmm => self.vmm_reports(),
             Source::Agent => self.agent(),
+            Source::Arrivals => self.agent_arrives(),
             Source::Port(number, side) => self.port(number, side),
             Source::Listener => {
                 if let Err(error) = self.parts.control.accept() {
@@ -200,7 +233,9 @@ impl<'a> Supervisor<'a> {
                     log::line(&log::chain(&error));
                 }
             }
-            Due::Resume => self.parts.driver.resume(),
+            Due::Button => self.parts.driver.power_button(),
+            Due::Resume if self.standstill.is_wanted() => {}
+            Due::Resume => self.go_on(None),
         }
     }
 
@@ -212,26 +247,6 @@ impl<'a> Supervisor<'a> {
             self.evidence.verdict = Some(verdict);
             self.parts.driver.quit();
             self.deadlines.quitting(Instant::now());
-        }
-    }
-
-    /// Asks the guest to shut down; past `grace` the VMM is ended.
-    fn stop(&mut self, grace: Duration) {
-        if self.evidence.verdict.is_some() {
-            return;
-        }
-        if !self.evidence.stopping {
-            self.evidence.stopping = true;
-            // What the agent kills at the end of its part can still be unmounted in the rest.
-            let of_agent = grace - LAST_PART.min(grace / 4);
-            let grace_ms = of_agent.as_millis().try_into().unwrap_or(u64::MAX);
-            if !self.tell_agent(&Frame::link(Message::Shutdown { grace_ms })) {
-                self.parts.driver.power_button();
-            }
-        }
-        // A time past the end of the clock is no time limit.
-        if let Some(at) = Instant::now().checked_add(grace) {
-            self.deadlines.grace(at);
         }
     }
 
@@ -276,6 +291,8 @@ impl<'a> Supervisor<'a> {
             (Source::Agent, Self::agent),
             (Source::Vmm, Self::vmm_reports),
         ];
+        // An agent may have come and said why it goes.
+        self.agent_arrives();
         for (source, read) in last {
             for _ in 0..LAST_READS {
                 if self.closed.contains(&source) {
@@ -283,6 +300,9 @@ impl<'a> Supervisor<'a> {
                 }
                 read(self);
             }
+        }
+        for report in status.map_or_else(Vec::new, |status| self.parts.driver.ended(status)) {
+            self.report(report);
         }
         self.evidence.vmm_output = self.vmm_tail.lines();
         // Without a status the process was not ours to wait for, and is gone all the same.
@@ -321,7 +341,11 @@ impl<'a> Supervisor<'a> {
         if self.evidence.verdict.is_none() && self.evidence.shutdown.is_none() {
             self.pings += 1;
             self.tell_agent(&Frame::link(Message::Ping(self.pings)));
-            let at = Instant::now() + LAST_WORDS_PATIENCE;
+            let patience = match self.evidence.going {
+                Some(_) if self.evidence.switchless => ANNOUNCED_PATIENCE,
+                _ => LAST_WORDS_PATIENCE,
+            };
+            let at = Instant::now() + patience;
             self.deadlines.silence(at, Verdict::KernelGone(words));
         }
     }
@@ -332,7 +356,7 @@ impl<'a> Supervisor<'a> {
             Ok(0) => self.close(Source::VmmOutput),
             Ok(length) => {
                 for line in String::from_utf8_lossy(&buffer[..length]).lines() {
-                    log::line(line);
+                    log::vmm_line(line);
                 }
                 self.vmm_tail.push(&buffer[..length]);
             }
@@ -367,7 +391,10 @@ impl<'a> Supervisor<'a> {
             Report::Panicked => self.evidence.panicked = true,
             Report::AgentPort { open } => self.agent_port(open),
             Report::DiskError { device, message } => self.disk_error(&device, &message),
+            Report::Answer(request, result) => self.answered(request, result),
             Report::Refused { message } => log::line(&format!("the VMM refused: {message}")),
+            Report::Broken { message } => self.evidence.broken = Some(message),
+            Report::Said { line } => log::line(&line),
         }
     }
 
@@ -407,6 +434,16 @@ impl<'a> Supervisor<'a> {
         if let Err(error) = self.parts.status.refused(refusals) {
             log::line(&log::chain(&error));
         }
+    }
+}
+
+/// What a plan allows.
+fn limits(plan: &Plan) -> Limits {
+    let of_interface =
+        |attachment: &Attachment| Some((attachment.interface.clone(), attachment.rate?));
+    Limits {
+        interfaces: plan.attachments.iter().filter_map(of_interface).collect(),
+        disk: plan.machine.disks.first().and_then(|disk| disk.rate),
     }
 }
 

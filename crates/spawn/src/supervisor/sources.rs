@@ -28,6 +28,8 @@ pub(super) enum Source {
     Vmm,
     /// The agent's stream.
     Agent,
+    /// Where agents arrive.
+    Arrivals,
     /// A port of the guest's network, by number.
     Port(usize, Side),
     /// The control socket.
@@ -48,12 +50,15 @@ impl Supervisor<'_> {
         }
         list.read(Source::Console, parts.driver.console().as_fd());
         list.read(Source::VmmOutput, parts.vmm_output.as_fd());
-        list.both(
-            Source::Vmm,
-            parts.driver.control(),
-            parts.driver.wants_write(),
-        );
-        list.both(Source::Agent, parts.link.as_fd(), parts.link.waiting() > 0);
+        for (control, write) in parts.driver.control() {
+            list.both(Source::Vmm, control, write);
+        }
+        if let Some(stream) = parts.link.stream() {
+            list.both(Source::Agent, stream, parts.link.waiting() > 0);
+        }
+        if let Some(listener) = parts.link.listener() {
+            list.read(Source::Arrivals, listener);
+        }
         for (number, side, socket) in parts.network.sockets() {
             list.read(Source::Port(number, side), socket);
         }

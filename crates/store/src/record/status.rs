@@ -19,6 +19,8 @@ pub enum State {
     Starting,
     /// The agent is ready.
     Running,
+    /// It was running, and somebody stopped its processors.
+    Paused,
     /// Ended; [`StatusRecord::end`] says how.
     Stopped,
 }
@@ -30,13 +32,14 @@ impl State {
             Self::Created => "created",
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Stopped => "stopped",
         }
     }
 
     /// Whether there should be a supervisor.
     pub fn is_live(self) -> bool {
-        matches!(self, Self::Starting | Self::Running)
+        matches!(self, Self::Starting | Self::Running | Self::Paused)
     }
 }
 

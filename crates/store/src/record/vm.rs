@@ -6,7 +6,9 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use ignite_api::{Address, IdPrefix, Mac, Name, NetworkPlugin, PortMapping, Uid, VmSpec};
+use ignite_api::{
+    Address, DiskOrigin, IdPrefix, Mac, Name, NetworkPlugin, PortMapping, Uid, VmSpec,
+};
 use ignite_wire::guest::Process;
 
 /// A VM: what was asked for, and what was found for it.
@@ -37,6 +39,12 @@ pub struct VmRecord {
     pub kernel: KernelChoice,
     /// Kernel command line, whole.
     pub cmdline: String,
+    /// How its disk was made, and so its format.
+    #[serde(default)]
+    pub disk: DiskOrigin,
+    /// Version of the VMM of its last start, where the driver asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vmm_version: Option<String>,
     /// Interfaces in the guest's order.
     pub interfaces: Vec<InterfaceRecord>,
     /// What runs as the user's program.
@@ -49,6 +57,9 @@ pub struct VmRecord {
     /// What keeps it as a manifest says, if anything does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<Managed>,
+    /// User and group its VMM runs as, its own for life; none before the first start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<u32>,
     /// A run that does not have the ports that are wanted yet: those of `spec` are its own and new
     /// ones, and all of them are the VM's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

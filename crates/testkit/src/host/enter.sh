@@ -5,18 +5,33 @@
 #   $name    its name              $directory  its place on the disk
 #   $data    none, or an overlay's lower directory for /var/lib/ignite
 #   $into    none, or a directory bound to /var/lib/ignite
+#   $groups  the name of its part of every hierarchy of control groups
 #   $helper  the program that holds the namespaces from then on
 set -eu
 
 hostname "$name"
 ip link set lo up
 
-# Sysfs of this network namespace; control groups stay those of the machine.
+# Sysfs of this network namespace. Control groups are those of the machine, but
+# for the VMMs': theirs are in a part of the host's own.
 mkdir -p "$directory/cgroup"
 mount --rbind /sys/fs/cgroup "$directory/cgroup"
 mount -t sysfs sysfs /sys
 mount --rbind "$directory/cgroup" /sys/fs/cgroup
 umount -l "$directory/cgroup"
+for hierarchy in memory cpu cpuacct cpu,cpuacct pids unified .; do
+    hierarchy=/sys/fs/cgroup/$hierarchy
+    if [ -f "$hierarchy/cgroup.procs" ] && [ ! -L "$hierarchy" ]; then
+        mkdir -p "$hierarchy/ignite"
+        mkdir "$hierarchy/$groups"
+        if grep -qs memory "$hierarchy/cgroup.controllers"; then
+            for place in "$hierarchy" "$hierarchy/$groups"; do
+                echo +memory +cpu +pids > "$place/cgroup.subtree_control"
+            done
+        fi
+        mount --bind "$hierarchy/$groups" "$hierarchy/ignite"
+    fi
+done
 
 # An /etc and a /var/lib that can be written without the machine seeing it.
 mkdir -p "$directory/memory" "$directory/lib" "$directory/lib.work"

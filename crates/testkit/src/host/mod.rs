@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Pid;
 
+mod groups;
 pub mod halting;
 pub mod processes;
 mod reboot;
@@ -18,7 +19,7 @@ pub mod traces;
 
 use crate::command::Invocation;
 use crate::running::Running;
-use crate::{place, template, wait_until};
+use crate::{place, template, vmm, wait_until};
 
 /// The steps inside the new namespaces.
 const ENTER: &str = include_str!("enter.sh");
@@ -53,6 +54,8 @@ pub struct Host {
     holder: Pid,
     /// Programs found before the system's.
     programs: Vec<PathBuf>,
+    /// What chooses the VMM, for every command.
+    vmm: Vec<OsString>,
 }
 
 impl Host {
@@ -79,7 +82,11 @@ impl Host {
     /// As [`Self::new`].
     pub fn with_stand_in(name: &str) -> Result<Self> {
         let mut host = Self::new(name)?;
-        host.programs.insert(0, place::stand_in()?);
+        let programs = place::stand_in()?;
+        let firecracker = programs.join("firecracker");
+        host.vmm
+            .push(vmm::assignment(vmm::FIRECRACKER, firecracker));
+        host.programs.insert(0, programs);
         Ok(host)
     }
 
@@ -107,6 +114,7 @@ impl Host {
                 place::build("bin"),
                 place::build("tools/etcd-server/usr/bin"),
             ],
+            vmm: vmm::variables(),
         })
     }
 
@@ -140,6 +148,7 @@ impl Host {
             .collect();
         prefix.push(format!("PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", programs.join(":")).into());
         prefix.extend(ENVIRONMENT.iter().map(OsString::from));
+        prefix.extend(self.vmm.iter().cloned());
         Invocation::new(&prefix, &argv)
     }
 
@@ -243,6 +252,9 @@ impl Drop for Host {
         // The holder reads the end of its stdin, and takes all along.
         drop(self.unshare.stdin.take());
         let _ = self.unshare.wait();
+        if let Err(error) = groups::remove(&groups::name(&self.directory)) {
+            eprintln!("{error:#}");
+        }
         let removed = wait_until("its mounts to go", Duration::from_secs(5), || {
             fs::remove_dir_all(&self.directory)
         });
@@ -274,6 +286,7 @@ fn unshare(name: &str, directory: &Path, data: Data<'_>) -> Result<Child> {
         .env("directory", directory)
         .env("data", data)
         .env("into", into)
+        .env("groups", groups::name(directory))
         .env("helper", place::helper()?)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,7 +1,7 @@
 //! The processes of a host, as the machine sees them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -43,13 +43,11 @@ impl Host {
     /// # Errors
     /// If `/proc` cannot be read.
     pub fn processes(&self) -> Result<Vec<Process>> {
-        let own =
-            fs::read_link(format!("/proc/{}/ns/pid", self.pid())).context("the host is gone")?;
+        let own = namespace(self.pid()).context("the host is gone")?;
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc")?.flatten() {
             let directory = entry.path();
-            // What ends in this moment is no process any more.
-            if fs::read_link(directory.join("ns/pid")).ok().as_ref() == Some(&own) {
+            if is_below(&own, &directory) {
                 found.extend(read(&directory).filter(|process| process.pid != self.holder));
             }
         }
@@ -58,11 +56,35 @@ impl Host {
     }
 }
 
+fn namespace(pid: i32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
+}
+
+/// Whether a process is in the PID namespace `own`, or in one that a process there has made, as a
+/// confined VMM is. What ends in this moment is no process any more.
+fn is_below(own: &Path, directory: &Path) -> bool {
+    let number = || directory.file_name()?.to_str()?.parse().ok();
+    let mut next: Option<i32> = number();
+    while let Some(pid) = next.filter(|pid| *pid > 0) {
+        if namespace(pid).is_some_and(|namespace| namespace == own) {
+            return true;
+        }
+        next = stat(&PathBuf::from(format!("/proc/{pid}"))).map(|(_, parent)| parent);
+    }
+    false
+}
+
+/// State and parent.
+fn stat(directory: &Path) -> Option<(char, i32)> {
+    let stat = fs::read_to_string(directory.join("stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
 /// A process that has not ended.
 fn read(directory: &Path) -> Option<Process> {
     let number = directory.file_name()?.to_str()?.parse().ok()?;
-    let stat = fs::read_to_string(directory.join("stat")).ok()?;
-    let state = stat.rsplit_once(") ")?.1.chars().next()?;
+    let (state, _) = stat(directory)?;
     let words = fs::read_to_string(directory.join("cmdline")).ok()?;
     (state != 'Z' && state != 'X').then_some(())?;
     Some(Process {

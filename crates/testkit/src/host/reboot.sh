@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # What a reboot takes away from a host whose processes have ended: namespaces,
-# links, rules, /run, and the boot's identity. /etc and /var/lib stay.
+# control groups, links, rules, /run, and the boot's identity. /etc and /var/lib stay.
 set -eu
 for name in /run/netns/*; do
     [ ! -e "$name" ] || umount "$name" || true
@@ -16,6 +16,7 @@ for link in /sys/class/net/*; do
     esac
 done
 nft flush ruleset
+find /sys/fs/cgroup -mindepth 2 -depth -type d -path '*/ignite/*' -exec rmdir {} +
 # Only this host sees it.
 cat /proc/sys/kernel/random/uuid > /run/boot_id
 mount --bind /run/boot_id /proc/sys/kernel/random/boot_id

@@ -24,6 +24,21 @@ fn a_host_has_its_own_etc_run_and_name() -> Result<()> {
 }
 
 #[test]
+fn what_chooses_the_vmm_holds_on_every_host() -> Result<()> {
+    let told = |host: &Host| host.sh("env | grep ^IGNITE_ | sort || true").ok();
+    let mut given: Vec<_> = std::env::vars()
+        .filter(|(name, _)| [vmm::CHOICE, vmm::FIRECRACKER].contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    given.sort();
+    let mut host = Host::bare("alpha")?;
+    assert_eq!(told(&host)?, given.join("\n"));
+    host.vmm = vec![vmm::assignment(vmm::CHOICE, "firecracker")];
+    assert_eq!(told(&host)?, "IGNITE_VMM=firecracker");
+    Ok(())
+}
+
+#[test]
 fn hosts_on_a_lan_reach_each_other() -> Result<()> {
     let lan = Lan::new()?;
     let (one, two) = (Host::bare("one")?, Host::bare("two")?);

@@ -11,6 +11,7 @@ files() {
 }
 files netns /run/netns
 files run /run/ignite
+find /sys/fs/cgroup -mindepth 2 -type d -path '*/ignite/*' | sed 's/^/group /'
 files cni /var/lib/cni
 files vm /var/lib/ignite/vm | grep -v '/index$' || true
 files staging /var/lib/ignite/staging | grep -v '/lock$' || true

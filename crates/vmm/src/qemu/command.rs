@@ -1,17 +1,17 @@
 //! QEMU's command line: a pure function of the machine.
 //!
-//! Everything the guest is made of is open already and passed by number ([`fd`]), except the kernel
-//! and the disks. The machine is `microvm` with ACPI: without it distribution kernels find no
+//! Everything the guest is made of is open already and passed by number ([`fd`]): QEMU opens no file
+//! of the host's but its own. The machine is `microvm` with ACPI: without it distribution kernels find no
 //! virtio-mmio device. Devices are put on their transports by number, because the guest names disks
 //! in the order it finds them.
 
 use std::ffi::OsString;
-use std::path::Path;
 
 use ignite_wire::guest::AGENT_PORT;
 use ignite_wire::supervisor::{Disk, DiskFormat, Machine, Vmm};
 
 use crate::Error;
+use crate::kernel::arguments;
 
 /// Numbers of the descriptors QEMU finds open.
 pub mod fd {
@@ -25,8 +25,10 @@ pub mod fd {
     pub const INITRAMFS: i32 = 6;
     /// The liveness lock, which QEMU knows nothing of.
     pub const LIVE: i32 = 7;
-    /// The first tap; the others follow.
-    pub const FIRST_TAP: i32 = 8;
+    /// The kernel.
+    pub const KERNEL: i32 = 8;
+    /// The first tap; the others follow, and then the files of the disks.
+    pub const FIRST_TAP: i32 = 9;
 }
 
 /// Name of the agent's port in QMP events.
@@ -39,6 +41,10 @@ const TRANSPORTS: usize = 23;
 /// MiB of translated code kept under TCG. Without a bound QEMU takes up to 1 GiB; 64 boots as fast as
 /// 128, 32 boots some 5 % slower, 16 a sixth slower.
 const TRANSLATION_CACHE: u32 = 64;
+
+/// What QEMU may not do, whatever a guest makes of it: start programs, change its user, set limits
+/// and priorities, and call what is obsolete.
+const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
 /// A network interface as the command line needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +62,10 @@ pub fn command_line(
     tsc_khz: Option<u32>,
 ) -> Result<Vec<OsString>, Error> {
     check(machine, interfaces.len())?;
-    let mut line = Line::default();
+    let mut line = Line {
+        next_file: first_file(interfaces.len()),
+        ..Line::default()
+    };
     base(machine, tsc_khz, &mut line);
     streams(&mut line);
     for (number, disk) in machine.disks.iter().enumerate() {
@@ -69,43 +78,13 @@ pub fn command_line(
     Ok(line.arguments)
 }
 
-/// Arguments of the kernel: the plan's, and what this machine type needs or starts faster with, as
-/// far as the plan's do not speak of it.
-pub fn kernel_arguments(machine: &Machine, tsc_khz: Option<u32>) -> String {
-    let mut arguments: Vec<String> = machine
-        .cmdline
-        .split_ascii_whitespace()
-        .map(str::to_owned)
-        .collect();
-    let tsc = tsc_khz.map(|khz| format!("tsc_early_khz={khz}"));
-    let translated: &[&str] = match machine.vmm {
-        Vmm::QemuTcg => &["mitigations=off", "random.trust_cpu=on"],
-        Vmm::QemuKvm => &[],
-    };
-    let common = [
-        "console=ttyS0",
-        "panic=-1",
-        "8250.nr_uarts=1",
-        "cryptomgr.notests",
-    ];
-    const LOG_LEVEL: [&str; 4] = ["quiet", "loglevel", "debug", "ignore_loglevel"];
-    if !arguments
-        .iter()
-        .any(|given| LOG_LEVEL.contains(&key(given)))
-    {
-        arguments.push("quiet".to_owned());
-    }
-    let ours = common.iter().chain(translated).map(|&text| text.to_owned());
-    for argument in ours.chain(tsc) {
-        if !arguments.iter().any(|given| key(given) == key(&argument)) {
-            arguments.push(argument);
-        }
-    }
-    arguments.join(" ")
+/// Number of the first disk's file, behind the taps.
+pub(super) fn first_file(nics: usize) -> i32 {
+    number(fd::FIRST_TAP, nics)
 }
 
-fn key(argument: &str) -> &str {
-    argument.split_once('=').map_or(argument, |(key, _)| key)
+fn number(first: i32, index: usize) -> i32 {
+    first + i32::try_from(index).expect("a machine has few interfaces and disks")
 }
 
 fn check(machine: &Machine, nics: usize) -> Result<(), Error> {
@@ -143,7 +122,7 @@ fn base(machine: &Machine, tsc_khz: Option<u32>, line: &mut Line) {
             );
             line.option("-cpu", "max");
         }
-        Vmm::QemuKvm => {
+        Vmm::QemuKvm | Vmm::Firecracker => {
             line.option("-accel", "kvm");
             line.option("-cpu", "host");
         }
@@ -160,9 +139,10 @@ fn base(machine: &Machine, tsc_khz: Option<u32>, line: &mut Line) {
     ] {
         line.arguments.push(flag.into());
     }
-    line.option("-kernel", machine.kernel.as_os_str());
+    line.option("-sandbox", SANDBOX);
+    line.option("-kernel", format!("/proc/self/fd/{}", fd::KERNEL));
     line.option("-initrd", format!("/proc/self/fd/{}", fd::INITRAMFS));
-    line.option("-append", kernel_arguments(machine, tsc_khz));
+    line.option("-append", arguments(machine, tsc_khz));
 }
 
 fn streams(line: &mut Line) {
@@ -183,19 +163,19 @@ fn streams(line: &mut Line) {
 /// a guest could have written into the file's header chooses a file of the host.
 fn block_device(number: usize, disk: &Disk, line: &mut Line) {
     let (node, file) = (format!("disk{number}"), format!("disk{number}-file"));
-    line.file_node(&file, &disk.path, disk.read_only);
+    line.file_node(&file, disk.read_only);
     let read_only = on_off(disk.read_only);
     match &disk.format {
         DiskFormat::Raw => line.option(
             "-blockdev",
             format!("driver=raw,node-name={node},file={file},read-only={read_only},discard=unmap"),
         ),
-        DiskFormat::Qcow2 { backing } => {
+        DiskFormat::Qcow2 { .. } => {
             let (base, base_file) = (
                 format!("disk{number}-base"),
                 format!("disk{number}-base-file"),
             );
-            line.file_node(&base_file, backing, true);
+            line.file_node(&base_file, true);
             line.option(
                 "-blockdev",
                 format!("driver=raw,node-name={base},file={base_file},read-only=on"),
@@ -208,11 +188,17 @@ fn block_device(number: usize, disk: &Disk, line: &mut Line) {
             );
         }
     }
-    line.device(&format!("virtio-blk-device,drive={node}"));
+    let drive = drive(number);
+    line.device(&format!("virtio-blk-device,id={drive},drive={node}"));
+}
+
+/// Name of a disk's device in QMP.
+pub(super) fn drive(number: usize) -> String {
+    format!("drive{number}")
 }
 
 fn network_device(number: usize, interface: &Interface<'_>, line: &mut Line) {
-    let tap = fd::FIRST_TAP + i32::try_from(number).expect("a machine has few interfaces");
+    let tap = self::number(fd::FIRST_TAP, number);
     line.option("-netdev", format!("tap,id=net{number},fd={tap},vhost=off"));
     line.device(&format!(
         "virtio-net-device,netdev=net{number},mac={},host_mtu={}",
@@ -228,6 +214,8 @@ fn on_off(value: bool) -> &'static str {
 struct Line {
     arguments: Vec<OsString>,
     devices: usize,
+    /// Number of the next open file of a disk.
+    next_file: i32,
 }
 
 impl Line {
@@ -247,27 +235,19 @@ impl Line {
         self.devices += 1;
     }
 
-    fn file_node(&mut self, node: &str, path: &Path, read_only: bool) {
-        let mut value = OsString::from(format!(
-            "driver=file,node-name={node},read-only={},auto-read-only=off,discard=unmap,filename=",
-            on_off(read_only)
-        ));
-        value.push(escape(path));
-        self.option("-blockdev", value);
+    /// The next open file as a node. QEMU takes it from a set of descriptors by its access mode.
+    fn file_node(&mut self, node: &str, read_only: bool) {
+        let file = self.next_file;
+        self.next_file += 1;
+        self.option("-add-fd", format!("set={file},fd={file}"));
+        self.option(
+            "-blockdev",
+            format!(
+                "driver=file,node-name={node},read-only={},auto-read-only=off,discard=unmap,filename=/dev/fdset/{file}",
+                on_off(read_only)
+            ),
+        );
     }
-}
-
-/// A path as a value of QEMU's `key=value,...` syntax, where a comma is doubled.
-fn escape(path: &Path) -> OsString {
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    let mut escaped = Vec::new();
-    for &byte in path.as_os_str().as_bytes() {
-        escaped.push(byte);
-        if byte == b',' {
-            escaped.push(byte);
-        }
-    }
-    OsString::from_vec(escaped)
 }
 
 #[cfg(test)]

@@ -2,22 +2,26 @@
 //!
 //! ```text
 //!   command  the command line, a pure function
+//!   files    what the machine is made of, opened
+//!   room     what a confined QEMU sees
 //!   qmp      the control protocol
 //!   mod      the process and its streams
 //! ```
 
 pub mod command;
+mod files;
 pub mod qmp;
+mod room;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use ignite_host::process::{self, Child, Spec, Stdio};
-use ignite_wire::supervisor::Machine;
+use ignite_wire::supervisor::{Machine, Rate};
 
-use crate::{Error, Reports, Resources};
+use crate::{Console, Error, Reports, Request, Resources, Tap};
 use command::{Interface, fd};
 
 /// Bytes of one read of the control stream.
@@ -33,7 +37,7 @@ const SIGKILL: i32 = 9;
 #[derive(Debug)]
 pub struct Qemu {
     process: Child,
-    console: UnixStream,
+    console: Console,
     agent: UnixStream,
     control: UnixStream,
     decoder: qmp::Decoder,
@@ -56,10 +60,21 @@ impl Qemu {
             })
             .collect();
         let arguments = command::command_line(machine, &interfaces, tsc_khz)?;
-        let (console, console_end) = stream("console")?;
+        let files = files::open(machine)?;
+        let (console, console_end) = Console::stream().map_err(|source| Error::Stream {
+            what: "console",
+            source,
+        })?;
         let (agent, agent_end) = stream("agent")?;
         let (control, control_end) = stream("control")?;
-        let mut spec = Spec::new(&machine.program)
+        let confine = resources
+            .confinement
+            .map(|confinement| {
+                let plan = room::plan(machine)?;
+                confinement.furnish(&plan, &[files.kernel.as_fd()])
+            })
+            .transpose()?;
+        let mut spec = Spec::new(room::program(machine))
             .args(arguments)
             .env_clear()
             .parent_death_signal(SIGKILL)
@@ -67,15 +82,28 @@ impl Qemu {
             .pass_fd(console_end, fd::CONSOLE)
             .pass_fd(agent_end, fd::AGENT)
             .pass_fd(control_end, fd::CONTROL)
-            .pass_fd(resources.initramfs, fd::INITRAMFS);
+            .pass_fd(resources.initramfs, fd::INITRAMFS)
+            .pass_fd(files.kernel, fd::KERNEL);
+        if let Some(confine) = confine {
+            spec = spec.confine(confine);
+        }
         if let Some(live) = resources.live {
             spec = spec.pass_fd(live, fd::LIVE);
         }
         if let Some(log) = resources.log {
             spec = spec.stderr(Stdio::Fd(log));
         }
+        let first_file = command::first_file(resources.nics.len());
         for (target, nic) in (fd::FIRST_TAP..).zip(resources.nics) {
-            spec = spec.pass_fd(nic.tap, target);
+            let Tap::Open(tap) = nic.tap else {
+                return Err(Error::BadMachine {
+                    reason: "QEMU takes taps that are open".to_owned(),
+                });
+            };
+            spec = spec.pass_fd(tap, target);
+        }
+        for (target, file) in (first_file..).zip(files.disks) {
+            spec = spec.pass_fd(file, target);
         }
         let process = process::spawn(spec)?;
         let mut qemu = Self {
@@ -87,6 +115,12 @@ impl Qemu {
             outgoing: VecDeque::new(),
         };
         qemu.execute("qmp_capabilities");
+        for (number, disk) in machine.disks.iter().enumerate() {
+            if disk.rate.is_some() {
+                let device = command::drive(number);
+                qemu.send(&qmp::throttle(&device, disk.rate, false));
+            }
+        }
         qemu.execute("cont");
         Ok(qemu)
     }
@@ -95,7 +129,7 @@ impl Qemu {
         &self.process
     }
 
-    pub(crate) fn console(&self) -> &UnixStream {
+    pub(crate) fn console(&self) -> &Console {
         &self.console
     }
 
@@ -111,9 +145,26 @@ impl Qemu {
         !self.outgoing.is_empty()
     }
 
-    /// Queues a command and sends what can be sent. That it failed is seen at the next look.
+    pub(crate) fn pause(&mut self) {
+        self.send(&qmp::request(Request::Pause, "stop"));
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.send(&qmp::request(Request::Resume, "cont"));
+    }
+
+    pub(crate) fn limit_disk(&mut self, disk: usize, rate: Option<Rate>) {
+        self.send(&qmp::throttle(&command::drive(disk), rate, true));
+    }
+
+    /// Asks for something without arguments whose success nobody waits for.
     pub(crate) fn execute(&mut self, command: &str) {
-        self.outgoing.extend(qmp::command(command).bytes());
+        self.send(&qmp::command(command));
+    }
+
+    /// Queues a line and sends what can be sent. That it failed is seen at the next look.
+    fn send(&mut self, line: &str) {
+        self.outgoing.extend(line.bytes());
         let _ = self.flush();
     }
 
@@ -168,3 +219,6 @@ fn stream(what: &'static str) -> Result<(UnixStream, OwnedFd), Error> {
     });
     pair.map_err(|source| Error::Stream { what, source })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,14 +5,19 @@
 //!
 //! QEMU relays what a guest does, so a line is bounded and unknown events are passed over.
 
+use ignite_wire::supervisor::Rate;
 use serde::Deserialize;
 use thiserror::Error as ThisError;
 
 use super::command::AGENT_ID;
-use crate::{Reason, Report};
+use crate::words::one_line;
+use crate::{Reason, Report, Request};
 
 /// Longest line taken, in bytes; the longest known is the greeting with some hundred.
 pub const MAX_LINE: usize = 64 * 1024;
+
+/// The most QEMU takes for a rate (`THROTTLE_VALUE_MAX`).
+const MOST_BYTES: u64 = 1_000_000_000_000_000;
 
 /// Why a line is not QMP.
 #[derive(Debug, ThisError)]
@@ -25,9 +30,49 @@ pub enum Error {
     Malformed(#[source] serde_json::Error),
 }
 
-/// One line of a command without arguments.
+/// One line of a command without arguments, whose success nobody waits for.
 pub fn command(name: &str) -> String {
     format!("{{\"execute\":\"{name}\"}}\n")
+}
+
+/// One line of a command that is answered as this request.
+pub fn request(request: Request, name: &str) -> String {
+    let id = id(request);
+    format!("{{\"execute\":\"{name}\",\"id\":\"{id}\"}}\n")
+}
+
+/// One line that bounds a disk; `answered` as [`Request::LimitDisk`], if anybody waits for that.
+///
+/// The largest burst is what may be read and written in one second beyond which the rate holds; QEMU
+/// takes none below the rate, and has a tenth of it where none is given.
+pub fn throttle(device: &str, rate: Option<Rate>, answered: bool) -> String {
+    let limit = |bytes: u64| bytes.min(MOST_BYTES);
+    let bytes = rate.map_or(0, |rate| limit(rate.bytes_per_second));
+    let burst = rate.map_or(0, |rate| limit(rate.burst));
+    let mut arguments = serde_json::json!({
+        "id": device,
+        "bps": bytes, "bps_rd": 0, "bps_wr": 0,
+        "iops": 0, "iops_rd": 0, "iops_wr": 0,
+    });
+    if burst >= bytes && bytes > 0 {
+        arguments["bps_max"] = burst.into();
+    }
+    let mut command =
+        serde_json::json!({"execute": "block_set_io_throttle", "arguments": arguments});
+    if answered {
+        command["id"] = id(Request::LimitDisk).into();
+    }
+    format!("{command}\n")
+}
+
+const REQUESTS: [Request; 3] = [Request::Pause, Request::Resume, Request::LimitDisk];
+
+fn id(request: Request) -> &'static str {
+    match request {
+        Request::Pause => "pause",
+        Request::Resume => "resume",
+        Request::LimitDisk => "limit-disk",
+    }
 }
 
 /// Takes bytes as they come and gives reports.
@@ -66,6 +111,8 @@ impl Decoder {
 struct Incoming {
     event: Option<String>,
     error: Option<Refusal>,
+    /// Of the command this answers.
+    id: Option<String>,
     #[serde(default)]
     data: Data,
 }
@@ -90,8 +137,17 @@ struct Data {
 
 impl Incoming {
     fn report(self) -> Option<Report> {
-        if let Some(Refusal { desc }) = self.error {
-            return Some(Report::Refused { message: desc });
+        let is_of = |request: &Request| self.id.as_deref() == Some(id(*request));
+        match (self.error, REQUESTS.into_iter().find(is_of)) {
+            (None, None) => {}
+            (Some(Refusal { desc }), None) => {
+                let message = one_line(&desc);
+                return Some(Report::Refused { message });
+            }
+            (error, Some(request)) => {
+                let refused = error.map_or(Ok(()), |Refusal { desc }| Err(one_line(&desc)));
+                return Some(Report::Answer(request, refused));
+            }
         }
         let data = self.data;
         match self.event?.as_str() {
@@ -99,12 +155,12 @@ impl Incoming {
             "GUEST_PANICKED" => Some(Report::Panicked),
             "VSERPORT_CHANGE" if data.id == AGENT_ID => Some(Report::AgentPort { open: data.open }),
             "BLOCK_IO_ERROR" => Some(Report::DiskError {
-                device: if data.node_name.is_empty() {
-                    data.device
+                device: one_line(if data.node_name.is_empty() {
+                    &data.device
                 } else {
-                    data.node_name
-                },
-                message: data.reason,
+                    &data.node_name
+                }),
+                message: one_line(&data.reason),
             }),
             _ => None,
         }
@@ -126,6 +182,7 @@ fn reason(text: &str) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::LONGEST;
     use proptest::prelude::*;
 
     /// What QEMU 7.2 sent at the end of a guest that powered itself off.
@@ -135,6 +192,8 @@ mod tests {
         "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": true, \"id\": \"agent\"}}\r\n",
         "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"POWERDOWN\"}\r\n",
         "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command x has not been found\"}}\r\n",
+        "{\"return\": {}, \"id\": \"pause\"}\r\n",
+        "{\"id\": \"limit-disk\", \"error\": {\"class\": \"GenericError\", \"desc\": \"no such device\"}}\r\n",
         "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-shutdown\"}}\r\n",
     );
 
@@ -144,8 +203,61 @@ mod tests {
             Report::Refused {
                 message: "The command x has not been found".to_owned(),
             },
+            Report::Answer(Request::Pause, Ok(())),
+            Report::Answer(Request::LimitDisk, Err("no such device".to_owned())),
             Report::Shutdown(Reason::GuestPowerOff),
         ]
+    }
+
+    #[test]
+    fn a_burst_below_the_rate_is_left_to_qemu() {
+        let rate = |burst| {
+            Some(Rate {
+                bytes_per_second: 50 << 20,
+                burst,
+            })
+        };
+        let lines = [
+            throttle("drive0", rate(100 << 20), true),
+            throttle("drive0", rate(5 << 20), false),
+            throttle("drive0", None, true),
+            request(Request::Pause, "stop"),
+        ];
+        insta::assert_snapshot!(lines.concat(), @r#"
+        {"execute":"block_set_io_throttle","arguments":{"id":"drive0","bps":52428800,"bps_rd":0,"bps_wr":0,"iops":0,"iops_rd":0,"iops_wr":0,"bps_max":104857600},"id":"limit-disk"}
+        {"execute":"block_set_io_throttle","arguments":{"id":"drive0","bps":52428800,"bps_rd":0,"bps_wr":0,"iops":0,"iops_rd":0,"iops_wr":0}}
+        {"execute":"block_set_io_throttle","arguments":{"id":"drive0","bps":0,"bps_rd":0,"bps_wr":0,"iops":0,"iops_rd":0,"iops_wr":0},"id":"limit-disk"}
+        {"execute":"stop","id":"pause"}
+        "#);
+    }
+
+    #[test]
+    fn words_for_people_are_plain_and_bounded() {
+        let words = format!("\\u001b]0;owned\\u0007\\r\\n{}", "x".repeat(9000));
+        let shown = format!("]0;owned {}", "x".repeat(LONGEST - 9));
+        let lines = [
+            format!("{{\"error\":{{\"desc\":\"{words}\"}}}}\n"),
+            format!("{{\"error\":{{\"desc\":\"{words}\"}},\"id\":\"pause\"}}\n"),
+            format!(
+                "{{\"event\":\"BLOCK_IO_ERROR\",\"data\":{{\"device\":\"{words}\",\"reason\":\"{words}\"}}}}\n"
+            ),
+        ];
+        let mut reports = Vec::new();
+        let mut decoder = Decoder::default();
+        for line in lines {
+            decoder.push(line.as_bytes(), &mut reports).expect("QMP");
+        }
+        let expected = [
+            Report::Refused {
+                message: shown.clone(),
+            },
+            Report::Answer(Request::Pause, Err(shown.clone())),
+            Report::DiskError {
+                device: shown.clone(),
+                message: shown,
+            },
+        ];
+        assert_eq!(reports, expected);
     }
 
     #[test]

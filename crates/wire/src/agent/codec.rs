@@ -79,6 +79,10 @@ mod kind {
     pub(super) const ERROR: u8 = 19;
     pub(super) const PING: u8 = 20;
     pub(super) const PONG: u8 = 21;
+    pub(super) const PAUSE: u8 = 22;
+    pub(super) const RESUME: u8 = 23;
+    pub(super) const LIMIT: u8 = 24;
+    pub(super) const DONE: u8 = 25;
 }
 
 impl Frame {
@@ -110,7 +114,10 @@ impl Frame {
 
 fn encode_payload(message: &Message, out: &mut Vec<u8>) -> u8 {
     match message {
-        Message::Hello { version } => bytes(kind::HELLO, &version.to_le_bytes(), out),
+        Message::Hello { version, token } => {
+            out.extend_from_slice(&version.to_le_bytes());
+            bytes(kind::HELLO, token, out)
+        }
         Message::Ready => kind::READY,
         Message::Ended { code } => bytes(kind::ENDED, &code.to_le_bytes(), out),
         Message::Going { action } => json(kind::GOING, action, out),
@@ -126,6 +133,10 @@ fn encode_payload(message: &Message, out: &mut Vec<u8>) -> u8 {
         Message::Shutdown { grace_ms } => bytes(kind::SHUTDOWN, &grace_ms.to_le_bytes(), out),
         Message::Stop { grace_ms } => bytes(kind::STOP, &grace_ms.to_le_bytes(), out),
         Message::Kill => kind::KILL,
+        Message::Pause => kind::PAUSE,
+        Message::Resume => kind::RESUME,
+        Message::Limit(limits) => json(kind::LIMIT, limits, out),
+        Message::Done { changed } => json(kind::DONE, changed, out),
         Message::Status => kind::STATUS,
         Message::StatusReply(status) => json(kind::STATUS_REPLY, status, out),
         Message::Error { message, hint } => json(kind::ERROR, &(message, hint), out),
@@ -146,9 +157,7 @@ fn json<T: Serialize>(kind: u8, value: &T, out: &mut Vec<u8>) -> u8 {
 
 fn decode_payload(kind: u8, payload: &[u8]) -> Result<Message, Error> {
     Ok(match kind {
-        kind::HELLO => Message::Hello {
-            version: u32::from_le_bytes(fixed(kind, payload)?),
-        },
+        kind::HELLO => hello(payload)?,
         kind::READY => empty(kind, payload, Message::Ready)?,
         kind::ENDED => Message::Ended {
             code: i32::from_le_bytes(fixed(kind, payload)?),
@@ -178,6 +187,12 @@ fn decode_payload(kind: u8, payload: &[u8]) -> Result<Message, Error> {
             grace_ms: u64::from_le_bytes(fixed(kind, payload)?),
         },
         kind::KILL => empty(kind, payload, Message::Kill)?,
+        kind::PAUSE => empty(kind, payload, Message::Pause)?,
+        kind::RESUME => empty(kind, payload, Message::Resume)?,
+        kind::LIMIT => Message::Limit(parse(kind, payload)?),
+        kind::DONE => Message::Done {
+            changed: parse(kind, payload)?,
+        },
         kind::STATUS => empty(kind, payload, Message::Status)?,
         kind::STATUS_REPLY => Message::StatusReply(parse(kind, payload)?),
         kind::ERROR => {
@@ -187,6 +202,15 @@ fn decode_payload(kind: u8, payload: &[u8]) -> Result<Message, Error> {
         kind::PING => Message::Ping(u64::from_le_bytes(fixed(kind, payload)?)),
         kind::PONG => Message::Pong(u64::from_le_bytes(fixed(kind, payload)?)),
         _ => return Err(Error::UnknownKind { kind }),
+    })
+}
+
+/// The version, and the token in the rest.
+fn hello(payload: &[u8]) -> Result<Message, Error> {
+    let (version, token) = payload.split_at(payload.len().min(size_of::<u32>()));
+    Ok(Message::Hello {
+        version: u32::from_le_bytes(fixed(kind::HELLO, version)?),
+        token: token.to_vec(),
     })
 }
 

@@ -1,10 +1,12 @@
 //! What the frames say.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::refused::Counts;
+use crate::supervisor::Rate;
 
 /// One message, either direction; who may say what is in the comments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub enum Message {
     Hello {
         /// [`super::VERSION`].
         version: u32,
+        /// The `agent_token` of the guest's configuration: no other program of the guest knows it.
+        token: Vec<u8>,
     },
     /// Agent: network up, root mounted, the user's program is about to start.
     Ready,
@@ -67,6 +71,19 @@ pub enum Message {
     },
     /// Client, control socket only: end the VM at once.
     Kill,
+    /// Client, control socket only: stop the guest's processors. Answered with [`Message::Done`], or
+    /// [`Message::Error`], when that is done.
+    Pause,
+    /// Client, control socket only: let the guest's processors go on. Answered as `Pause` is.
+    Resume,
+    /// Client, control socket only: bound network and disk from now on. Answered as `Pause` is; all of
+    /// it holds then, or nothing of it.
+    Limit(Limits),
+    /// Supervisor, control socket only: what was asked for is done.
+    Done {
+        /// Whether it was not so before.
+        changed: bool,
+    },
     /// Client, control socket only: how is the VM?
     Status,
     /// Supervisor, control socket only.
@@ -82,6 +99,16 @@ pub enum Message {
     Ping(u64),
     /// The answer to [`Message::Ping`].
     Pong(u64),
+}
+
+/// How fast everything of a VM may be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Each interface, by name, each way; one that is not named has no limit.
+    pub interfaces: BTreeMap<String, Rate>,
+    /// The root disk; none for no limit.
+    pub disk: Option<Rate>,
 }
 
 /// How a guest goes down.
@@ -162,12 +189,53 @@ pub struct SupervisorStatus {
     pub ready: bool,
     /// Whether the VM was asked to stop.
     pub stopping: bool,
+    /// Whether the guest's processors were stopped by a person.
+    pub paused: bool,
     /// Milliseconds since the VMM was started.
     pub uptime_ms: u64,
     /// What the guest tried to send and may not, for each interface.
     pub refusals: Vec<Refusals>,
     /// What passed through each interface since the VM was started.
     pub traffic: Vec<Traffic>,
+    /// What the VMM counted itself, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vmm: Option<VmmCounters>,
+}
+
+/// What a VMM counted since it was started, all devices of a kind together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VmmCounters {
+    /// Bytes the guest read from disks.
+    pub disk_read_bytes: u64,
+    /// Bytes the guest wrote to disks.
+    pub disk_written_bytes: u64,
+    /// Reads of disks.
+    pub disk_reads: u64,
+    /// Writes to disks.
+    pub disk_writes: u64,
+    /// Times a disk waited because of its rate.
+    pub disk_throttled: u64,
+    /// Requests to disks that failed.
+    pub disk_errors: u64,
+    /// Bytes the guest received.
+    pub net_received_bytes: u64,
+    /// Bytes the guest sent.
+    pub net_sent_bytes: u64,
+    /// Frames the guest received.
+    pub net_received_frames: u64,
+    /// Frames the guest sent.
+    pub net_sent_frames: u64,
+    /// Times an interface waited because of its rate.
+    pub net_throttled: u64,
+    /// Failures of interfaces and their taps.
+    pub net_errors: u64,
+    /// Bytes the guest received by vsock.
+    pub vsock_received_bytes: u64,
+    /// Bytes the guest sent by vsock.
+    pub vsock_sent_bytes: u64,
+    /// Times a processor of the guest was stopped for the VMM to do something.
+    pub exits: u64,
 }
 
 /// What passed between a guest and the network of one interface.

@@ -28,7 +28,11 @@
 //! consumes them. [`Credits`] does the counting.
 //!
 //! The agent sends `Hello` when it opens its port and `Ready` when the guest is up; both again
-//! whenever the host's side of the port was closed and opened in between.
+//! whenever the host's side of the port was closed and opened in between. Over vsock, where any program
+//! of the guest may connect, `Hello` proves that it is the agent: nothing else is heard before it, but
+//! why the guest cannot start. What was written to a vsock
+//! connection may still be in the guest, and would end with it: behind its last words the agent sends a
+//! `Ping` there, and waits a second for the `Pong`.
 
 mod codec;
 mod credits;
@@ -37,7 +41,8 @@ mod message;
 pub use codec::{Decoder, Error, Frame, HEADER_LEN, MAX_PAYLOAD};
 pub use credits::{Credits, INITIAL_WINDOW, Overrun};
 pub use message::{
-    ExecRequest, ExitStatus, Message, Passed, PowerAction, Refusals, SupervisorStatus, Traffic,
+    ExecRequest, ExitStatus, Limits, Message, Passed, PowerAction, Refusals, SupervisorStatus,
+    Traffic, VmmCounters,
 };
 
 /// Version of the protocol, said in [`Message::Hello`].

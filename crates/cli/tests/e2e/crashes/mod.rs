@@ -7,8 +7,8 @@
 mod after;
 pub mod random;
 pub mod reboot;
-mod scenes;
-mod steps;
+pub mod scenes;
+pub mod steps;
 mod vanished;
 
 use anyhow::{Context as _, Result};

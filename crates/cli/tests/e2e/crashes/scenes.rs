@@ -13,6 +13,8 @@ use crate::support::SOON;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     Create,
+    /// `create` of a VM with a raw disk; there is no Firecracker to run it.
+    CreateRaw,
     Start,
     /// A start one of whose plugins fails.
     StartRefused,
@@ -37,7 +39,7 @@ pub struct UnderWay {
 }
 
 impl Operation {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Start,
         Self::Stop,
         Self::Repair,
@@ -46,6 +48,7 @@ impl Operation {
         Self::PowerOff,
         Self::StartLost,
         Self::Create,
+        Self::CreateRaw,
         Self::Remove,
     ];
 
@@ -53,6 +56,13 @@ impl Operation {
     pub fn steps(self) -> Vec<&'static str> {
         match self {
             Self::Create => vec!["create.disk", "create.staged", "create.recorded"],
+            Self::CreateRaw => vec![
+                "disk.begun",
+                "disk.filled",
+                "create.disk",
+                "create.staged",
+                "create.recorded",
+            ],
             Self::Start => START.to_vec(),
             Self::StartRefused => vec![
                 "add.failed",
@@ -93,7 +103,7 @@ impl Operation {
     pub fn fate(self) -> Fate {
         match self {
             Self::PowerOff | Self::Remove => Fate::MayBeGone,
-            Self::StartLost => Fate::NeverRuns,
+            Self::StartLost | Self::CreateRaw => Fate::NeverRuns,
             _ => Fate::Lives,
         }
     }
@@ -101,13 +111,15 @@ impl Operation {
     /// Begins it; a process that gets to `step` stops.
     pub fn begin(self, host: &Host, step: &str) -> Result<UnderWay> {
         let halting = |command: Invocation| command.env(HALT_AT, step);
-        if self == Self::Create {
-            let command = halting(creation(host, PORTS)?).start()?;
+        if matches!(self, Self::Create | Self::CreateRaw) {
+            let command = halting(creation(host, self.options())?).start()?;
             return Ok(UnderWay { command, uid: None });
         }
         let uid = create(host, self.options())?.ok()?;
         let begun = match self {
-            Self::Create | Self::Start | Self::StartLost => halting(host.ignite(["start", &uid])),
+            Self::Create | Self::CreateRaw | Self::Start | Self::StartLost => {
+                halting(host.ignite(["start", &uid]))
+            }
             Self::StartRefused => {
                 halting(host.ignite(["start", &uid])).env(FAIL_AT, "plugin.ADD.firewall.after")
             }
@@ -149,6 +161,7 @@ impl Operation {
         match self {
             Self::PowerOff => &["-p", "8080:80", "--rm"],
             Self::StartLost => &["-p", "8080:80", "--kernel-args", "standin.dies"],
+            Self::CreateRaw => &["-p", "8080:80", "--vmm", "firecracker"],
             _ => PORTS,
         }
     }
@@ -191,6 +204,7 @@ const START: &[&str] = &[
     "start.spawned",
     "supervise.begun",
     "supervise.joined",
+    "supervise.grouped",
     "supervise.started",
     "supervise.recorded",
     "supervise.ready",
@@ -219,6 +233,7 @@ const RELEASE: &[&str] = &[
 
 const ENDING: &[&str] = &[
     "supervise.ended",
+    "supervise.ungrouped",
     "supervise.parted",
     "supervise.stopped",
     "supervise.released",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use ignite_testkit::{Host, wait_until};
+use ignite_testkit::{Host, vmm, wait_until};
 use rustix::process::Signal;
 
 use super::{Daemon, SETTLES, all, becomes, manifest, told, uid, write};
@@ -62,7 +62,7 @@ fn vms_that_end_come_back_as_their_policy_says() -> Result<()> {
     becomes(&host, &all(&up))?;
     // By a crash.
     for process in host.processes()? {
-        if process.name() == "qemu-system-x86_64" {
+        if process.name().starts_with(vmm::process()) {
             process.signal(Signal::KILL);
         }
     }

@@ -1,7 +1,7 @@
 //! A VM's life on Docker's bridge.
 
 use anyhow::{Context as _, Result};
-use ignite_testkit::{Host, place};
+use ignite_testkit::{Host, place, vmm};
 use rustix::process::Signal;
 
 use super::{PLUGIN, Stage, line};
@@ -142,7 +142,7 @@ fn a_data_directory_is_one_however_it_is_spelled() -> Result<()> {
     let vmm = host.processes()?;
     let vmm = vmm
         .iter()
-        .find(|process| process.name().starts_with("qemu"));
+        .find(|process| process.name().starts_with(vmm::process()));
     vmm.context("the VMM runs")?.signal(Signal::KILL);
     stage.nothing_left_but_records()?;
     host.ignite(["start", &uid]).deadline(BOOT).ok()?;

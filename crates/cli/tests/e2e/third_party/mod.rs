@@ -58,7 +58,7 @@ fn state(host: &Host) -> Result<String> {
          ls /sys/class/net /run/netns
          find /var/lib/cni /run/cni -type f 2>/dev/null | sort
          find /var/lib/ignite/vm -mindepth 1 -maxdepth 1 ! -name index 2>/dev/null || true
-         ps -e -o args | grep -E 'qemu-system|ignite-spawn' | grep -v grep || true",
+         ps -e -o args | grep -E 'qemu-system|firecracker --|ignite-spawn' | grep -v grep || true",
     )
     .ok()
 }

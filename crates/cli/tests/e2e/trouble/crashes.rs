@@ -1,7 +1,7 @@
 //! Commands and supervisors that are killed where it hurts; the next command repairs.
 
 use anyhow::{Result, ensure};
-use ignite_testkit::{Host, Running, boot, place, wait_until};
+use ignite_testkit::{Host, Running, boot, place, vmm, wait_until};
 use rustix::process::Signal;
 
 use super::gate::{self, Gate};
@@ -19,7 +19,7 @@ fn run_to(host: &Host, gate: &Gate<'_>) -> Result<Running> {
 fn kill_supervisor(host: &Host) -> Result<()> {
     host.sh("pkill -KILL ignite-spawn").ok()?;
     wait_until("the VMM to end", SOON, || {
-        host.sh("! pgrep qemu-system").ok()
+        host.sh(&format!("! pgrep {}", vmm::process())).ok()
     })
     .map(drop)
 }

@@ -1,7 +1,7 @@
 //! A data disk without room when a VM ends.
 
 use anyhow::{Result, ensure};
-use ignite_testkit::{Host, wait_until};
+use ignite_testkit::{Host, vmm, wait_until};
 
 use crate::support::{SOON, Vm, nothing_left};
 
@@ -43,7 +43,7 @@ fn a_vm_that_ends_on_a_full_disk_is_released() -> Result<()> {
     let vm = Vm::run(&host, &["-p", "8080:80"])?;
     host.sh(FILL).ok()?;
     // With no command about, its supervisor alone can release it.
-    host.sh("pkill -KILL qemu-system").ok()?;
+    host.sh(&format!("pkill -KILL {}", vmm::process())).ok()?;
     released(&host)?;
     wait_until("its end", SOON, || {
         let state = vm.status("state")?;

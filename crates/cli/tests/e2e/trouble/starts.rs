@@ -1,7 +1,7 @@
 //! Starts that fail or are called off leave a VM whose record says so.
 
 use anyhow::{Result, ensure};
-use ignite_testkit::{Host, Running, boot, wait_until};
+use ignite_testkit::{Host, Running, boot, vmm, wait_until};
 use rustix::process::Signal;
 
 use crate::support::{BOOT, SOON, Vm, nothing_left};
@@ -55,7 +55,7 @@ fn a_start_that_fails_is_recorded_as_what_it_was() -> Result<()> {
     ended(&vm, "killed", "supervisor")?;
 
     let start = starting(&vm)?;
-    host.sh("pkill -KILL qemu-system").ok()?;
+    host.sh(&format!("pkill -KILL {}", vmm::process())).ok()?;
     start.wait(SOON)?.refused(1, &["virtual machine monitor"])?;
     ended(&vm, "vmm-failed", "virtual machine monitor")?;
 

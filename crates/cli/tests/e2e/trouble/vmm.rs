@@ -1,7 +1,7 @@
 //! No VMM, and guests that say nothing.
 
 use anyhow::Result;
-use ignite_testkit::{Host, boot, place};
+use ignite_testkit::{Host, boot, place, vmm};
 
 use crate::support::{BOOT, Vm, nothing_left};
 
@@ -9,8 +9,9 @@ use crate::support::{BOOT, Vm, nothing_left};
 fn no_vmm_at_all() -> Result<()> {
     let host = Host::new("alpha")?;
     host.sh("for vmm in /usr/bin/qemu-system-* /usr/bin/firecracker; do [ ! -e $vmm ] || mount --bind /dev/null $vmm; done").ok()?;
-    let output = Vm::invocation(&host, &[], &place::image("busy")?, &[]).output()?;
-    output.refused(1, &["qemu-system-x86"])?;
+    let run = Vm::invocation(&host, &[], &place::image("busy")?, &[]);
+    let run = run.env(vmm::CHOICE, "auto").env(vmm::FIRECRACKER, "");
+    run.output()?.refused(1, &["qemu-system-x86"])?;
     nothing_left(&host)
 }
 
@@ -36,7 +37,7 @@ fn a_guest_that_says_nothing_is_ended_with_its_last_words() -> Result<()> {
 fn a_vmm_that_is_killed_is_named() -> Result<()> {
     let host = Host::new("alpha")?;
     let vm = Vm::run(&host, &["-p", "8080:80"])?;
-    host.sh("pkill -KILL qemu-system").ok()?;
+    host.sh(&format!("pkill -KILL {}", vmm::process())).ok()?;
     assert_eq!(vm.ended()?, "vmm-failed");
     vm.verb("start")?;
     vm.exec(&["true"]).ok()?;

@@ -1,6 +1,6 @@
 //! A VM that is to be made in place of another: what stands in the way is known before that one goes.
 
-use ignite_api::{InterfaceSpec, Size};
+use ignite_api::{InterfaceSpec, Size, VmmChoice};
 use ignite_store::{ImageConfig, ImageRecord, KernelRecord};
 
 use super::*;
@@ -80,6 +80,7 @@ fn what_is_in_the_way_of_a_new_vm_is_known_before_the_old_one_goes() {
         |vm| vm.spec.network.interfaces[0].mac = "02:00:00:00:00:02".parse().ok(),
         "MacTaken",
     );
+    refused(|vm| vm.spec.vmm = Some(VmmChoice::Firecracker), "Vmm(");
     refused(
         |vm| vm.spec.image.oci = "127.0.0.1:9/nowhere".parse().ok(),
         "Image(",

@@ -3,6 +3,7 @@
 mod instead;
 mod lives;
 mod ports;
+mod rates;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -50,6 +51,10 @@ impl Scene {
         }
         let config = Config {
             paths: Paths::under(root.path()),
+            vmm_programs: ignite_vmm::Programs {
+                firecracker: Some("/nonexistent/firecracker".into()),
+                jailer: None,
+            },
             cni: Runtime {
                 bin_dirs: vec![plugins, PathBuf::from("/nonexistent")],
                 cache_dir: root.path().join("cache"),

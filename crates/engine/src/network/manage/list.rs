@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ignite_cni::NetworkConfig;
+use ignite_cni::runtime::Runtime;
 use serde::Serialize;
 
 use super::survey::Known;
@@ -69,18 +71,22 @@ impl Engine {
 
     /// Asks a network by STATUS: a process for each plugin, where it can be asked at all.
     pub(super) fn readiness(&self, known: &Known) -> Readiness {
-        let config = &known.config;
-        let can_be_asked = config
-            .version()
-            .is_ok_and(ignite_cni::Version::has_gc_and_status);
-        if !can_be_asked || config.file.is_none() || !rustix::process::geteuid().is_root() {
-            return Readiness::Unknown;
-        }
-        match self.config.cni.status(config) {
-            Ok(_) => Readiness::Ready,
-            Err(error) => Readiness::NotReady {
-                reason: ignite_cni::error::chain(&error),
-            },
-        }
+        readiness(&self.config.cni, &known.config)
+    }
+}
+
+/// Asks a network by STATUS: a process for each plugin, where it can be asked at all.
+pub(crate) fn readiness(runtime: &Runtime, config: &NetworkConfig) -> Readiness {
+    let can_be_asked = config
+        .version()
+        .is_ok_and(ignite_cni::Version::has_gc_and_status);
+    if !can_be_asked || config.file.is_none() || !rustix::process::geteuid().is_root() {
+        return Readiness::Unknown;
+    }
+    match runtime.status(config) {
+        Ok(_) => Readiness::Ready,
+        Err(error) => Readiness::NotReady {
+            reason: ignite_cni::error::chain(&error),
+        },
     }
 }

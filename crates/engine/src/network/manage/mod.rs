@@ -33,7 +33,9 @@ pub use error::Error;
 pub(crate) use error::no_network;
 pub use gc::{Garbage, Kind as GarbageKind, Mode as GarbageMode, Released};
 pub use inspect::{NetworkDetail, PluginDetail};
+pub(crate) use list::readiness;
 pub use list::{NetworkLine, Readiness};
+pub(crate) use survey::usable;
 pub use survey::{AttachmentLine, Owner, VmRef};
 
 use crate::Engine;

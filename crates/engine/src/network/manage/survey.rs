@@ -149,7 +149,7 @@ impl Engine {
 }
 
 /// The networks that are used by their names, in the order of their files.
-pub(super) fn usable(networks: &Networks) -> impl Iterator<Item = &NetworkConfig> {
+pub(crate) fn usable(networks: &Networks) -> impl Iterator<Item = &NetworkConfig> {
     networks.all().iter().filter(|config| {
         let used = networks.by_name(&config.name);
         used.is_ok_and(|used| std::ptr::eq(used, *config))

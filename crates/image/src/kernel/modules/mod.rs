@@ -354,6 +354,11 @@ pub(crate) mod sample {
             "depends=virtio_ring,virtio\0alias=char-major-9-1\0alias=devname:vport",
         );
         write("char/virtio-rng.ko", "depends=virtio_ring,virtio");
+        write("net/vsock.ko", "depends=");
+        write(
+            "net/vmw_vsock_virtio_transport.ko",
+            "depends=virtio_ring,virtio,vsock",
+        );
         write("crypto/crc32c-intel.ko", "alias=crypto-crc32c");
         write("crypto/crc32c_generic.ko", "alias=crypto-crc32c");
         write("fs/jbd2.ko", "depends=\0softdep=pre: crypto-crc32c");

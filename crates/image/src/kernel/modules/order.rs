@@ -9,6 +9,8 @@ use super::{Error, MAX_DEPTH, Tree, canonical};
 pub enum When {
     /// Before anything else: the guest does not start without it.
     Start,
+    /// With those, where the agent's stream goes over vsock.
+    Vsock,
     /// Once the guest is up.
     Late,
 }
@@ -27,7 +29,7 @@ pub struct Driver {
 /// The modules to load, in order, so that `wanted` are loaded: their dependencies before them, what
 /// is built in left out. A soft dependency nobody offers is left out, too, as modprobe does. Every
 /// wanted module is in the tree or built in; all are for the kernel `release`. Those for the start
-/// come first.
+/// come first; each of the other sets is whole with them, whether the other one is loaded or not.
 pub fn load_order(
     tree: &Tree,
     wanted: &[(&str, When)],
@@ -39,10 +41,11 @@ pub fn load_order(
         seen: BTreeSet::new(),
         drivers: Vec::new(),
     };
-    for when in [When::Start, When::Late] {
-        for (name, _) in wanted.iter().filter(|(_, wanted)| *wanted == when) {
-            order.visit(&canonical(name), when, 0)?;
-        }
+    order.visit_all(wanted, When::Start)?;
+    let at_start = order.seen.clone();
+    for when in [When::Vsock, When::Late] {
+        order.seen.clone_from(&at_start);
+        order.visit_all(wanted, when)?;
     }
     Ok(order.drivers)
 }
@@ -56,6 +59,13 @@ struct Order<'a> {
 }
 
 impl Order<'_> {
+    fn visit_all(&mut self, wanted: &[(&str, When)], when: When) -> Result<(), Error> {
+        for (name, _) in wanted.iter().filter(|(_, wanted)| *wanted == when) {
+            self.visit(&canonical(name), when, 0)?;
+        }
+        Ok(())
+    }
+
     fn visit(&mut self, name: &str, when: When, depth: usize) -> Result<(), Error> {
         if depth > MAX_DEPTH {
             let module = name.to_owned();
@@ -104,7 +114,7 @@ impl Order<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::sample;
-    use super::When::{Late, Start};
+    use super::When::{Late, Start, Vsock};
     use super::*;
 
     fn names(wanted: &[(&str, When)]) -> Result<Vec<(String, When)>, Error> {
@@ -135,6 +145,21 @@ mod tests {
             ("failover", Late),
             ("net_failover", Late),
             ("virtio_net", Late),
+        ];
+        let expected = expected.map(|(name, when)| (name.to_owned(), when));
+        assert_eq!(names(&wanted).expect("an order"), expected);
+    }
+
+    #[test]
+    fn the_sets_that_may_not_be_loaded_do_not_lean_on_each_other() {
+        let wanted = [("virtio", Start), ("virtio_net", Vsock), ("failover", Late)];
+        let expected = [
+            ("virtio_ring", Start),
+            ("virtio", Start),
+            ("failover", Vsock),
+            ("net_failover", Vsock),
+            ("virtio_net", Vsock),
+            ("failover", Late),
         ];
         let expected = expected.map(|(name, when)| (name.to_owned(), when));
         assert_eq!(names(&wanted).expect("an order"), expected);

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use ignite_host::bpf::Program;
 use ignite_host::netns::Namespace;
 use ignite_host::signal::{PollFd, PollFlags, poll};
+use ignite_vmm::Tap;
 use ignite_wire::ipv6::{ALL_NODES, ICMPV6, Packet, link_local};
 use ignite_wire::supervisor::Lease6;
 
@@ -48,6 +49,7 @@ fn with_port(work: impl FnOnce(Bench) + Send) {
             mtu: 1500,
             ..Lease6::default()
         }),
+        rate: None,
     };
     let namespace = Namespace::anonymous().expect("root makes namespaces");
     namespace
@@ -60,8 +62,11 @@ fn with_port(work: impl FnOnce(Bench) + Send) {
                 netlink.set_up(index).expect("up");
             }
             let (network, mut nics) = Network::build(&[attachment]).expect("an interface");
+            let Tap::Open(guest) = nics.remove(0).tap else {
+                panic!("it was not handed over");
+            };
             work(Bench {
-                guest: nics.remove(0).tap,
+                guest,
                 network,
                 peer: PacketSocket::open(peer, &Program::always(0xffff)).expect("socket"),
             });

@@ -40,10 +40,14 @@ impl Guest {
         self.up
     }
 
-    /// Says that the guest is ready.
-    pub fn come_up(&mut self) -> Result<(), Failure> {
+    /// Proves with the token that it is the agent, and says that the guest is ready.
+    pub fn come_up(&mut self, token: &str) -> Result<(), Failure> {
         self.up = true;
-        self.say(0, Message::Hello { version: VERSION })?;
+        let hello = Message::Hello {
+            version: VERSION,
+            token: token.as_bytes().to_vec(),
+        };
+        self.say(0, hello)?;
         self.say(0, Message::Ready)
     }
 

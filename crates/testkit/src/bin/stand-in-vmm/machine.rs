@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Failure;
 use super::guest::{Guest, Wish};
+use super::mischief::Mischief;
 use super::options::{Fate, Options};
 
 /// From `cont` until the guest is ready.
@@ -28,10 +29,14 @@ struct Machine {
     console: UnixStream,
     guest: Guest,
     fate: Fate,
+    mischief: Option<Mischief>,
+    outlives: bool,
     line: Vec<u8>,
     /// When the guest will be ready.
     boots: Option<Instant>,
     end: Option<End>,
+    /// Its processors do: the guest neither hears nor says anything.
+    stands_still: bool,
     _disk: File,
 }
 
@@ -42,9 +47,12 @@ pub fn run(options: Options) -> Result<(), Failure> {
         console: options.console,
         guest: Guest::new(options.agent),
         fate: options.fate,
+        outlives: options.mischief == Some(Mischief::Outlive),
+        mischief: options.mischief,
         line: Vec::new(),
         boots: None,
         end: None,
+        stands_still: false,
         _disk: options.disk,
     };
     machine.tell(GREETING)?;
@@ -52,6 +60,9 @@ pub fn run(options: Options) -> Result<(), Failure> {
         machine.wait()?;
         machine.commands()?;
         machine.boot()?;
+        if machine.stands_still {
+            continue;
+        }
         match machine.guest.listen()? {
             Some(Wish::PowerOff) => machine.end = Some(End::PoweredOff),
             None => {}
@@ -63,7 +74,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
 impl Machine {
     fn wait(&self) -> Result<(), Failure> {
         let mut fds = vec![PollFd::new(&self.control, PollFlags::IN)];
-        if self.guest.is_up() {
+        if self.guest.is_up() && !self.stands_still {
             fds.push(PollFd::new(self.guest.stream(), PollFlags::IN));
         }
         let left = self
@@ -80,6 +91,9 @@ impl Machine {
     fn commands(&mut self) -> Result<(), Failure> {
         let mut buffer = [0; 4096];
         match self.control.read(&mut buffer) {
+            Ok(0) if self.outlives => loop {
+                std::thread::park();
+            },
             Ok(0) => return Err("the supervisor closed the control stream".into()),
             Ok(length) => self.line.extend_from_slice(&buffer[..length]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -88,18 +102,20 @@ impl Machine {
         while let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = self.line.drain(..=end).collect();
             let command: serde_json::Value = serde_json::from_slice(&line)?;
-            self.execute(command["execute"].as_str().unwrap_or_default())?;
+            let name = command["execute"].as_str().unwrap_or_default();
+            self.execute(name, command.get("id"))?;
         }
         Ok(())
     }
 
-    fn execute(&mut self, command: &str) -> Result<(), Failure> {
+    fn execute(&mut self, command: &str, id: Option<&serde_json::Value>) -> Result<(), Failure> {
         match command {
-            "qmp_capabilities" | "stop" => {}
+            "qmp_capabilities" | "block_set_io_throttle" => {}
+            "stop" => self.stands_still = true,
             "cont" if self.boots.is_none() && !self.guest.is_up() => {
                 self.boots = Some(Instant::now() + BOOT);
             }
-            "cont" => {}
+            "cont" => self.stands_still = false,
             "system_powerdown" => self.end = Some(End::PoweredOff),
             "quit" => self.end = Some(End::Quit),
             _ => {
@@ -109,7 +125,10 @@ impl Machine {
                 ));
             }
         }
-        self.tell(r#"{"return": {}}"#)
+        match id {
+            None => self.tell(r#"{"return": {}}"#),
+            Some(id) => self.tell(&format!(r#"{{"return": {{}}, "id": {id}}}"#)),
+        }
     }
 
     fn boot(&mut self) -> Result<(), Failure> {
@@ -117,13 +136,16 @@ impl Machine {
             return Ok(());
         }
         self.boots = None;
+        if let Some(mischief) = self.mischief.take() {
+            mischief.make(self.console.try_clone()?)?;
+        }
         match self.fate {
             Fate::Dies => Err("this machine does not start".into()),
             Fate::Silent => Ok(()),
             Fate::Boots => {
                 self.console.write_all(b"stand-in: up\n")?;
                 self.event("VSERPORT_CHANGE", r#"{"open": true, "id": "agent"}"#)?;
-                self.guest.come_up()
+                self.guest.come_up("")
             }
         }
     }

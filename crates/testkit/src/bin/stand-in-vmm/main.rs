@@ -14,9 +14,20 @@
 //! standin.silent     the guest is never ready
 //! standin.dies       the VMM ends with a message instead of a guest
 //! ```
+//!
+//! or a [`mischief`](mischief::Mischief), before the guest is ready:
+//!
+//! ```text
+//! standin.probe=FILE,SOCKET   tries all that a confined VMM must be refused
+//! standin.hog                 takes memory without an end
+//! standin.bomb                starts threads without an end
+//! standin.flood=HEX           sends this frame without an end
+//! standin.outlives            goes on though its supervisor is gone, as long as it can
+//! ```
 
 mod guest;
 mod machine;
+mod mischief;
 mod options;
 
 use std::process::ExitCode;

@@ -1,12 +1,13 @@
 //! What is read of QEMU's command line, and the descriptors it names.
 
+use rustix::fs::{FlockOperation, fcntl_lock};
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use ignite_host::inherited;
 
 use super::Failure;
+use super::mischief::Mischief;
 
 /// What becomes of the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub struct Options {
     pub agent: UnixStream,
     pub control: UnixStream,
     pub fate: Fate,
+    pub mischief: Option<Mischief>,
     /// The disk that can be written, locked.
     pub disk: File,
 }
@@ -46,14 +48,30 @@ impl Options {
             agent: stream("agent")?,
             control: stream("control")?,
             fate: fate(words),
+            mischief: Mischief::parse(kernel(words), tap(words)),
             disk: disk(words)?,
         })
     }
 }
 
+/// The words of the kernel's command line.
+fn kernel(words: &[String]) -> impl Iterator<Item = &str> {
+    let line = words.iter().skip_while(|word| *word != "-append").nth(1);
+    line.into_iter().flat_map(|line| line.split(' '))
+}
+
+/// Number of the first tap.
+fn tap(words: &[String]) -> Option<i32> {
+    let description = words.iter().find(|word| word.starts_with("tap,"))?;
+    let mut options = description.split(',');
+    options
+        .find_map(|option| option.strip_prefix("fd="))?
+        .parse()
+        .ok()
+}
+
 fn fate(words: &[String]) -> Fate {
-    let kernel = words.iter().skip_while(|word| *word != "-append").nth(1);
-    let says = |word: &str| kernel.is_some_and(|line| line.split(' ').any(|w| w == word));
+    let says = |word: &str| kernel(words).any(|said| said == word);
     if says("standin.dies") {
         Fate::Dies
     } else if says("standin.silent") {
@@ -69,18 +87,14 @@ fn disk(words: &[String]) -> Result<File, Failure> {
         .iter()
         .find(|word| word.starts_with("driver=file,") && word.contains("read-only=off"))
         .ok_or("there is no disk that can be written")?;
-    let (_, path) = node.split_once("filename=").ok_or("the disk is no file")?;
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(path.replace(",,", ","))?;
-    file.try_lock()
-        .map_err(|error| format!("{path}: is another process using the image? {error}"))?;
+    let (_, set) = node
+        .split_once("filename=/dev/fdset/")
+        .ok_or("the disk is not passed open")?;
+    let given = |word: &String| word.strip_prefix(&format!("set={set},fd="))?.parse().ok();
+    let number = words.iter().find_map(given).ok_or("the set is empty")?;
+    let file = File::from(inherited(number)?);
+    // A confined VMM may not lock by flock(2): it could let go of the lock it is given.
+    fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|error| format!("is another process using the image? {error}"))?;
     Ok(file)
-}
-
-/// A second descriptor of what was inherited under `number`.
-fn inherited(number: i32) -> Result<OwnedFd, Failure> {
-    let this = pidfd_open(getpid(), PidfdFlags::empty())?;
-    Ok(pidfd_getfd(&this, number, PidfdGetfdFlags::empty())?)
 }

@@ -13,6 +13,8 @@
 //! send INTERFACE HEX...      sends these ethernet frames
 //! notified SOCKET            prints what a service tells systemd
 //! time N PROGRAM [ARG...]    milliseconds each of N runs takes
+//! copy CODE                  gives back its input, and ends with that code
+//! vsock PORT                 gives back what the host sends to that vsock port
 //! tree PATH...               files with all their attributes, for comparison
 //! ```
 
@@ -26,6 +28,7 @@ mod stream;
 mod talk;
 mod time;
 mod tree;
+mod vsock;
 
 use std::process::ExitCode;
 
@@ -58,6 +61,8 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["send", interface, frames @ ..] => send::frames(interface, frames),
         ["notified", socket] => notified::forever(socket),
         ["time", runs, argv @ ..] => time::each_run(runs, argv),
+        ["copy", code] => vsock::copy(code),
+        ["vsock", port] => vsock::echo(port),
         ["tree", paths @ ..] => tree::print(paths),
         _ => Err(format!("cannot do {words:?}").into()),
     }

@@ -18,11 +18,13 @@ fn machine() -> Machine {
                     backing: PathBuf::from("/image/image.ext4"),
                 },
                 read_only: false,
+                rate: None,
             },
             Disk {
                 path: PathBuf::from("/k/modules.ext4"),
                 format: DiskFormat::Raw,
                 read_only: true,
+                rate: None,
             },
         ],
     }
@@ -59,7 +61,8 @@ fn a_translated_machine() {
     -nographic
     -no-reboot
     -S
-    -kernel /k/vmlinux
+    -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+    -kernel /proc/self/fd/8
     -initrd /proc/self/fd/6
     -append console=ttyS0 quiet panic=-1 8250.nr_uarts=1 cryptomgr.notests mitigations=off random.trust_cpu=on tsc_early_khz=2100000
     -chardev socket,id=console,fd=3
@@ -69,15 +72,18 @@ fn a_translated_machine() {
     -chardev socket,id=agent,fd=4
     -device virtio-serial-device,max_ports=2,bus=virtio-mmio-bus.23
     -device virtserialport,id=agent,chardev=agent,name=org.ignite.agent
-    -blockdev driver=file,node-name=disk0-file,read-only=off,auto-read-only=off,discard=unmap,filename=/vm/a,,b/disk
-    -blockdev driver=file,node-name=disk0-base-file,read-only=on,auto-read-only=off,discard=unmap,filename=/image/image.ext4
+    -add-fd set=10,fd=10
+    -blockdev driver=file,node-name=disk0-file,read-only=off,auto-read-only=off,discard=unmap,filename=/dev/fdset/10
+    -add-fd set=11,fd=11
+    -blockdev driver=file,node-name=disk0-base-file,read-only=on,auto-read-only=off,discard=unmap,filename=/dev/fdset/11
     -blockdev driver=raw,node-name=disk0-base,file=disk0-base-file,read-only=on
     -blockdev driver=qcow2,node-name=disk0,file=disk0-file,backing=disk0-base,read-only=off,discard=unmap
-    -device virtio-blk-device,drive=disk0,bus=virtio-mmio-bus.22
-    -blockdev driver=file,node-name=disk1-file,read-only=on,auto-read-only=off,discard=unmap,filename=/k/modules.ext4
+    -device virtio-blk-device,id=drive0,drive=disk0,bus=virtio-mmio-bus.22
+    -add-fd set=12,fd=12
+    -blockdev driver=file,node-name=disk1-file,read-only=on,auto-read-only=off,discard=unmap,filename=/dev/fdset/12
     -blockdev driver=raw,node-name=disk1,file=disk1-file,read-only=on,discard=unmap
-    -device virtio-blk-device,drive=disk1,bus=virtio-mmio-bus.21
-    -netdev tap,id=net0,fd=8,vhost=off
+    -device virtio-blk-device,id=drive1,drive=disk1,bus=virtio-mmio-bus.21
+    -netdev tap,id=net0,fd=9,vhost=off
     -device virtio-net-device,netdev=net0,mac=02:00:00:00:00:01,host_mtu=1450,bus=virtio-mmio-bus.20
     -device virtio-rng-device,bus=virtio-mmio-bus.19
     ");
@@ -102,7 +108,8 @@ fn a_machine_on_kvm_without_network() {
     -nographic
     -no-reboot
     -S
-    -kernel /k/vmlinux
+    -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+    -kernel /proc/self/fd/8
     -initrd /proc/self/fd/6
     -append console=ttyS0 quiet panic=-1 8250.nr_uarts=1 cryptomgr.notests
     -chardev socket,id=console,fd=3
@@ -123,7 +130,7 @@ fn given_kernel_arguments_come_first_and_win() {
         ..machine()
     };
     assert_eq!(
-        kernel_arguments(&machine, Some(1)),
+        arguments(&machine, Some(1)),
         "panic=5 mitigations=auto debug console=ttyS0 console=hvc0 8250.nr_uarts=1 \
          cryptomgr.notests random.trust_cpu=on tsc_early_khz=1"
     );
@@ -136,7 +143,7 @@ fn quiet_unless_the_log_level_is_spoken_of() {
             cmdline: cmdline.to_owned(),
             ..machine()
         };
-        kernel_arguments(&machine, None)
+        arguments(&machine, None)
     };
     assert!(arguments("").contains("quiet"));
     for loud in ["debug", "loglevel=7", "ignore_loglevel"] {

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent::{ExecRequest, ExitStatus, PowerAction, SupervisorStatus};
+use crate::agent::{ExecRequest, ExitStatus, Limits, PowerAction, SupervisorStatus};
+use crate::supervisor::Rate;
 
 fn text() -> impl Strategy<Value = String> {
     "\\PC{0,40}"
@@ -33,6 +34,18 @@ fn exec() -> impl Strategy<Value = ExecRequest> {
     })
 }
 
+fn limits() -> impl Strategy<Value = Limits> {
+    let rate = || {
+        (any::<u64>(), any::<u64>()).prop_map(|(bytes_per_second, burst)| Rate {
+            bytes_per_second,
+            burst,
+        })
+    };
+    let interfaces = prop::collection::btree_map(text(), rate(), 0..4);
+    (interfaces, prop::option::of(rate()))
+        .prop_map(|(interfaces, disk)| Limits { interfaces, disk })
+}
+
 fn message() -> impl Strategy<Value = Message> {
     let action = prop::sample::select(vec![
         PowerAction::PowerOff,
@@ -40,12 +53,14 @@ fn message() -> impl Strategy<Value = Message> {
         PowerAction::Reboot,
     ]);
     prop_oneof![
-        any::<u32>().prop_map(|version| Message::Hello { version }),
+        (any::<u32>(), data()).prop_map(|(version, token)| Message::Hello { version, token }),
         prop::sample::select(vec![
             Message::Ready,
             Message::StdinEnd,
             Message::Close,
             Message::Kill,
+            Message::Pause,
+            Message::Resume,
             Message::Status,
         ]),
         any::<i32>().prop_map(|code| Message::Ended { code }),
@@ -59,6 +74,8 @@ fn message() -> impl Strategy<Value = Message> {
         any::<u32>().prop_map(|bytes| Message::Credit { bytes }),
         any::<u64>().prop_map(|grace_ms| Message::Shutdown { grace_ms }),
         any::<u64>().prop_map(|grace_ms| Message::Stop { grace_ms }),
+        limits().prop_map(Message::Limit),
+        any::<bool>().prop_map(|changed| Message::Done { changed }),
         (text(), any::<u64>()).prop_map(|(uid, uptime_ms)| {
             Message::StatusReply(SupervisorStatus {
                 uid,

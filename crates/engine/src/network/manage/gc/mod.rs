@@ -9,11 +9,15 @@
 //!    CNI 1.1.0 ---------------> GC of its plugins, told of everybody who is valid
 //!  namespaces, no record -----> removed
 //!  containers, no record -----> removed, where Docker answers
+//!  control groups, empty -----> removed, where no VM has them
+//!  objects half made ---------> their directories removed
 //! ```
 //! Whatever fails stays as it is and is told; the next gc tries it again.
 
 mod attachments;
 mod claim;
+mod groups;
+mod halves;
 mod holders;
 mod left;
 mod plugins;
@@ -71,6 +75,10 @@ pub enum Kind {
     Namespace,
     /// A container of Docker's that owned a sandbox.
     Container,
+    /// A control group.
+    Group,
+    /// The directory of a VM, an image or a kernel that was half made or half removed.
+    Unfinished,
 }
 
 impl Kind {
@@ -83,6 +91,8 @@ impl Kind {
             Self::Rules => "rules",
             Self::Namespace => "namespace",
             Self::Container => "container",
+            Self::Group => "group",
+            Self::Unfinished => "unfinished",
         }
     }
 }
@@ -123,6 +133,16 @@ impl Engine {
         std::fs::create_dir_all(run).map_err(Error::prepare(run))?;
         // Two would wait for each other at every network.
         let _only = Lock::exclusive(&run.join("gc.lock")).map_err(Error::File)?;
+        self.go_over(mode)
+    }
+
+    /// What a gc would release in this moment. Nothing is written, not even a lock: what is begun or
+    /// released meanwhile may be among it.
+    pub(crate) fn look_for_garbage(&self) -> Result<Garbage, Error> {
+        self.go_over(Mode::DryRun)
+    }
+
+    fn go_over(&self, mode: Mode) -> Result<Garbage, Error> {
         let mut gc = Gc::new(self, mode)?;
         gc.dead_vms()?;
         let begin = Instant::now();
@@ -134,6 +154,8 @@ impl Engine {
         }
         gc.namespaces();
         gc.holders();
+        gc.groups();
+        gc.halves();
         let others = gc.garbage.plugins + gc.garbage.filter;
         gc.garbage.own = begin.elapsed().saturating_sub(others);
         Ok(gc.garbage)

@@ -13,7 +13,9 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use super::{Error, image_length, sectors};
 
 const CLUSTER_BITS: u32 = 16;
 const CLUSTER: u64 = 1 << CLUSTER_BITS;
@@ -33,70 +35,11 @@ const BACKING_FORMAT: u32 = 0xE279_2ACA;
 /// Longest name of a backing file.
 const MAX_NAME: usize = 1023;
 
-/// Why an overlay cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The disk would end before the image does.
-    #[error("a disk of {size} bytes cannot hold the image of {backing} bytes")]
-    TooSmall {
-        /// Size asked for.
-        size: u64,
-        /// Size of the backing file.
-        backing: u64,
-    },
-    /// The format has no room for it.
-    #[error("a disk of {size} bytes is too large")]
-    TooLarge {
-        /// Size asked for.
-        size: u64,
-    },
-    /// The backing file must be named by an absolute path of bounded length.
-    #[error("{path} cannot be the name of a backing file")]
-    BadName {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A file could not be read or written.
-    #[error("cannot {action} {path}")]
-    File {
-        /// What was attempted.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The kernel's answer.
-        source: io::Error,
-    },
-}
-
-impl Error {
-    /// What the person can do about it, if there is something useful to say.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::TooSmall { backing, .. } => Some(format!(
-                "ask for a size of at least {} MB",
-                backing.div_ceil(1_000_000)
-            )),
-            Self::File { source, .. } if source.raw_os_error() == Some(28) => {
-                Some("free some space on that file system, then try again".to_owned())
-            }
-            _ => None,
-        }
-    }
-}
-
 /// Makes the overlay `path`, which must not exist, of `size` bytes (rounded up to whole sectors) over
 /// the raw file `backing`. What lies past the end of the backing file reads as zeros. The file is
 /// durable when this returns, or not there.
 pub fn create(path: &Path, backing: &Path, size: u64) -> Result<(), Error> {
-    let backing_size = std::fs::metadata(backing)
-        .map_err(at("look at", backing))?
-        .len();
-    if size < backing_size {
-        return Err(Error::TooSmall {
-            size,
-            backing: backing_size,
-        });
-    }
+    image_length(backing, size)?;
     let layout = Layout::new(size)?;
     let header = header(&layout, backing)?;
     let file = OpenOptions::new()
@@ -104,11 +47,11 @@ pub fn create(path: &Path, backing: &Path, size: u64) -> Result<(), Error> {
         .create_new(true)
         .mode(0o600)
         .open(path)
-        .map_err(at("create", path))?;
+        .map_err(Error::at("create", path))?;
     write(&file, &layout, &header).map_err(|source| {
         // The first failure is what the caller must hear of.
         let _ = std::fs::remove_file(path);
-        at("write", path)(source)
+        Error::at("write", path)(source)
     })
 }
 
@@ -121,11 +64,8 @@ struct Layout {
 
 impl Layout {
     fn new(size: u64) -> Result<Self, Error> {
-        const SECTOR: u64 = 512;
         let too_large = Error::TooLarge { size };
-        let Some(size) = size.checked_next_multiple_of(SECTOR) else {
-            return Err(too_large);
-        };
+        let size = sectors(size)?;
         let l1_entries = size.div_ceil(L1_REACH).max(1);
         if l1_entries > MAX_L1_ENTRIES {
             return Err(too_large);
@@ -201,19 +141,11 @@ fn write(file: &File, layout: &Layout, header: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::File {
-        action,
-        path,
-        source,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::path::PathBuf;
     use std::process::Command;
 
     fn backing(directory: &Path, size: u64) -> PathBuf {
