@@ -37,10 +37,14 @@ mod sample;
 mod scratch;
 mod store_index;
 mod store_records;
+mod vmm_firecracker_answers;
+mod vmm_firecracker_log;
+mod vmm_firecracker_metrics;
 mod vmm_qmp;
 mod wire_agent;
 mod wire_dhcp;
 mod wire_ipv6;
+mod wire_vsock_handshake;
 
 use std::process::exit;
 use std::sync::OnceLock;
@@ -53,7 +57,7 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 33] = [
+const TARGETS: [(&str, Target); 37] = [
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
     ("api_words", api_words::run),
@@ -83,10 +87,14 @@ const TARGETS: [(&str, Target); 33] = [
     ("overlay_subnet_env", overlay_subnet_env::run),
     ("store_index", store_index::run),
     ("store_records", store_records::run),
+    ("vmm_firecracker_answers", vmm_firecracker_answers::run),
+    ("vmm_firecracker_log", vmm_firecracker_log::run),
+    ("vmm_firecracker_metrics", vmm_firecracker_metrics::run),
     ("vmm_qmp", vmm_qmp::run),
     ("wire_agent", wire_agent::run),
     ("wire_dhcp", wire_dhcp::run),
     ("wire_ipv6", wire_ipv6::run),
+    ("wire_vsock_handshake", wire_vsock_handshake::run),
 ];
 
 static CHOSEN: OnceLock<Target> = OnceLock::new();
