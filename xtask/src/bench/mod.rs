@@ -5,12 +5,14 @@
 
 mod boot;
 pub mod cni;
+mod disk;
 mod import;
 mod keep;
 mod list;
 mod overlay;
 mod report;
 mod start;
+mod vmm;
 
 use anyhow::{Result, ensure};
 
@@ -19,12 +21,14 @@ pub use report::{Case, Unit};
 type Bench = fn() -> Result<Vec<Case>>;
 
 /// All benches by name.
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 9] = [
     ("start", start::run),
+    ("vmm", vmm::run),
     ("boot", boot::run),
     ("list", list::run),
     ("cni", cni::run),
     ("import", import::run),
+    ("disk", disk::run),
     ("overlay", overlay::run),
     ("keep", keep::run),
 ];

@@ -51,6 +51,7 @@ pub(super) fn all() -> Result<Snapshot> {
     snapshot.insert("mounts".into(), mounts()?);
     snapshot.insert("namespaces".into(), namespaces());
     snapshot.insert("processes".into(), processes());
+    snapshot.insert("control groups".into(), groups());
     snapshot.insert(
         "files".into(),
         PLACES
@@ -59,6 +60,24 @@ pub(super) fn all() -> Result<Snapshot> {
             .collect(),
     );
     Ok(snapshot)
+}
+
+/// Control groups of VMs and of tests, in every hierarchy.
+fn groups() -> BTreeSet<String> {
+    let root = Path::new("/sys/fs/cgroup");
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let hierarchies = entries(root).map(|entry| entry.path());
+    hierarchies
+        .chain([root.to_owned()])
+        .flat_map(|hierarchy| entries(&hierarchy).collect::<Vec<_>>())
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("ignite"))
+        // Upon an empty `ignite` hosts have mounted their own, and it stays for the next.
+        .filter(|entry| {
+            let groups = entries(&entry.path()).filter(|inner| inner.path().is_dir());
+            entry.file_name() != "ignite" || groups.count() > 0
+        })
+        .map(|entry| entry.path().display().to_string())
+        .collect()
 }
 
 /// The lines of a command's output, without counters, times and comments.
