@@ -34,21 +34,26 @@ build: build-packages programs ## Build the programs into build/
 build-packages:
 	@tools/packages.sh build
 
-# The guest program is in every initramfs and the supervisor runs once for
-# each VM: they are built for size; the guest's without a libc to find, nor
-# anything to relocate, which an interpreted processor takes its time for.
+# The supervisor runs once for each VM: it is built for size.
 .PHONY: programs
-programs: holder
+programs: holder guest
 	@echo "Building (release mode)"
 	@cargo build --quiet --release -p ignite-cli -p ignite-daemon -p ignite-overlay
 	@cargo build --quiet --profile small -p ignite-spawn -p ignite-cni-plugins
-	@$(static) -p ignite-guest
 	@mkdir -p $(bin) $(libexec)
 	@install -C -m 755 target/release/ignite target/release/ignited $(bin)/
-	@install -C -m 755 target/release/ignite-overlay target/small/ignite-spawn target/small/ignite-cni \
-		target/$(triple)/small/ignite-guest $(libexec)/
+	@install -C -m 755 target/release/ignite-overlay target/small/ignite-spawn target/small/ignite-cni $(libexec)/
 	@mkdir -p $(libexec)/cni
 	@ln -sf ../ignite-cni $(libexec)/cni/flannel
+
+# The guest program is in every initramfs: it is built for size, without a
+# libc to find, nor anything to relocate, which an interpreted processor takes
+# its time for.
+.PHONY: guest
+guest:
+	@$(static) -p ignite-guest
+	@mkdir -p $(libexec)
+	@install -C -m 755 target/$(triple)/small/ignite-guest $(libexec)/
 
 # The program of a VM's Docker container is alone in it: static.
 .PHONY: holder
@@ -93,9 +98,11 @@ lint: ## Format, lints, layers, shell scripts
 	$(shellcheck) $(scripts)
 
 .PHONY: unit
-unit: helper holder ## Unit, property and snapshot tests
+unit: helper holder guest ## Unit, property and snapshot tests
 	@tools/unpack.sh etcd-server
 	@tools/beside.sh docker docker.io containerd runc tini
+	@tools/kernel.sh >/dev/null
+	@tools/vhost-device-vsock.sh
 	$(test_as_root) cargo test --quiet --workspace
 
 .PHONY: e2e
@@ -120,6 +127,16 @@ helper:
 	@mkdir -p build/testkit/stand-in
 	@install -C -m 755 target/$(triple)/small/testkit-helper build/testkit/
 	@install -C -m 755 target/$(triple)/small/stand-in-vmm build/testkit/stand-in/qemu-system-x86_64
+	@install -C -m 755 target/$(triple)/small/stand-in-firecracker build/testkit/stand-in/firecracker
+	@install -C -m 755 target/$(triple)/small/stand-in-jailer build/testkit/stand-in/jailer
+
+.PHONY: test-firecracker
+test-firecracker: programs e2e-fixtures ## The end-to-end tests with a real Firecracker (IGNITE_FIRECRACKER=program)
+	@tools/firecracker.sh e2e $(TESTS)
+
+.PHONY: test-firecracker-api
+test-firecracker-api: ## A real Firecracker's API through the driver (IGNITE_FIRECRACKER=program IGNITE_TEST_GUEST=kernel)
+	@tools/firecracker.sh api
 
 .PHONY: bench
 bench: programs e2e-fixtures ## Measure, and write bench/RESULTS.md and bench/results.json

@@ -19,7 +19,7 @@ build_packages=(gcc libc6-dev make)
 # What makes and shows the quick start's image.
 quickstart=(mmdebstrap busybox-static curl ca-certificates)
 # What the tests start or compare with; g++ links libFuzzer, cpio makes the bare initramfs of a bench.
-test=(mmdebstrap busybox-static curl ca-certificates iproute2 iputils-ping procps util-linux tar gzip zstd g++ cpio git openssh-client gpg gpg-agent)
+test=(mmdebstrap busybox-static curl ca-certificates iproute2 iputils-ping procps util-linux tar gzip zstd g++ cpio git openssh-client gpg gpg-agent xfsprogs)
 
 # The oldest compiler that builds this workspace.
 rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$top/Cargo.toml")
