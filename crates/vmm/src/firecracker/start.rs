@@ -98,9 +98,10 @@ impl Firecracker {
             pending: Vec::new(),
             quitting: false,
             files,
+            watch,
             _jail: jail,
         };
-        match firecracker.boot(&watch, describe, &taps) {
+        match firecracker.boot(describe, &taps) {
             Ok(()) => Ok(firecracker),
             Err(error) => {
                 firecracker.abandon();
@@ -111,11 +112,10 @@ impl Firecracker {
 
     fn boot(
         &mut self,
-        watch: &OwnedFd,
         describe: impl Fn(Version) -> Result<Vec<Request>, VmmError>,
         taps: &[NamedTap],
     ) -> Result<(), VmmError> {
-        self.connect(watch)?;
+        self.connect()?;
         let until = Instant::now() + START_PATIENCE;
         let version = self.version(until)?;
         for request in describe(version)? {
@@ -128,7 +128,7 @@ impl Firecracker {
 
     /// Waits for the API's socket: told when it is made, and then in short pauses until somebody
     /// listens on it.
-    fn connect(&mut self, watch: &OwnedFd) -> Result<(), Error> {
+    fn connect(&mut self) -> Result<(), Error> {
         let deadline = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -148,7 +148,7 @@ impl Firecracker {
                 return Err(Error::NoSocket { patience: PATIENCE });
             }
             let mut fds = [
-                PollFd::new(watch, PollFlags::IN),
+                PollFd::new(&self.watch, PollFlags::IN),
                 PollFd::from_borrowed_fd(self.process.pidfd(), PollFlags::IN),
             ];
             poll(&mut fds, Some(limit)).map_err(|error| not_connected(error.source))?;
@@ -156,7 +156,7 @@ impl Firecracker {
                 return Err(self.gone(CONNECT.to_owned()));
             }
             // What was made is seen by connecting.
-            let _ = rustix::io::read(watch, &mut [0; 1024]);
+            let _ = rustix::io::read(&self.watch, &mut [0; 1024]);
         }
     }
 
