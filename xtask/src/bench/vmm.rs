@@ -180,6 +180,9 @@ fn started_by_hand(machine: &Machine, directory: &Path) -> Result<f64> {
     fs::create_dir(&work)?;
     let paths = Paths::of_host(machine, &work);
     fs::write(work.join(command::INITRAMFS), guest_segment()?)?;
+    for name in [command::LOG, command::METRICS] {
+        fs::write(work.join(name), "")?;
+    }
     let mut requests = command::requests(machine, &paths, &[], Version::OLDEST)?;
     requests.insert(0, Request::Version);
     requests.push(Request::Start);
