@@ -1,6 +1,5 @@
 //! Rooms from inside: the test program itself is what is put there, and says what it came to.
 
-mod cost;
 mod death;
 mod life;
 mod table;
