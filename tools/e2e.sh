@@ -11,6 +11,8 @@ before=$build/e2e/machine-before
 mkdir -p "$build/e2e"
 # Places of hosts whose test was killed.
 tools/as-root rm -rf "$build/e2e/hosts"
+# And their control groups, those in which nothing runs.
+tools/as-root find /sys/fs/cgroup -depth -type d -path '*/ignite-e2e-*' -exec rmdir {} + 2>/dev/null || true
 cargo build --quiet --package xtask
 tools/as-root target/debug/xtask machine save "$before"
 status=0
