@@ -30,6 +30,9 @@ use crate::network::{self, dns, ports, several};
 use crate::timings::Timings;
 use crate::{Cancel, Engine, Error, Report, StartOptions};
 
+/// The file in a VM's runtime directory that says what its last start was.
+pub(crate) const PLAN: &str = "plan.json";
+
 /// Numbers under which the supervisor finds what it inherits.
 const LIVE_FD: i32 = 10;
 const NOTIFY_FD: i32 = 11;
@@ -383,7 +386,7 @@ impl Start<'_> {
         namespace: &Namespace,
     ) -> Result<Supervisor, Error> {
         let (plan, program) = plan;
-        let path = plan.run_dir.join("plan.json");
+        let path = plan.run_dir.join(PLAN);
         let text = serde_json::to_vec(plan).expect("a plan is plain data");
         ignite_host::fs::write_atomic(&path, &text, 0o600).map_err(Error::File)?;
         step::reached(Step::StartPlanned);

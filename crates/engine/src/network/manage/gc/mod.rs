@@ -10,6 +10,7 @@
 //!  namespaces, no record -----> removed
 //!  containers, no record -----> removed, where Docker answers
 //!  control groups, empty -----> removed, where no VM has them
+//!  runtime directories -------> removed, where the VM they are of is gone
 //!  objects half made ---------> their directories removed
 //! ```
 //! Whatever fails stays as it is and is told; the next gc tries it again.
@@ -21,6 +22,7 @@ mod halves;
 mod holders;
 mod left;
 mod plugins;
+mod runtime;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -77,6 +79,8 @@ pub enum Kind {
     Container,
     /// A control group.
     Group,
+    /// The runtime directory of a VM.
+    Runtime,
     /// The directory of a VM, an image or a kernel that was half made or half removed.
     Unfinished,
 }
@@ -92,6 +96,7 @@ impl Kind {
             Self::Namespace => "namespace",
             Self::Container => "container",
             Self::Group => "group",
+            Self::Runtime => "runtime",
             Self::Unfinished => "unfinished",
         }
     }
@@ -155,6 +160,7 @@ impl Engine {
         gc.namespaces();
         gc.holders();
         gc.groups();
+        gc.runtime();
         gc.halves();
         let others = gc.garbage.plugins + gc.garbage.filter;
         gc.garbage.own = begin.elapsed().saturating_sub(others);
