@@ -75,12 +75,13 @@ impl Context {
     }
 
     /// Does something with each of many objects: a failure with one is told and in the way of no other.
+    /// The exit code is that of the failures where they share one.
     pub fn each(&self, names: &[String], act: impl Fn(&str) -> Result<(), Failure>) -> Outcome {
         let mut code = 0;
         for name in names {
             if let Err(failure) = act(name) {
                 self.terminal.failure(&failure);
-                code = FAILED;
+                code = combined(code, failure.code());
             }
         }
         Ok(code)
@@ -93,6 +94,15 @@ impl Context {
     }
 }
 
+/// The exit code for a failure with `code` after what ended with `before`.
+fn combined(before: u8, code: u8) -> u8 {
+    match before {
+        0 => code,
+        same if same == code => code,
+        _ => FAILED,
+    }
+}
+
 /// Sends log lines to the terminal.
 pub fn log(globals: &Globals, terminal: &'static Terminal) {
     tracing_subscriber::fmt()
@@ -101,4 +111,22 @@ pub fn log(globals: &Globals, terminal: &'static Terminal) {
         .with_target(false)
         .with_writer(move || LogWriter(terminal))
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::{NO_READER, USAGE};
+
+    #[test]
+    fn failures_keep_the_exit_code_they_share() {
+        let of = |codes: &[u8]| codes.iter().copied().fold(0, combined);
+        assert_eq!(of(&[]), 0);
+        assert_eq!(of(&[USAGE]), USAGE);
+        assert_eq!(of(&[USAGE, USAGE]), USAGE);
+        assert_eq!(of(&[NO_READER, NO_READER]), NO_READER);
+        assert_eq!(of(&[USAGE, FAILED]), FAILED);
+        assert_eq!(of(&[FAILED, USAGE, USAGE]), FAILED);
+        assert_eq!(of(&[USAGE, NO_READER, USAGE]), FAILED);
+    }
 }
