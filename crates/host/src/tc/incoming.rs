@@ -5,7 +5,8 @@
 //! packet socket on the same interface, and hears nothing of what is redirected. So the answers of
 //! DHCP servers stay in the sandbox, where only such sockets are open.
 
-use super::allow::{Guest, IPV4, UDP, at};
+use super::allow::Guest;
+use super::frame::{IPV4, UDP, at};
 use crate::bpf::{Assembler, Is, Program, Width};
 
 /// The port of DHCP clients.

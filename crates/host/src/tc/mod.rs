@@ -10,6 +10,7 @@
 //! before its filter does.
 
 pub mod allow;
+mod frame;
 mod incoming;
 mod message;
 mod tbf;
