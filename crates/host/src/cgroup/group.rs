@@ -143,17 +143,6 @@ impl Group {
         Ok(processes)
     }
 
-    /// Kills all that is in it and waits until it is empty.
-    pub fn kill(&self) -> Result<(), Error> {
-        for place in &self.places {
-            place.until(|| {
-                place.kill()?;
-                Ok(place.processes()?.is_empty())
-            })?;
-        }
-        Ok(())
-    }
-
     /// Kills all that is in it, waits until it is empty, and takes it away, with its parents where
     /// nothing else is in them. One that is gone is fine.
     pub fn remove(self) -> Result<(), Error> {

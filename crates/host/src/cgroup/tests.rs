@@ -333,7 +333,7 @@ fn more_tasks_than_allowed_are_refused() {
         real.group.usage().tasks == Some(8)
     });
     assert!(real.group.processes().expect("list").len() <= 8);
-    real.group.kill().expect("kill");
+    real.group.clone().remove().expect("remove");
     child.wait().expect("wait");
 }
 
@@ -373,7 +373,7 @@ fn processor_time_is_bounded_and_counted() {
     };
     real.group.change(&more).expect("up");
     real.group.change(&BOUNDS).expect("down");
-    real.group.kill().expect("kill");
+    real.group.clone().remove().expect("remove");
     child.wait().expect("wait");
 }
 

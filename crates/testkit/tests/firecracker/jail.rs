@@ -8,6 +8,7 @@ use ignite_host::cgroup::{Bounds, Group, of_vm};
 use ignite_host::process::Status;
 use ignite_vmm::{Confinement, Driver, Jailer, Nic, Reason, Report};
 use ignite_wire::agent::Message;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::life::{Link, with_tap};
 use super::place::{PATIENCE, Place, exists, wait_for_console, wait_for_end};
@@ -159,7 +160,10 @@ fn what_a_vanished_supervisor_leaves_ends_with_its_group_and_hinders_nobody() {
     // With the thread that started it, any other VMM ends; the group has what the jailer started.
     let started = std::thread::scope(|scope| scope.spawn(|| jailed.start(Vec::new())).join());
     let driver = started.expect("no panic").expect("it starts");
-    jailed.group.kill().expect("killed");
+    for pid in jailed.group.processes().expect("readable") {
+        let pid = Pid::from_raw(pid).expect("a process");
+        kill_process(pid, Signal::KILL).expect("killed");
+    }
     let ended = driver.process().wait_timeout(PATIENCE).expect("our child");
     assert_eq!(ended, Some(Status::Signal(9)));
     std::mem::forget(driver);
