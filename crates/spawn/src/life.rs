@@ -21,7 +21,7 @@ use crate::link::Link;
 use crate::log;
 use crate::network::{self, Network};
 use crate::notify::Notify;
-use crate::options::{Options, inherited};
+use crate::options::Options;
 use crate::record::Status;
 use crate::release;
 use crate::start::{Error, Started, Steps, start};
@@ -38,7 +38,7 @@ const SIGNALS: [i32; 3] = [15, 2, 1];
 pub fn live(options: &Options) -> Result<(), String> {
     let take = |number: Option<i32>| {
         number
-            .map(inherited)
+            .map(ignite_host::inherited)
             .transpose()
             .map_err(|error| format!("cannot use an inherited descriptor: {error}"))
     };

@@ -1,11 +1,7 @@
-//! Command line of the supervisor, and the descriptors it inherits.
+//! Command line of the supervisor, with the numbers of the descriptors it inherits.
 
 use std::ffi::OsString;
-use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 /// What the engine says at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,16 +53,9 @@ impl Options {
     }
 }
 
-/// A descriptor of our own to what was inherited under `number`: the same open file, closed on exec.
-pub fn inherited(number: i32) -> io::Result<OwnedFd> {
-    let this = pidfd_open(getpid(), PidfdFlags::empty())?;
-    Ok(pidfd_getfd(&this, number, PidfdGetfdFlags::empty())?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsRawFd;
 
     fn parse(text: &str) -> Result<Options, String> {
         Options::parse(text.split_whitespace().map(OsString::from))
@@ -99,16 +88,5 @@ mod tests {
         ] {
             assert!(parse(text).is_err(), "{text:?}");
         }
-    }
-
-    #[test]
-    fn an_inherited_descriptor_is_the_same_file() {
-        let (one, other) = std::os::unix::net::UnixStream::pair().expect("a pair");
-        let copy = inherited(one.as_raw_fd()).expect("an open descriptor");
-        drop(one);
-        let copy = std::os::unix::net::UnixStream::from(copy);
-        std::io::Write::write_all(&mut &copy, b"x").expect("still open");
-        drop(other);
-        assert!(inherited(987_654).is_err());
     }
 }
