@@ -46,31 +46,12 @@ fn copy(source: &File, memory: &File) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ignite_wire::guest;
+    use ignite_wire::guest::Process;
     use std::io::{Read, Seek};
 
     fn config() -> Config {
-        Config {
-            version: guest::CONFIG_VERSION,
-            hostname: "vm".to_owned(),
-            clock_ns: 1,
-            interfaces: Vec::new(),
-            dns: guest::Dns::default(),
-            hosts: Vec::new(),
-            ssh_keys: Vec::new(),
-            root: guest::Root {
-                device: "/dev/vda".to_owned(),
-                filesystem: "ext4".to_owned(),
-                grow: true,
-            },
-            modules: None,
-            process: guest::Process::Init {
-                path: "/sbin/init".to_owned(),
-            },
-            agent: guest::Transport::Serial,
-            agent_token: String::new(),
-            power_off: guest::PowerOff::Acpi,
-        }
+        let path = "/sbin/init".to_owned();
+        Config::new("vm", Process::Init { path })
     }
 
     #[test]

@@ -12,7 +12,7 @@ use ignite_host::netns::Namespace;
 use ignite_host::process::{self, Child, Spec, Stdio};
 use ignite_store::StatusRecord;
 use ignite_wire::agent::{Decoder, Frame, Message, SupervisorStatus};
-use ignite_wire::guest::{self, Config};
+use ignite_wire::guest::{Config, PowerOff, Process, Transport};
 use ignite_wire::supervisor::{
     Attachment, Confinement, Disk, DiskFormat, End, Event, Machine, Plan, Vmm,
 };
@@ -33,26 +33,11 @@ fn stand_in() -> PathBuf {
 }
 
 fn config() -> Config {
+    let path = "/sbin/init".to_owned();
     Config {
-        version: guest::CONFIG_VERSION,
-        hostname: "vm".to_owned(),
-        clock_ns: 1,
-        interfaces: Vec::new(),
-        dns: guest::Dns::default(),
-        hosts: Vec::new(),
-        ssh_keys: Vec::new(),
-        root: guest::Root {
-            device: "/dev/vda".to_owned(),
-            filesystem: "ext4".to_owned(),
-            grow: true,
-        },
-        modules: None,
-        process: guest::Process::Init {
-            path: "/sbin/init".to_owned(),
-        },
-        agent: guest::Transport::Vsock,
-        agent_token: String::new(),
-        power_off: guest::PowerOff::Reset,
+        agent: Transport::Vsock,
+        power_off: PowerOff::Reset,
+        ..Config::new("vm", Process::Init { path })
     }
 }
 

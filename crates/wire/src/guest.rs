@@ -56,6 +56,31 @@ pub struct Config {
     pub power_off: PowerOff,
 }
 
+impl Config {
+    /// A guest that runs `process` from the whole of its first disk, with nothing else said.
+    pub fn new(hostname: impl Into<String>, process: Process) -> Self {
+        Self {
+            version: CONFIG_VERSION,
+            hostname: hostname.into(),
+            clock_ns: 0,
+            interfaces: Vec::new(),
+            dns: Dns::default(),
+            hosts: Vec::new(),
+            ssh_keys: Vec::new(),
+            root: Root {
+                device: "/dev/vda".to_owned(),
+                filesystem: "ext4".to_owned(),
+                grow: true,
+            },
+            modules: None,
+            process,
+            agent: Transport::default(),
+            agent_token: String::new(),
+            power_off: PowerOff::default(),
+        }
+    }
+}
+
 /// What carries the agent's stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -229,26 +229,11 @@ fn answered(socket: &mut UnixStream, decoder: &mut Decoder) -> Result<()> {
 }
 
 fn guest_segment() -> Result<Vec<u8>> {
+    let path = "/sbin/init".to_owned();
     let config = Config {
-        version: guest::CONFIG_VERSION,
-        hostname: "vm".to_owned(),
-        clock_ns: 1,
-        interfaces: Vec::new(),
-        dns: guest::Dns::default(),
-        hosts: Vec::new(),
-        ssh_keys: Vec::new(),
-        root: guest::Root {
-            device: "/dev/vda".to_owned(),
-            filesystem: "ext4".to_owned(),
-            grow: true,
-        },
-        modules: None,
-        process: guest::Process::Init {
-            path: "/sbin/init".to_owned(),
-        },
         agent: guest::Transport::Vsock,
         power_off: guest::PowerOff::Reset,
-        agent_token: String::new(),
+        ..Config::new("vm", guest::Process::Init { path })
     };
     let json = serde_json::to_vec(&config)?;
     Ok(ignite_wire::cpio::segment(guest::CONFIG_PATH, &json)?)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ignite_store::{Paths, VmRecord};
-use ignite_wire::guest::{self, Config, Dns, Host, Modules, Root};
+use ignite_wire::guest::{self, Config, Dns, Modules};
 use ignite_wire::supervisor::{
     Attachment, Confinement, Disk, DiskFormat, Holder, Machine, Plan, Vmm,
 };
@@ -140,8 +140,6 @@ fn guest(parts: &Parts<'_>) -> Config {
     };
     let clock = parts.now.duration_since(UNIX_EPOCH).unwrap_or_default();
     Config {
-        version: guest::CONFIG_VERSION,
-        hostname: record.name.to_string(),
         clock_ns: u64::try_from(clock.as_nanos()).unwrap_or(u64::MAX),
         interfaces: parts
             .attached
@@ -149,22 +147,14 @@ fn guest(parts: &Parts<'_>) -> Config {
             .map(Attached::guest_interface)
             .collect(),
         dns: parts.dns.clone(),
-        hosts: Vec::<Host>::new(),
-        ssh_keys: Vec::new(),
-        root: Root {
-            device: "/dev/vda".into(),
-            filesystem: "ext4".into(),
-            grow: true,
-        },
         modules: parts.modules.as_ref().map(|_| Modules {
             device: "/dev/vdb".into(),
             filesystem: "ext4".into(),
             release: record.kernel.version.clone(),
         }),
-        process: record.process.clone(),
         agent,
-        // The supervisor makes one for each start.
-        agent_token: String::new(),
         power_off,
+        // The supervisor makes the token, for each start one.
+        ..Config::new(record.name.as_str(), record.process.clone())
     }
 }

@@ -117,7 +117,7 @@ fn merged_keys(present: &str, keys: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ignite_wire::guest::{self, CONFIG_VERSION, Host, Interface, Process};
+    use ignite_wire::guest::{Host, Interface, Process};
 
     use super::*;
 
@@ -133,26 +133,11 @@ mod tests {
             routes: Vec::new(),
             accept_ra: false,
         };
+        let path = "/sbin/init".into();
         Config {
-            version: CONFIG_VERSION,
-            hostname: "otter".into(),
-            clock_ns: 0,
             interfaces: vec![interface],
-            dns: Dns::default(),
             hosts,
-            ssh_keys: Vec::new(),
-            root: guest::Root {
-                device: "/dev/vda".into(),
-                filesystem: "ext4".into(),
-                grow: true,
-            },
-            modules: None,
-            process: Process::Init {
-                path: "/sbin/init".into(),
-            },
-            agent: guest::Transport::Serial,
-            agent_token: String::new(),
-            power_off: guest::PowerOff::Acpi,
+            ..Config::new("otter", Process::Init { path })
         }
     }
 

@@ -47,30 +47,20 @@ pub struct Machine {
 
 /// What a guest is told that runs `argv` on a machine without a virtio console and without a switch.
 pub fn config(argv: &[&str]) -> Config {
-    Config {
-        version: guest::CONFIG_VERSION,
-        hostname: "otter".to_owned(),
-        clock_ns: 0,
-        interfaces: Vec::new(),
-        dns: guest::Dns::default(),
-        hosts: Vec::new(),
-        ssh_keys: Vec::new(),
-        root: guest::Root {
-            device: "/dev/vda".to_owned(),
-            filesystem: "ext4".to_owned(),
-            grow: false,
-        },
-        modules: None,
-        process: guest::Process::Command {
-            argv: argv.iter().map(|&word| word.to_owned()).collect(),
-            env: Vec::new(),
-            user: String::new(),
-            cwd: String::new(),
-        },
+    let process = guest::Process::Command {
+        argv: argv.iter().map(|&word| word.to_owned()).collect(),
+        env: Vec::new(),
+        user: String::new(),
+        cwd: String::new(),
+    };
+    let mut config = Config {
         agent: guest::Transport::Vsock,
         agent_token: TOKEN.to_owned(),
         power_off: guest::PowerOff::Reset,
-    }
+        ..Config::new("otter", process)
+    };
+    config.root.grow = false;
+    config
 }
 
 impl Machine {

@@ -137,26 +137,12 @@ impl Place {
 }
 
 fn guest_segment() -> Vec<u8> {
+    let path = "/sbin/init".to_owned();
     let config = Config {
-        version: guest::CONFIG_VERSION,
-        hostname: "vm".to_owned(),
-        clock_ns: 1,
-        interfaces: Vec::new(),
-        dns: guest::Dns::default(),
-        hosts: Vec::new(),
-        ssh_keys: Vec::new(),
-        root: guest::Root {
-            device: "/dev/vda".to_owned(),
-            filesystem: "ext4".to_owned(),
-            grow: true,
-        },
-        modules: None,
-        process: guest::Process::Init {
-            path: "/sbin/init".to_owned(),
-        },
         agent: guest::Transport::Vsock,
         agent_token: "t0ken".to_owned(),
         power_off: guest::PowerOff::Reset,
+        ..Config::new("vm", guest::Process::Init { path })
     };
     let json = serde_json::to_vec(&config).expect("plain data");
     ignite_wire::cpio::segment(guest::CONFIG_PATH, &json).expect("small")
