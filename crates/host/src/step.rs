@@ -109,6 +109,11 @@ steps! {
     /// The release ran.
     SuperviseReleased = "supervise.released",
 
+    /// That a VM that runs is about to be asked for other rates is recorded.
+    RatesIntended = "rates.intended",
+    /// It has answered; what it did is not recorded.
+    RatesAnswered = "rates.answered",
+
     /// That a supervisor vanished is recorded.
     RepairRecorded = "repair.recorded",
 
