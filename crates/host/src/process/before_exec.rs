@@ -366,15 +366,17 @@ fn bind_to_parent(signal: i32, plan: &Plan<'_>) -> Outcome {
 }
 
 /// Until it is sent SIGCONT. The first process of a PID namespace cannot stop itself as others do, so it
-/// waits: that it blocks this signal and no other is how it is told from one that works.
+/// waits. The kernel does not tell of a signal that is waited for that it is blocked: by SIGURG, which it
+/// blocks alone then, it is told from one that works.
 fn wait_to_go_on() {
-    let mask: u64 = 1 << (libc::SIGCONT - 1);
-    Blocked::set_mask(mask);
+    let set = |signal: c_int| 1_u64 << (signal - 1);
+    let awaited = set(libc::SIGCONT);
+    Blocked::set_mask(awaited | set(libc::SIGURG));
     // SAFETY: the kernel reads the set, which is 64 bits; nothing is to be written, and no time is set.
     unsafe {
         libc::syscall(
             libc::SYS_rt_sigtimedwait,
-            &raw const mask,
+            &raw const awaited,
             ptr::null_mut::<c_void>(),
             ptr::null::<c_void>(),
             size_of::<u64>(),

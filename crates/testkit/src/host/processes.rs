@@ -94,11 +94,11 @@ fn read(directory: &Path) -> Option<Process> {
     })
 }
 
-/// Whether it blocks SIGCONT and nothing else: the first process of a PID namespace cannot be stopped by
-/// itself, and waits at a step for that signal.
+/// Whether it blocks SIGURG and nothing else: the first process of a PID namespace cannot be stopped by
+/// itself, and waits at a step for SIGCONT, known by this.
 fn waits(directory: &Path) -> bool {
     let status = fs::read_to_string(directory.join("status")).unwrap_or_default();
     let mut lines = status.lines();
     let blocked = lines.find_map(|line| line.strip_prefix("SigBlk:"));
-    blocked.is_some_and(|set| u64::from_str_radix(set.trim(), 16) == Ok(1 << 17))
+    blocked.is_some_and(|set| u64::from_str_radix(set.trim(), 16) == Ok(1 << 22))
 }
