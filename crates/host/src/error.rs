@@ -46,7 +46,14 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// What can be done about a refusal that means the same everywhere.
 pub(crate) fn hint(error: &io::Error) -> Option<String> {
+    hint_for(error, rustix::process::geteuid().is_root())
+}
+
+fn hint_for(error: &io::Error, is_root: bool) -> Option<String> {
     let text = match error.raw_os_error()? {
+        libc::EPERM if is_root => {
+            "this root has not all capabilities: run this outside of any container, or give the              container all privileges"
+        }
         libc::EPERM | libc::EACCES => "run this as root, or with sudo",
         libc::ENOSPC => "free some space on that file system, then try again",
         libc::EDQUOT => "the disk quota is used up: free some space, then try again",
@@ -70,5 +77,17 @@ pub(crate) trait Context<T> {
 impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     fn context(self, action: impl FnOnce() -> String) -> Result<T, SystemError> {
         self.map_err(|source| SystemError::new(action(), source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_not_told_to_be_root() {
+        let refused = io::Error::from_raw_os_error(libc::EPERM);
+        let hint = |is_root| hint_for(&refused, is_root).expect("something to do");
+        assert!(hint(false).contains("sudo") && hint(true).contains("capabilities"));
     }
 }

@@ -89,6 +89,9 @@ steps! {
     SuperviseGrouped = "supervise.grouped",
     /// The guest's tap is joined to the sandbox's interface.
     SuperviseJoined = "supervise.joined",
+    /// The VMM's process is there, in its control groups; its program does not run yet, and nothing ends
+    /// it with its parent.
+    SuperviseCloned = "supervise.cloned",
     /// The VMM runs.
     SuperviseStarted = "supervise.started",
     /// Its process is recorded, and that the VM starts.
@@ -105,6 +108,11 @@ steps! {
     SuperviseStopped = "supervise.stopped",
     /// The release ran.
     SuperviseReleased = "supervise.released",
+
+    /// That a VM that runs is about to be asked for other rates is recorded.
+    RatesIntended = "rates.intended",
+    /// It has answered; what it did is not recorded.
+    RatesAnswered = "rates.answered",
 
     /// That a supervisor vanished is recorded.
     RepairRecorded = "repair.recorded",
@@ -136,15 +144,19 @@ steps! {
 
 /// Says that a step is done; stops the process if a test asked for that.
 pub fn reached(step: Step) {
-    static HALT: OnceLock<Option<Halt>> = OnceLock::new();
-    tracing::trace!(step = step.name());
-    let halt = HALT.get_or_init(|| Halt::parse(&std::env::var(VARIABLE).ok()?));
-    if let Some(halt) = halt
-        && halt.is_at(step)
-    {
+    if halts(step) {
         // A process can always signal itself.
         let _ = kill_process(getpid(), Signal::STOP);
     }
+}
+
+/// Whether a test asked that this step be the last for now: to be asked on behalf of a child that has
+/// no more than system calls, and stops itself.
+pub(crate) fn halts(step: Step) -> bool {
+    static HALT: OnceLock<Option<Halt>> = OnceLock::new();
+    tracing::trace!(step = step.name());
+    let halt = HALT.get_or_init(|| Halt::parse(&std::env::var(VARIABLE).ok()?));
+    halt.as_ref().is_some_and(|halt| halt.is_at(step))
 }
 
 /// Where to stop.

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{Change, Difference};
 use crate::network::list;
-use crate::vm::vmm;
+use crate::vm::{rates, vmm};
 
 /// The path of the published ports.
 pub(super) const PORTS: &str = "spec.network.ports";
@@ -104,6 +104,13 @@ pub(super) fn difference(record: &VmRecord, status: &StatusRecord, vm: &Vm) -> D
             path: PORTS.into(),
             from: "those of its last start, in part".into(),
             to: ports(&vm.spec.network.ports),
+        });
+    }
+    if rates::is_cut_off(record, status) && !has_rates(&difference.in_place) {
+        difference.in_place.push(Change {
+            path: DISK_RATE.into(),
+            from: "not known, nor of its interfaces: a change was cut off".into(),
+            to: rate(vm.spec.disk_rate.and_then(Limit::rate)),
         });
     }
     difference

@@ -52,6 +52,7 @@ pub(crate) fn recorded(vm: &Vm) -> VmRecord {
         managed: None,
         user: None,
         ports_pending: None,
+        rates_pending: None,
     }
 }
 

@@ -1,4 +1,5 @@
-//! VMs that died while nobody looked: the host was switched off, a supervisor was killed.
+//! VMs that died while nobody looked: the host was switched off, a supervisor was killed. Those that
+//! live may have been changed in part.
 
 use std::sync::Mutex;
 use std::thread;
@@ -54,7 +55,7 @@ impl Engine {
             // Its VMM holds the lock still, and is ended.
             self.repair_one(vm.uid)
         } else {
-            Ok(())
+            self.settle_rates(vm.uid)
         }
     }
 }

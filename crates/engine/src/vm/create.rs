@@ -274,6 +274,7 @@ impl Engine {
             managed: request.managed,
             user: None,
             ports_pending: None,
+            rates_pending: None,
             spec,
         })
     }

@@ -20,6 +20,9 @@ impl Engine {
     /// The VM that `text` means.
     pub fn inspect(&self, text: &str) -> Result<Vm, Error> {
         let uid = self.vms.resolve(text)?;
+        if let Err(error) = self.settle_rates(uid) {
+            tracing::warn!(%uid, %error, "the VM may have other rates than are told");
+        }
         let record = self.vms.get(uid)?;
         let (status, network) = (self.vms.status(uid)?, self.vms.network(uid)?);
         let live = Liveness::is_held(&self.config.paths, uid)?;

@@ -36,7 +36,9 @@ impl Error {
     /// What the person can do about it, if there is something useful to say.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Io { source, .. } => crate::error::hint(source),
+            Self::Io { source, .. } => crate::error::hint(source).or_else(|| {
+                Some("see what control groups this host has with: ignite doctor".to_owned())
+            }),
             Self::Busy { .. } => Some(
                 "a process that does not end waits for the kernel, often for a disk that does not \
                  answer: look at the host's kernel log, then try again"

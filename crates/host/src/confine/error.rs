@@ -62,6 +62,11 @@ impl Error {
             Self::System(error) if error.errno() == Some(libc::ENOSPC) => Some(
                 "raise the kernel's limits: `sysctl user.max_mnt_namespaces fs.mount-max`".to_owned(),
             ),
+            Self::System(error) if error.errno() == Some(libc::ENOENT) => Some(
+                "it was removed behind Ignite's back: `ignite doctor` tells which programs there are, \
+                 `ignite inspect` names the VM's image and kernel; install or import what is missing again"
+                    .to_owned(),
+            ),
             Self::System(error) => error.hint(),
             Self::Landlock { .. } => {
                 Some("tell us about this kernel: `uname -r` and this message".to_owned())
@@ -80,5 +85,6 @@ mod tests {
         let hint = |errno| Error::from(SystemError::new("make a room", errno)).hint();
         assert!(hint(Errno::NOSPC).is_some_and(|hint| hint.contains("max_mnt_namespaces")));
         assert!(hint(Errno::PERM).is_some_and(|hint| hint.contains("root")));
+        assert!(hint(Errno::NOENT).is_some_and(|hint| hint.contains("import")));
     }
 }

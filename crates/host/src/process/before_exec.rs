@@ -138,6 +138,8 @@ pub(super) struct Plan<'a> {
     pub(super) parent: i32,
     /// What confines it.
     pub(super) confined: Option<Confined<'a>>,
+    /// A test wants it to wait before it is bound to its parent's life.
+    pub(super) halts: bool,
     pub(super) failure: &'a Failure,
 }
 
@@ -215,6 +217,9 @@ fn prepare(plan: &mut Plan<'_>) -> Outcome {
     }
     if let Some(confined) = &plan.confined {
         confined::give_up(confined)?;
+    }
+    if plan.halts {
+        wait_to_go_on();
     }
     if let Some(signal) = plan.parent_death_signal {
         bind_to_parent(signal, plan)?;
@@ -358,6 +363,26 @@ fn bind_to_parent(signal: i32, plan: &Plan<'_>) -> Outcome {
             _ => Err((Step::ParentDeath, libc::ESRCH)),
         }
     }
+}
+
+/// Until it is sent SIGCONT. The first process of a PID namespace cannot stop itself as others do, so it
+/// waits. The kernel does not tell of a signal that is waited for that it is blocked: by SIGURG, which it
+/// blocks alone then, it is told from one that works.
+fn wait_to_go_on() {
+    let set = |signal: c_int| 1_u64 << (signal - 1);
+    let awaited = set(libc::SIGCONT);
+    Blocked::set_mask(awaited | set(libc::SIGURG));
+    // SAFETY: the kernel reads the set, which is 64 bits; nothing is to be written, and no time is set.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigtimedwait,
+            &raw const awaited,
+            ptr::null_mut::<c_void>(),
+            ptr::null::<c_void>(),
+            size_of::<u64>(),
+        )
+    };
+    Blocked::set_mask(0);
 }
 
 pub(super) fn check(step: Step, result: c_long) -> Outcome {

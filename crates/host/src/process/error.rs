@@ -56,6 +56,15 @@ impl Error {
                 "raise the kernel's limits: `sysctl -a --pattern 'user.max_.*_namespaces'`"
                     .to_owned(),
             ),
+            // Root may execute whatever anybody may.
+            Self::Start {
+                program,
+                step: None,
+                source,
+            } if source.raw_os_error() == Some(libc::EACCES) => Some(format!(
+                "make it executable, on a file system that is not mounted noexec: chmod +x {}",
+                program.display()
+            )),
             Self::Start { source, .. } | Self::Follow { source, .. } => crate::error::hint(source),
             Self::ZeroByte { .. } => None,
         }

@@ -19,6 +19,7 @@ use super::confined::Walls;
 use super::shared::Shared;
 use super::spec::search_path;
 use super::{Child, Error, Spec, Stdio, find_program};
+use crate::step::{self, Step};
 
 /// How long a program that is being written (`ETXTBSY`) is tried again.
 const BUSY_PATIENCE: Duration = Duration::from_secs(5);
@@ -116,6 +117,8 @@ impl<'a> Prepared<'a> {
             parent_death_signal: self.spec.parent_death_signal,
             parent: rustix::process::getpid().as_raw_nonzero().get(),
             confined: self.walls.as_ref().map(Walls::confined),
+            // No other child joins groups than a VMM, or what becomes one.
+            halts: !self.cgroups.is_empty() && step::halts(Step::SuperviseCloned),
             failure: shared.failure(),
         };
         let (pid, pidfd) = before_exec::start(plan, &shared)

@@ -8,6 +8,7 @@ use ignite_host::step;
 use ignite_wire::agent::{Frame, Message, PowerAction, VERSION};
 use ignite_wire::supervisor::Event;
 
+use super::pace::Words;
 use super::{Source, Supervisor};
 use crate::console::one_line;
 use crate::end::{Complaint, Verdict};
@@ -152,10 +153,14 @@ impl Supervisor<'_> {
         if !self.is_heard(&frame) {
             return self.send_away("it has not proved what it is");
         }
+        let words = Words::of(&frame);
         if frame.channel == 0 {
+            self.pace.said(words, false);
             return self.said(frame.message);
         }
-        match self.relay.agent_said(frame) {
+        let step = self.relay.agent_said(frame);
+        self.pace.said(words, matches!(step, Step::ToClient(..)));
+        match step {
             Step::ToClient(client, frame) => self.tell_client(client, &frame),
             Step::DropLink(reason) => self.drop_link(reason),
             Step::ToAgent(_) | Step::DropClient(..) | Step::Nothing => {}

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! What is seen is collected as [`Evidence`]; what it means is decided in `end`, when the VMM's
-//! process is gone. No descriptor is read so long that others wait, and nothing a guest or a client
-//! sends is kept without a bound.
+//! process is gone. No descriptor is read so long that others wait, none that may be hostile takes more
+//! than its share of a processor, and nothing a guest or a client sends is kept without a bound.
 
 mod agent;
 mod bounds;
 mod clients;
+mod pace;
 mod requests;
 mod sources;
 mod standstill;
@@ -40,6 +41,7 @@ use crate::notify::Notify;
 use crate::record::Status;
 use crate::relay::Relay;
 use bounds::Bounds;
+use pace::Pace;
 use requests::Requests;
 use sources::Source;
 use standstill::Standstill;
@@ -125,6 +127,7 @@ pub struct Supervisor<'a> {
     stopping: Stopping,
     requests: Requests,
     bounds: Bounds,
+    pace: Pace,
 }
 
 impl<'a> Supervisor<'a> {
@@ -154,6 +157,7 @@ impl<'a> Supervisor<'a> {
             stopping: Stopping::default(),
             requests: Requests::default(),
             bounds,
+            pace: Pace::new(),
         }
     }
 
@@ -165,6 +169,7 @@ impl<'a> Supervisor<'a> {
                 self.due(due);
             }
             self.wake_network(now);
+            self.pace.wake(now);
             if self.parts.driver.deadline().is_some_and(|at| at <= now) {
                 self.vmm_reports();
             }
@@ -174,6 +179,7 @@ impl<'a> Supervisor<'a> {
                 self.parts.network.next(),
                 self.requests.next(),
                 self.parts.driver.deadline(),
+                self.pace.next(),
             ];
             let limit = next
                 .into_iter()
@@ -182,6 +188,7 @@ impl<'a> Supervisor<'a> {
                 .map(|at| at.saturating_duration_since(now));
             for source in self.wait(limit)? {
                 self.handle(source);
+                self.pace.done(source, Instant::now());
             }
         }
         Ok(Remains {

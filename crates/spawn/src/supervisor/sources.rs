@@ -73,7 +73,7 @@ impl Supervisor<'_> {
                 stream.waiting() > 0,
             );
         }
-        list.without(&self.closed)
+        list.only(|source| !self.closed.contains(&source) && !self.pace.rests(source))
     }
 }
 
@@ -96,11 +96,8 @@ impl<'a> List<'a> {
         self.0.push((source, PollFd::from_borrowed_fd(fd, flags)));
     }
 
-    fn without(self, closed: &[Source]) -> (Vec<Source>, Vec<PollFd<'a>>) {
-        let open = self
-            .0
-            .into_iter()
-            .filter(|(source, _)| !closed.contains(source));
-        open.unzip()
+    fn only(self, heard: impl Fn(Source) -> bool) -> (Vec<Source>, Vec<PollFd<'a>>) {
+        let heard = self.0.into_iter().filter(|(source, _)| heard(*source));
+        heard.unzip()
     }
 }

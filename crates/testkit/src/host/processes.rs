@@ -15,7 +15,7 @@ pub struct Process {
     pub pid: Pid,
     /// Its words.
     pub argv: Vec<String>,
-    /// Whether a signal has stopped it.
+    /// Whether a signal has stopped it, or it waits for the one to go on.
     pub stopped: bool,
 }
 
@@ -90,6 +90,15 @@ fn read(directory: &Path) -> Option<Process> {
     Some(Process {
         pid: Pid::from_raw(number)?,
         argv: words.split_terminator('\0').map(str::to_owned).collect(),
-        stopped: state == 'T',
+        stopped: state == 'T' || waits(directory),
     })
+}
+
+/// Whether it blocks SIGURG and nothing else: the first process of a PID namespace cannot be stopped by
+/// itself, and waits at a step for SIGCONT, known by this.
+fn waits(directory: &Path) -> bool {
+    let status = fs::read_to_string(directory.join("status")).unwrap_or_default();
+    let mut lines = status.lines();
+    let blocked = lines.find_map(|line| line.strip_prefix("SigBlk:"));
+    blocked.is_some_and(|set| u64::from_str_radix(set.trim(), 16) == Ok(1 << 22))
 }

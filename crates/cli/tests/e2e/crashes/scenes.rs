@@ -205,6 +205,7 @@ const START: &[&str] = &[
     "supervise.begun",
     "supervise.joined",
     "supervise.grouped",
+    "supervise.cloned",
     "supervise.started",
     "supervise.recorded",
     "supervise.ready",

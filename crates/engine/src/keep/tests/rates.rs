@@ -33,6 +33,11 @@ impl Scene {
         })
     }
 
+    /// Whether it is recorded that a run may have others.
+    fn pending(&self, uid: Uid) -> Option<Timestamp> {
+        self.engine.vms.get(uid).expect("read").rates_pending
+    }
+
     fn rates(&self, uid: Uid) -> (Option<String>, Option<String>) {
         let spec = self.engine.vms.get(uid).expect("read").spec;
         (
@@ -72,6 +77,7 @@ fn a_vm_that_runs_has_them_at_once() {
     let uid = scene.create(&manifest());
     let _live = scene.run(uid, &scene.network(true));
     let supervisor = scene.supervisor(uid, Message::Done { changed: true });
+    assert_eq!(scene.pending(uid), None);
     let updated = scene.engine.update(uid, &limited(), &Silent);
     assert!(!updated.expect("changed").needs_restart);
     let Message::Limit(Limits { interfaces, disk }) = supervisor.join().expect("asked") else {
@@ -80,6 +86,84 @@ fn a_vm_that_runs_has_them_at_once() {
     assert_eq!(interfaces["eth0"].bytes_per_second, 1_000_000);
     assert_eq!(disk.expect("a rate").bytes_per_second, 50 << 20);
     assert_eq!(scene.rates(uid), both());
+    assert_eq!(scene.pending(uid), None);
+}
+
+/// A VM that runs, and was asked for rates by somebody who was killed before he recorded them.
+fn cut_off(scene: &Scene) -> (Uid, Liveness) {
+    let uid = scene.create(&manifest());
+    let live = scene.run(uid, &scene.network(true));
+    let lock = scene.engine.vms.lock(uid).expect("its lock");
+    let mut record = lock.record().expect("its record");
+    record.rates_pending = lock.status().expect("its status").started;
+    lock.write_record(&record).expect("written");
+    assert!(record.rates_pending.is_some());
+    (uid, live)
+}
+
+#[test]
+fn after_a_change_that_was_cut_off_the_vm_has_those_of_its_record() {
+    type Look = fn(&Scene, Uid);
+    let looks: [Look; 3] = [
+        |scene, uid| drop(scene.engine.inspect(uid.as_str()).expect("a VM")),
+        |scene, uid| {
+            let tell = |_, done: Result<(), Error>| done.expect("it lives");
+            scene.engine.recover(&tell).expect("a list");
+            assert_eq!(scene.rates(uid), (None, None));
+        },
+        |scene, uid| {
+            let vm = manifest();
+            let difference = scene.engine.difference(uid, &vm).expect("records");
+            assert_eq!(difference.in_place.len(), 1, "{difference:?}");
+            let updated = scene.engine.update(uid, &vm, &Silent).expect("changed");
+            assert!(!updated.needs_restart);
+        },
+    ];
+    for look in looks {
+        let scene = Scene::new();
+        let (uid, _live) = cut_off(&scene);
+        let supervisor = scene.supervisor(uid, Message::Done { changed: true });
+        look(&scene, uid);
+        let asked = supervisor.join().expect("asked");
+        assert_eq!(asked, Message::Limit(Limits::default()));
+        assert_eq!((scene.rates(uid), scene.pending(uid)), ((None, None), None));
+    }
+}
+
+#[test]
+fn a_vm_that_does_not_say_what_it_did_is_asked_again() {
+    let scene = Scene::new();
+    let uid = scene.create(&manifest());
+    let _live = scene.run(uid, &scene.network(true));
+    // Nobody listens.
+    let updated = scene.engine.update(uid, &limited(), &Silent);
+    let error = updated.expect_err("no answer");
+    assert!(matches!(error, Error::RatesNotChanged { .. }), "{error}");
+    assert!(scene.pending(uid).is_some(), "nobody knows what it did");
+    scene.engine.inspect(uid.as_str()).expect("all the same");
+    assert!(scene.pending(uid).is_some());
+    let refusal = Message::Error {
+        message: "busy".into(),
+        hint: None,
+    };
+    let supervisor = scene.supervisor(uid, refusal);
+    scene.engine.inspect(uid.as_str()).expect("all the same");
+    supervisor.join().expect("asked");
+    assert!(scene.pending(uid).is_some(), "what it had is not known");
+}
+
+#[test]
+fn another_run_has_what_is_recorded() {
+    let scene = Scene::new();
+    let (uid, live) = cut_off(&scene);
+    let lock = scene.engine.vms.lock(uid).expect("its lock");
+    let status = StatusRecord {
+        started: Some(Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(1)),
+        ..lock.status().expect("its status")
+    };
+    lock.write_status(&status, &live).expect("written");
+    let difference = scene.engine.difference(uid, &manifest()).expect("records");
+    assert_eq!(difference.in_place, []);
 }
 
 #[test]

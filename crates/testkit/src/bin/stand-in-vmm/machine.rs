@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Failure;
 use super::guest::{Guest, Wish};
 use super::mischief::Mischief;
+use super::noise;
 use super::options::{Fate, Options};
 
 /// From `cont` until the guest is ready.
@@ -31,6 +32,9 @@ struct Machine {
     fate: Fate,
     mischief: Option<Mischief>,
     outlives: bool,
+    /// From when the guest is ready, nothing is said but noise.
+    noisy: bool,
+    mute: bool,
     line: Vec<u8>,
     /// When the guest will be ready.
     boots: Option<Instant>,
@@ -48,6 +52,8 @@ pub fn run(options: Options) -> Result<(), Failure> {
         guest: Guest::new(options.agent),
         fate: options.fate,
         outlives: options.mischief == Some(Mischief::Outlive),
+        noisy: options.mischief == Some(Mischief::Noise),
+        mute: false,
         mischief: options.mischief,
         line: Vec::new(),
         boots: None,
@@ -63,7 +69,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
         if machine.stands_still {
             continue;
         }
-        match machine.guest.listen()? {
+        match machine.listen()? {
             Some(Wish::PowerOff) => machine.end = Some(End::PoweredOff),
             None => {}
         }
@@ -145,9 +151,34 @@ impl Machine {
             Fate::Boots => {
                 self.console.write_all(b"stand-in: up\n")?;
                 self.event("VSERPORT_CHANGE", r#"{"open": true, "id": "agent"}"#)?;
-                self.guest.come_up("")
+                self.guest.come_up("")?;
+                match self.noisy {
+                    true => self.make_noise(),
+                    false => Ok(()),
+                }
             }
         }
+    }
+
+    /// What the guest wants after what it was told. Where it cannot answer it is told one thing only.
+    fn listen(&mut self) -> Result<Option<Wish>, Failure> {
+        match self.mute {
+            true => match self.guest.stream().read(&mut [0; 4096]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+                told => Ok(told.map(|_| Some(Wish::PowerOff))?),
+            },
+            false => self.guest.listen(),
+        }
+    }
+
+    fn make_noise(&mut self) -> Result<(), Failure> {
+        self.mute = true;
+        noise::make(
+            self.console.try_clone()?,
+            self.control.try_clone()?,
+            self.guest.stream().try_clone()?,
+        );
+        Ok(())
     }
 
     fn shut_down(mut self) -> Result<(), Failure> {
@@ -168,6 +199,9 @@ impl Machine {
     }
 
     fn tell(&mut self, line: &str) -> Result<(), Failure> {
+        if self.mute {
+            return Ok(());
+        }
         Ok(self.control.write_all(format!("{line}\r\n").as_bytes())?)
     }
 }

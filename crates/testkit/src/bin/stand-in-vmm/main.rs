@@ -15,7 +15,7 @@
 //! standin.dies       the VMM ends with a message instead of a guest
 //! ```
 //!
-//! or a [`mischief`](mischief::Mischief), before the guest is ready:
+//! or a [`mischief`](mischief::Mischief), most of it before the guest is ready:
 //!
 //! ```text
 //! standin.probe=FILE,SOCKET   tries all that a confined VMM must be refused
@@ -23,11 +23,13 @@
 //! standin.bomb                starts threads without an end
 //! standin.flood=HEX           sends this frame without an end
 //! standin.outlives            goes on though its supervisor is gone, as long as it can
+//! standin.noise               when the guest is ready: says something everywhere without an end
 //! ```
 
 mod guest;
 mod machine;
 mod mischief;
+mod noise;
 mod options;
 
 use std::process::ExitCode;

@@ -25,6 +25,8 @@ pub enum Mischief {
     Flood { tap: i32, frame: Vec<u8> },
     /// Goes on though its supervisor is gone, as long as it can.
     Outlive,
+    /// Says something on all its streams without an end.
+    Noise,
 }
 
 impl Mischief {
@@ -43,7 +45,8 @@ impl Mischief {
             }
             Self::Bomb => bomb(console),
             Self::Flood { tap, frame } => flood(tap, frame),
-            Self::Outlive => Ok(()),
+            // These come later.
+            Self::Outlive | Self::Noise => Ok(()),
         }
     }
 }
@@ -65,6 +68,7 @@ fn one(word: &str, tap: Option<i32>) -> Option<Mischief> {
             frame: bytes(value)?,
         },
         "standin.outlives" => Mischief::Outlive,
+        "standin.noise" => Mischief::Noise,
         _ => return None,
     })
 }
