@@ -6,12 +6,14 @@
 //!  bounds  memory, threads and processor time taken without an end
 //!  flood   frames sent without an end
 //!  life    the VMM's end
+//!  version_2  control groups where only version 2 is
 //! ```
 
 mod bounds;
 mod flood;
 mod life;
 mod table;
+mod version_2;
 
 use anyhow::{Result, ensure};
 use ignite_testkit::{Host, Invocation, place, vmm, wait_until};

@@ -19,11 +19,15 @@
 //! vsock PORT                 gives back what the host sends to that vsock port
 //! attempt N AIMS             one of all that a VMM must be refused
 //! hear NAME                  takes whoever connects to that abstract socket
+//! groups                     control groups of version 2 as the product makes them
+//! in-group WHAT GROUP        joins it, and is a hog, a bomb or a burner
+//! hold-still                 does nothing
 //! tree PATH...               files with all their attributes, for comparison
 //! ```
 
 mod attempt;
 mod dns;
+mod groups;
 mod hold;
 mod notified;
 mod numbered;
@@ -73,6 +77,9 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["vsock", port] => vsock::echo(port),
         ["attempt", number, aims] => attempt::one(number, aims),
         ["hear", name] => attempt::hear(name),
+        ["groups"] => groups::check(),
+        ["in-group", what, group] => groups::inside(what, group),
+        ["hold-still"] => groups::hold_still(),
         ["tree", paths @ ..] => tree::print(paths),
         _ => Err(format!("cannot do {words:?}").into()),
     }
