@@ -22,6 +22,7 @@ pub mod firecracker;
 pub mod host;
 pub mod lan;
 pub mod layout;
+pub mod mischief;
 pub mod place;
 pub mod registry;
 pub mod running;

@@ -9,7 +9,7 @@ use crate::crashes::scenes::kill_supervisor;
 use crate::support::{SMALL, SOON, Vm, nothing_left};
 
 /// The stand-in uses no `/dev/kvm`, but without one it is not started.
-const KVM: &str = "(: <> /dev/kvm) 2>/dev/null || mount --bind /dev/null /dev/kvm";
+pub(crate) const KVM: &str = "(: <> /dev/kvm) 2>/dev/null || mount --bind /dev/null /dev/kvm";
 
 /// Prints what runs of a VM, or is there because one runs.
 const RUNS: &str = r"

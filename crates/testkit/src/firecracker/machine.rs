@@ -129,6 +129,12 @@ impl Machine {
         Some(path.into())
     }
 
+    /// The tap of the first interface.
+    pub fn first_tap(&self) -> std::io::Result<Option<OwnedFd>> {
+        let tap = self.taps.first().map(|(_, tap)| tap.try_clone());
+        tap.transpose()
+    }
+
     /// Whether the guest's processors run.
     pub fn is_running(&self) -> bool {
         self.state == State::Running

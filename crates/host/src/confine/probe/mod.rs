@@ -2,20 +2,26 @@
 //!
 //! For tests alone (the feature `probe`): this crate's, and those that put such a program in the place
 //! of a VMM. An attempt that comes to something gives what it got, one that was refused the reason.
-//! Nothing here does harm where it succeeds, but for a test's own namespace and files.
+//! Nothing here does harm where it succeeds, but for a test's own namespace and files. No attempt leans
+//! on `/proc` but to reach what is in it: a room without it would refuse the question, not the answer.
 
+mod itself;
 mod tries;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use libc::c_long;
+use rustix::fs::StatVfsMountFlags;
 
+pub use itself::{Held, held};
+
+use itself::*;
 use tries::*;
 
 /// What there is to be reached outside.
@@ -31,6 +37,8 @@ pub struct Aims {
     pub process: i32,
     /// A directory to write to, if there is one.
     pub work: Option<PathBuf>,
+    /// What was open when the program began, besides its three streams.
+    pub held: Vec<RawFd>,
 }
 
 /// Something to try.
@@ -49,20 +57,25 @@ macro_rules! attempts {
     };
 }
 
-/// All that must be refused.
+/// All that must be refused to a program that was given no descriptor.
 pub fn refused() -> Vec<Attempt> {
-    // First, before others open some.
     let mut all = vec![Attempt {
         name: "hold a descriptor nobody gave it",
-        run: |_| descriptors(),
+        run: |aims| found(aims.held.iter().map(RawFd::to_string).collect()),
     }];
-    all.extend(files());
+    all.extend(refused_to_all());
     all.extend(work_directory());
+    all
+}
+
+/// All that must be refused to any: what is in a work directory is tried in [`work_directory`].
+pub fn refused_to_all() -> Vec<Attempt> {
+    let mut all = files();
     all.extend(processes());
     all.extend(sockets());
-    all.extend(namespaces());
     all.extend(privileges());
     all.extend(kernel());
+    all.extend(namespaces());
     all
 }
 
@@ -109,14 +122,14 @@ fn files() -> Vec<Attempt> {
         },
         "read the host's files by .." => |_| read("/../../../etc/passwd"),
         "open a disk of the host's" => |_| {
-            read("/dev/vda").or_else(|_| read("/dev/sda")).or_else(|_| read("/dev/nvme0n1"))
+            first(["/dev/vda", "/dev/sda", "/dev/nvme0n1"].into_iter().map(read))
         },
         "open the machine's memory" => |_| read("/dev/mem"),
         "open the kernel's log" => |_| read("/dev/kmsg"),
         "make a file in /" => |_| fs::write("/probe", "").map(said),
         "make a file in a library directory" => |_| fs::write("/usr/lib/probe", "").map(said),
         "write to its program" => |_| {
-            let program = fs::read_link("/proc/self/exe")?;
+            let program = program()?;
             OpenOptions::new().append(true).open(program).map(said)
         },
         "make a file in /dev" => |_| fs::write("/dev/probe", "").map(said),
@@ -124,13 +137,14 @@ fn files() -> Vec<Attempt> {
             fs::set_permissions("/dev/null", fs::Permissions::from_mode(0o600)).map(said)
         },
         "change what the kernel says of it" => |_| fs::write("/proc/self/oom_score_adj", "0").map(said),
-        "find something writable" => |aims| mounts(aims, "ro"),
-        "find something that obeys set-user-ID bits" => |aims| mounts(aims, "nosuid"),
+        "find something writable" => |aims| mounts(aims, StatVfsMountFlags::RDONLY),
+        "find something that obeys set-user-ID bits" => |aims| mounts(aims, StatVfsMountFlags::NOSUID),
         "read the kernel's settings" => |_| read("/proc/sys/kernel/ostype"),
     }
 }
 
-fn work_directory() -> Vec<Attempt> {
+/// All that must be refused in the work directory of a program that has one.
+pub fn work_directory() -> Vec<Attempt> {
     attempts! {
         "make a device in its work directory" => |aims| {
             let path = c_path(&work(aims)?.join("device"))?;
@@ -145,7 +159,7 @@ fn work_directory() -> Vec<Attempt> {
         },
         "execute a program in its work directory" => |aims| {
             let path = work(aims)?.join("program");
-            fs::write(&path, "#!/proc/self/exe\n")?;
+            fs::write(&path, format!("#!{}\n", program()?.display()))?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
             execute(&path)
         },
@@ -174,9 +188,11 @@ fn processes() -> Vec<Attempt> {
         "outlive its supervisor" => |_| {
             call(libc::SYS_prctl, &[libc::PR_SET_PDEATHSIG.into(), 0, 0, 0, 0])
         },
-        "let go of a lock it was given" => |_| {
-            let file = File::open("/proc/self/exe")?;
-            call(libc::SYS_flock, &[file.as_raw_fd().into(), libc::LOCK_UN.into()])
+        "let go of a lock it was given" => |aims| {
+            // Where it was given none, one of its own.
+            let own = File::open("/")?;
+            let all = aims.held.iter().copied().chain([own.as_raw_fd()]);
+            first(all.map(|fd| call(libc::SYS_flock, &[fd.into(), libc::LOCK_UN.into()])))
         },
         "fork" => |_| clone(libc::SIGCHLD),
         "execute a shell" => |_| execute(Path::new("/bin/sh")),
@@ -204,7 +220,6 @@ fn sockets() -> Vec<Attempt> {
 
 fn namespaces() -> Vec<Attempt> {
     attempts! {
-        "make a user namespace" => |_| unshare(libc::CLONE_NEWUSER),
         "make a mount namespace" => |_| unshare(libc::CLONE_NEWNS),
         "make a PID namespace" => |_| unshare(libc::CLONE_NEWPID),
         "make a network namespace" => |_| unshare(libc::CLONE_NEWNET),
@@ -213,7 +228,7 @@ fn namespaces() -> Vec<Attempt> {
         "make a cgroup namespace" => |_| unshare(libc::CLONE_NEWCGROUP),
         "make a process in a user namespace" => |_| clone(libc::CLONE_NEWUSER | libc::SIGCHLD),
         "enter a namespace" => |_| {
-            let own = File::open("/proc/self/ns/uts")?;
+            let own = File::open("/proc/self/ns/uts").or_else(|_| File::open("/"))?;
             call(libc::SYS_setns, &[own.as_raw_fd().into(), 0])
         },
         "mount" => |_| {
@@ -230,6 +245,8 @@ fn namespaces() -> Vec<Attempt> {
             call(libc::SYS_fsopen, &[c"tmpfs".as_ptr() as c_long, 0])
         },
         "change its root" => |_| call(libc::SYS_chroot, &[c"/".as_ptr() as c_long]),
+        // The last: whoever gets one is root in it.
+        "make a user namespace" => |_| unshare(libc::CLONE_NEWUSER),
     }
 }
 
@@ -238,14 +255,10 @@ fn privileges() -> Vec<Attempt> {
         "become root" => |_| call(libc::SYS_setresuid, &[0, 0, 0]),
         "join root's group" => |_| call(libc::SYS_setresgid, &[0, 0, 0]),
         "join further groups" => |_| call(libc::SYS_setgroups, &[0, 0]),
-        "hold a capability" => |_| {
-            let held = status(&["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])?;
-            found(held.into_iter().filter(|(_, set)| !set.trim_matches('0').is_empty()).map(|(name, set)| {
-                format!("{name} {set}")
-            }).collect())
-        },
-        "gain privileges by a program" => |_| flag("NoNewPrivs", "1"),
-        "ask the kernel anything" => |_| flag("Seccomp", "2"),
+        "hold a capability" => |_| capabilities(),
+        "get a capability by a program" => |_| capabilities_to_get(),
+        "gain privileges by a program" => |_| new_privileges(),
+        "ask the kernel anything" => |_| unfiltered(),
         "open more files than its limit" => |_| raise(libc::RLIMIT_NOFILE as c_long),
         "have more threads than its limit" => |_| raise(libc::RLIMIT_NPROC as c_long),
         "write longer files than its limit" => |_| raise(libc::RLIMIT_FSIZE as c_long),

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::process::Command;
 
 use libc::{c_int, c_long};
 use rustix::fs::MemfdFlags;
@@ -66,8 +67,17 @@ pub(super) fn clone(flags: c_int) -> io::Result<String> {
     }
 }
 
-/// Comes back only if it is refused; a program that runs ends with what it is given, a bad argument.
+/// In a process of its own, or, where that is refused, instead of this one. A program that runs ends
+/// with what it is given, a bad argument.
 pub(super) fn execute(path: &Path) -> io::Result<String> {
+    match Command::new(path).arg("--no-such-option").status() {
+        Ok(status) => Ok(format!("it ran: {status}")),
+        Err(_) => become_one(path),
+    }
+}
+
+/// Comes back only if it is refused.
+fn become_one(path: &Path) -> io::Result<String> {
     let path = c_path(path)?;
     let arguments = [
         path.as_ptr(),
@@ -91,36 +101,6 @@ pub(super) fn raise(resource: c_long) -> io::Result<String> {
     call(
         libc::SYS_prlimit64,
         &[0, resource, new.as_ptr() as c_long, 0],
-    )
-}
-
-/// The mounts it sees that lack this option, but for its work directory.
-pub(super) fn mounts(aims: &Aims, option: &str) -> io::Result<String> {
-    let text = fs::read_to_string("/proc/self/mountinfo")?;
-    let mounts = text.lines().filter_map(|line| {
-        let mut fields = line.split(' ').skip(4);
-        Some((fields.next()?, fields.next()?))
-    });
-    let lacking = mounts
-        .filter(|(at, _)| aims.work.as_deref() != Some(Path::new(at)))
-        .filter(|(_, options)| options.split(',').all(|known| known != option));
-    found(lacking.map(|(at, _)| at.to_owned()).collect())
-}
-
-/// What the kernel would write, if more than nothing: a limit of one byte is none and no pipe either.
-pub(super) fn core_dumps() -> io::Result<String> {
-    let text = fs::read_to_string("/proc/self/limits")?;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("Max core file size"));
-    let limits = line
-        .into_iter()
-        .flat_map(|line| line.split_whitespace().skip(4).take(2));
-    found(
-        limits
-            .filter(|limit| !matches!(*limit, "0" | "1"))
-            .map(str::to_owned)
-            .collect(),
     )
 }
 
@@ -165,34 +145,24 @@ pub(super) fn read(path: impl AsRef<Path>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&start[..length]).into_owned())
 }
 
+/// The first that comes to something; else what the last was refused with.
+pub(super) fn first(mut all: impl Iterator<Item = io::Result<String>>) -> io::Result<String> {
+    let mut last = Err(io::Error::from(io::ErrorKind::NotFound));
+    while last.is_err() {
+        match all.next() {
+            Some(outcome) => last = outcome,
+            None => break,
+        }
+    }
+    last
+}
+
 /// What was found is what was got; nothing counts as refused.
 pub(super) fn found(what: Vec<String>) -> io::Result<String> {
     if what.is_empty() {
         return Err(io::Error::from(io::ErrorKind::NotFound));
     }
     Ok(what.join(", "))
-}
-
-/// Refused, if this line of its status says so.
-pub(super) fn flag(name: &str, value: &str) -> io::Result<String> {
-    let lines = status(&[name])?;
-    found(
-        lines
-            .into_iter()
-            .filter(|(_, set)| set != value)
-            .map(|(_, set)| set)
-            .collect(),
-    )
-}
-
-/// These lines of its status.
-pub(super) fn status(names: &[&str]) -> io::Result<Vec<(String, String)>> {
-    let text = fs::read_to_string("/proc/self/status")?;
-    let lines = text.lines().filter_map(|line| line.split_once(':'));
-    let wanted = lines.filter(|(name, _)| names.contains(name));
-    Ok(wanted
-        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-        .collect())
 }
 
 pub(super) fn numbers(directory: &str) -> io::Result<Vec<u32>> {
@@ -221,19 +191,4 @@ pub(super) fn c_path(path: &Path) -> io::Result<std::ffi::CString> {
 
 pub(super) fn said<T>(_: T) -> String {
     "done".to_owned()
-}
-
-/// Those it holds besides its three streams.
-pub(super) fn descriptors() -> io::Result<String> {
-    let mut others = Vec::new();
-    for entry in fs::read_dir("/proc/self/fd")? {
-        let entry = entry?;
-        let target = fs::read_link(entry.path())?;
-        let given = ["0", "1", "2"].iter().any(|fd| entry.file_name() == *fd);
-        // The listing itself.
-        if !given && !target.ends_with("fd") {
-            others.push(target.display().to_string());
-        }
-    }
-    found(others)
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
-use super::probe::Aims;
+use super::probe::{self, Aims};
 use super::*;
 use crate::process::{self, Output, Spec, Stdio, run};
 
@@ -112,6 +112,7 @@ impl Outside {
             abstract_socket: name,
             process: std::process::id().cast_signed(),
             work: Some(WORK.path.into()),
+            held: Vec::new(),
         };
         let other = UnixListener::bind_addr(&address).expect("bind");
         Self {
@@ -129,6 +130,7 @@ impl Outside {
             abstract_socket,
             process,
             work,
+            held: _,
         } = &self.aims;
         let work = work.as_deref().unwrap_or(Path::new(""));
         spec.env("AIM_FILE", file)
@@ -149,6 +151,7 @@ fn aims() -> Aims {
         abstract_socket: variable("AIM_ABSTRACT"),
         process: variable("AIM_PROCESS").parse().expect("a number"),
         work: (!work.as_os_str().is_empty()).then_some(work),
+        held: probe::held().iter().map(|held| held.number).collect(),
     }
 }
 

@@ -216,6 +216,7 @@ const REACHED_OUTSIDE: &[&str] = &[
     "join root's group",
     "join further groups",
     "hold a capability",
+    "get a capability by a program",
     "gain privileges by a program",
     "ask the kernel anything",
     "run before others",

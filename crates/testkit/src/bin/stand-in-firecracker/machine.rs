@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use ignite_host::confine::probe::Held;
 use ignite_testkit::firecracker::{Action, Launch, Server};
+use ignite_testkit::mischief::{Console, Mischief, Place};
 use ignite_wire::guest::{AGENT_VSOCK_PORT, Config, PowerOff, Transport};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -26,6 +28,8 @@ struct Machine {
     /// What would be the agent, and is not.
     stranger: Option<Guest>,
     config: Option<Config>,
+    /// What it was started with.
+    held: Vec<Held>,
     /// When the guest will be ready.
     boots: Option<Instant>,
     /// The console's input has ended.
@@ -35,7 +39,7 @@ struct Machine {
 }
 
 /// Runs the machine to its end; the program's exit code.
-pub fn run(options: Options) -> Result<u8, Failure> {
+pub fn run(options: Options, held: Vec<Held>) -> Result<u8, Failure> {
     match options.launch {
         Launch::Sound => {}
         Launch::Exit(code) => {
@@ -55,6 +59,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
         guest: None,
         stranger: None,
         config: None,
+        held,
         boots: None,
         deaf: false,
         end: None,
@@ -179,11 +184,24 @@ impl Machine {
             return Ok(());
         };
         stream.set_nonblocking(true)?;
+        self.make_mischief()?;
         say("stand-in: up\n")?;
         let config = self.config.as_ref();
         let token = config.map_or("", |config| &config.agent_token);
         let guest = self.guest.insert(Guest::new(stream));
         guest.come_up(token)
+    }
+
+    fn make_mischief(&mut self) -> Result<(), Failure> {
+        let machine = &self.server.machine;
+        if let Some(mischief) = Mischief::parse(machine.arguments.split(' ')) {
+            mischief.make(Place {
+                held: &self.held,
+                tap: machine.first_tap()?,
+                console: Console::new(stdout().as_fd().try_clone_to_owned()?),
+            })?;
+        }
+        Ok(())
     }
 
     fn power_off(&mut self) -> Result<(), Failure> {

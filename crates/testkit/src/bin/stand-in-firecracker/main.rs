@@ -19,6 +19,8 @@
 //! standin.stranger   another program of the guest wants to be the agent, and comes before it
 //! ```
 //!
+//! or a [`ignite_testkit::mischief`], before the guest is ready.
+//!
 //! Two options of its own, which a script in its place adds, make it fail where a test wants:
 //! `--fault 'PUT /metrics=hang'` (see `ignite_testkit::firecracker::Kind`) and `--launch deaf` or
 //! `--launch CODE`; `--claim 1.7` is the version it says it is.
@@ -30,16 +32,19 @@ mod options;
 
 use std::process::ExitCode;
 
+use ignite_host::confine::probe::held;
+
 /// Any failure, for the driver.
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
+    let held = held();
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words == ["--version"] {
         println!("Firecracker v1.16.0");
         return ExitCode::SUCCESS;
     }
-    match options::Options::parse(&words).and_then(machine::run) {
+    match options::Options::parse(&words).and_then(|options| machine::run(options, held)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             eprintln!("stand-in: {failure}");

@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use ignite_host::confine::probe::Held;
+use ignite_testkit::mischief::{Console, Mischief, Place};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Failure;
 use super::guest::{Guest, Wish};
-use super::mischief::Mischief;
 use super::noise;
 use super::options::{Fate, Options};
 
@@ -31,6 +33,8 @@ struct Machine {
     guest: Guest,
     fate: Fate,
     mischief: Option<Mischief>,
+    held: Vec<Held>,
+    tap: Option<OwnedFd>,
     outlives: bool,
     /// From when the guest is ready, nothing is said but noise.
     noisy: bool,
@@ -55,6 +59,8 @@ pub fn run(options: Options) -> Result<(), Failure> {
         noisy: options.mischief == Some(Mischief::Noise),
         mute: false,
         mischief: options.mischief,
+        held: options.held,
+        tap: options.tap,
         line: Vec::new(),
         boots: None,
         end: None,
@@ -143,7 +149,11 @@ impl Machine {
         }
         self.boots = None;
         if let Some(mischief) = self.mischief.take() {
-            mischief.make(self.console.try_clone()?)?;
+            mischief.make(Place {
+                held: &self.held,
+                tap: self.tap.take(),
+                console: Console::new(self.console.try_clone()?.into()),
+            })?;
         }
         match self.fate {
             Fate::Dies => Err("this machine does not start".into()),

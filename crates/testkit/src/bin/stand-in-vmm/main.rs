@@ -15,35 +15,28 @@
 //! standin.dies       the VMM ends with a message instead of a guest
 //! ```
 //!
-//! or a [`mischief`](mischief::Mischief), most of it before the guest is ready:
-//!
-//! ```text
-//! standin.probe=FILE,SOCKET   tries all that a confined VMM must be refused
-//! standin.hog                 takes memory without an end
-//! standin.bomb                starts threads without an end
-//! standin.flood=HEX           sends this frame without an end
-//! standin.outlives            goes on though its supervisor is gone, as long as it can
-//! standin.noise               when the guest is ready: says something everywhere without an end
-//! ```
+//! or a [`ignite_testkit::mischief`], most of it before the guest is ready.
 
 mod guest;
 mod machine;
-mod mischief;
 mod noise;
 mod options;
 
 use std::process::ExitCode;
 
+use ignite_host::confine::probe::held;
+
 /// Any failure, for the supervisor's log.
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
+    let held = held();
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words == ["--version"] {
         println!("QEMU emulator version 7.2.0 (stand-in)");
         return ExitCode::SUCCESS;
     }
-    match options::Options::parse(&words).and_then(machine::run) {
+    match options::Options::parse(&words, held).and_then(machine::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("stand-in: {failure}");

@@ -2,12 +2,14 @@
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
+use ignite_host::confine::probe::Held;
 use ignite_host::inherited;
+use ignite_testkit::mischief::Mischief;
 
 use super::Failure;
-use super::mischief::Mischief;
 
 /// What becomes of the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +29,16 @@ pub struct Options {
     pub control: UnixStream,
     pub fate: Fate,
     pub mischief: Option<Mischief>,
+    /// What it was started with.
+    pub held: Vec<Held>,
+    /// The first tap.
+    pub tap: Option<OwnedFd>,
     /// The disk that can be written, locked.
     pub disk: File,
 }
 
 impl Options {
-    pub fn parse(words: &[String]) -> Result<Self, Failure> {
+    pub fn parse(words: &[String], held: Vec<Held>) -> Result<Self, Failure> {
         let stream = |id: &str| -> Result<UnixStream, Failure> {
             let wanted = format!("socket,id={id},fd=");
             let number = words
@@ -48,7 +54,9 @@ impl Options {
             agent: stream("agent")?,
             control: stream("control")?,
             fate: fate(words),
-            mischief: Mischief::parse(kernel(words), tap(words)),
+            mischief: Mischief::parse(kernel(words)),
+            held,
+            tap: tap(words).map(inherited).transpose()?,
             disk: disk(words)?,
         })
     }

@@ -7,6 +7,8 @@
 //! get ADDRESS:PORT [PATH]    what a server answers
 //! ask ADDRESS:PORT           what a UDP server answers
 //! take ADDRESS:PORT BYTES    so many bytes of a server, compared; prints the longest pause in ms
+//! pour ADDRESS:PORT N RATE   N numbered datagrams, so many a second
+//! collect PORT N             takes those; fails if one is missing or comes too late
 //! dns ADDRESS NAME=IPV4...   a name server that knows these names
 //! sniff                      prints every DHCP packet of every interface
 //! sniff WORD                 prints every frame that holds the word, from behind it
@@ -15,12 +17,20 @@
 //! time N PROGRAM [ARG...]    milliseconds each of N runs takes
 //! copy CODE                  gives back its input, and ends with that code
 //! vsock PORT                 gives back what the host sends to that vsock port
+//! attempt N AIMS             one of all that a VMM must be refused
+//! hear NAME                  takes whoever connects to that abstract socket
+//! groups                     control groups of version 2 as the product makes them
+//! in-group WHAT GROUP        joins it, and is a hog, a bomb or a burner
+//! hold-still                 does nothing
 //! tree PATH...               files with all their attributes, for comparison
 //! ```
 
+mod attempt;
 mod dns;
+mod groups;
 mod hold;
 mod notified;
+mod numbered;
 mod send;
 mod serve;
 mod sniff;
@@ -55,6 +65,8 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["get", server, path] => talk::get(server, path),
         ["ask", server] => talk::ask(server),
         ["take", server, bytes] => stream::take(server, bytes.parse()?),
+        ["pour", server, count, rate] => numbered::pour(server, count.parse()?, rate.parse()?),
+        ["collect", port, count] => numbered::collect(port.parse()?, count.parse()?),
         ["dns", address, names @ ..] => dns::forever(address, names),
         ["sniff"] => sniff::until_stdin_ends(sniff::dhcp),
         ["sniff", word] => sniff::until_stdin_ends(|frame| sniff::behind(frame, word)),
@@ -63,6 +75,11 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["time", runs, argv @ ..] => time::each_run(runs, argv),
         ["copy", code] => vsock::copy(code),
         ["vsock", port] => vsock::echo(port),
+        ["attempt", number, aims] => attempt::one(number, aims),
+        ["hear", name] => attempt::hear(name),
+        ["groups"] => groups::check(),
+        ["in-group", what, group] => groups::inside(what, group),
+        ["hold-still"] => groups::hold_still(),
         ["tree", paths @ ..] => tree::print(paths),
         _ => Err(format!("cannot do {words:?}").into()),
     }
