@@ -18,8 +18,8 @@ impl Engine {
     /// is there until then.
     ///
     /// Ports of a running VM are published anew with nothing else of its network touched, where its
-    /// network can do that; else they hold from its next start on. Its rates are changed at once. What
-    /// fails for ports or rates does not hold up the rest.
+    /// network can do that; else they hold from its next start on. Its rates are changed at once, and so
+    /// is its balloon, if it was started with one. What fails for one of them does not hold up the rest.
     pub fn update(&self, uid: Uid, vm: &Vm, report: &dyn Report) -> Result<Updated, Error> {
         crate::vm::create::check(vm)?;
         let lock = self.vms.lock(uid)?;
@@ -34,11 +34,22 @@ impl Engine {
             true => self.set_rates(&lock, &mut record, &vm.spec),
             false => Ok(()),
         };
-        let mut needs_restart = diff::runs_in_another(&record, &lock.status()?);
+        let has_balloon = changes.iter().any(|change| change.path == diff::BALLOON);
+        let balloon = match has_balloon {
+            true => self.set_balloon(&lock, &mut record, vm.spec.balloon),
+            false => Ok(()),
+        };
+        let mut needs_restart = diff::runs_otherwise(&record, &lock.status()?);
         if changes.iter().any(|change| change.path == diff::PORTS) {
             needs_restart |= self.publish(&lock, record, &vm.spec.network.ports, report)?;
         }
-        rates.map(|()| Updated {
+        Error::all(
+            [rates, balloon]
+                .into_iter()
+                .filter_map(Result::err)
+                .collect(),
+        )?;
+        Ok(Updated {
             changes,
             needs_restart,
         })

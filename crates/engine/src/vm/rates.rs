@@ -1,12 +1,9 @@
-//! How fast a VM's network and disk may be: in its record, and of a VM that runs at once.
+//! How fast a VM's network and disk may be.
 
 use ignite_api::{BitRate, ByteRate, InterfaceName, Limit, UnknownInterface, VmSpec};
-use ignite_store::{Liveness, VmLock, VmRecord};
-use ignite_wire::agent::{Limits, Message};
+use ignite_store::VmRecord;
+use ignite_wire::agent::Limits;
 use ignite_wire::supervisor::Rate;
-
-use super::{control, pause};
-use crate::{Done, Engine, Error};
 
 /// Other rates, as they are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,60 +29,11 @@ impl Rates {
     }
 
     /// Changes a VM that is there: a rate of all is that of each, whatever it had.
-    fn change(&self, spec: &mut VmSpec) -> Result<(), UnknownInterface> {
+    pub(super) fn change(&self, spec: &mut VmSpec) -> Result<(), UnknownInterface> {
         if let Some(rate) = self.network {
             spec.network.set_rate(rate);
         }
         self.apply(spec)
-    }
-}
-
-impl Engine {
-    /// Gives a VM other rates.
-    pub fn change_rates(&self, text: &str, rates: &Rates) -> Result<Done, Error> {
-        let uid = self.vms.resolve(text)?;
-        let lock = self.vms.lock(uid)?;
-        let mut record = lock.record()?;
-        let mut wanted = record.spec.clone();
-        rates.change(&mut wanted)?;
-        self.set_rates(&lock, &mut record, &wanted)?;
-        Ok(Done {
-            uid,
-            name: record.name,
-            what: "updated",
-        })
-    }
-
-    /// Takes over the rates of `wanted`. The running VM first: where that fails, all is as it was, and
-    /// where the record is not written any more, the same request finds the difference again.
-    pub(crate) fn set_rates(
-        &self,
-        lock: &VmLock,
-        record: &mut VmRecord,
-        wanted: &VmSpec,
-    ) -> Result<(), Error> {
-        let mut changed = record.clone();
-        changed.spec.network.take_rates(&wanted.network);
-        changed.spec.disk_rate = wanted.disk_rate;
-        let runs = || -> Result<bool, Error> {
-            let is_held = Liveness::is_held(&self.config.paths, record.uid)?;
-            Ok(is_held && lock.status()?.state.is_live())
-        };
-        if runs()?
-            && let Err(source) = self.limit(&changed)
-            // One that ended in this moment has them from its next start on.
-            && runs()?
-        {
-            let name = record.name.to_string();
-            return Err(Error::RatesNotChanged { name, source });
-        }
-        *record = changed;
-        Ok(lock.write_record(record)?)
-    }
-
-    fn limit(&self, record: &VmRecord) -> Result<(), control::Error> {
-        let run_dir = self.config.paths.vm_run(record.uid);
-        pause::ask(&run_dir, Message::Limit(limits(record))).map(drop)
     }
 }
 

@@ -11,6 +11,7 @@
 //! sends is kept without a bound.
 
 mod agent;
+mod balloon;
 mod bounds;
 mod clients;
 mod requests;
@@ -39,6 +40,7 @@ use crate::network::{Network, Side};
 use crate::notify::Notify;
 use crate::record::Status;
 use crate::relay::Relay;
+use balloon::Balloon;
 use bounds::Bounds;
 use requests::Requests;
 use sources::Source;
@@ -125,6 +127,7 @@ pub struct Supervisor<'a> {
     stopping: Stopping,
     requests: Requests,
     bounds: Bounds,
+    balloon: Option<Balloon>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -138,6 +141,7 @@ impl<'a> Supervisor<'a> {
         };
         deadlines.boot(started + Duration::from_millis(parts.plan.boot_timeout_ms));
         let bounds = Bounds::new(limits(parts.plan));
+        let balloon = parts.plan.machine.balloon.map(Balloon::new);
         Self {
             parts,
             closed: Vec::new(),
@@ -154,6 +158,7 @@ impl<'a> Supervisor<'a> {
             stopping: Stopping::default(),
             requests: Requests::default(),
             bounds,
+            balloon,
         }
     }
 
@@ -391,6 +396,11 @@ impl<'a> Supervisor<'a> {
             Report::Panicked => self.evidence.panicked = true,
             Report::AgentPort { open } => self.agent_port(open),
             Report::DiskError { device, message } => self.disk_error(&device, &message),
+            Report::Balloon { bytes } => {
+                if let Some(balloon) = &mut self.balloon {
+                    balloon.told(bytes);
+                }
+            }
             Report::Answer(request, result) => self.answered(request, result),
             Report::Refused { message } => log::line(&format!("the VMM refused: {message}")),
             Report::Broken { message } => self.evidence.broken = Some(message),

@@ -10,7 +10,7 @@ use super::*;
 
 impl Scene {
     /// A supervisor that answers one request so; what it was asked for.
-    fn supervisor(&self, uid: Uid, answer: Message) -> JoinHandle<Message> {
+    pub(super) fn supervisor(&self, uid: Uid, answer: Message) -> JoinHandle<Message> {
         let directory = self.engine.config.paths.vm_run(uid);
         fs::create_dir_all(&directory).expect("made");
         let listener = UnixListener::bind(directory.join("control.sock")).expect("bound");

@@ -183,7 +183,9 @@ impl Machine {
         let config = self.config.as_ref();
         let token = config.map_or("", |config| &config.agent_token);
         let guest = self.guest.insert(Guest::new(stream));
-        guest.come_up(token)
+        guest.come_up(token)?;
+        self.server.machine.activate();
+        Ok(())
     }
 
     fn power_off(&mut self) -> Result<(), Failure> {
