@@ -10,6 +10,7 @@
 //! Nothing here looks at the host: whether a port is free or an image exists is for others to find out.
 
 mod address;
+mod balloon;
 mod configuration;
 mod dns;
 mod env;
@@ -37,6 +38,7 @@ mod vm;
 mod vmm;
 
 pub use address::{Address, AddressError, Subnet, SubnetError};
+pub use balloon::{BalloonError, check_balloon};
 pub use configuration::{Configuration, ConfigurationSpec};
 pub use dns::{Dns, DnsError};
 pub use env::{EnvError, EnvVar};

@@ -9,6 +9,7 @@ use std::fmt;
 use crate::interface::MAX_ADDRESSES;
 use crate::{
     CopyFile, InterfaceSpec, MAX_INTERFACES, Name, PortMapping, Size, StorageSpec, Vm, VmSpec,
+    check_balloon,
 };
 
 /// Most virtual processors.
@@ -95,6 +96,11 @@ fn check_machine(spec: &VmSpec, faults: &mut Vec<Fault>) {
             "spec.memory",
             format!("{} is not a whole number of MB", spec.memory),
         ));
+    }
+    if let Some(balloon) = spec.balloon
+        && let Err(error) = check_balloon(balloon, spec.memory)
+    {
+        faults.push(Fault::new("spec.balloon", error.to_string()));
     }
     if spec.disk_size < Size::MIB {
         faults.push(Fault::new(
@@ -286,6 +292,7 @@ mod tests {
         vm.spec.cpus = 33;
         (vm.spec.vmm, vm.spec.jailer) = (Some(crate::VmmChoice::Qemu), true);
         vm.spec.memory = Size::from_bytes(1 << 10);
+        vm.spec.balloon = Some(Size::MIB);
         vm.spec.disk_size = Size::from_bytes(5);
         vm.spec.network.ports = PortMapping::parse("80-81:80-81").expect("valid");
         vm.spec.network.ports.push(vm.spec.network.ports[0]);

@@ -48,6 +48,10 @@ pub struct VmSpec {
     pub cpus: u64,
     /// Memory.
     pub memory: Size,
+    /// How much of its memory the guest gives back, as a balloon it inflates; none for no balloon, zero
+    /// for an empty one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balloon: Option<Size>,
     /// Size of the root file system.
     pub disk_size: Size,
     /// How fast its root disk may be read and written together; none for no limit.
@@ -113,6 +117,7 @@ impl Default for VmSpec {
             jailer: false,
             cpus: Self::DEFAULT_CPUS,
             memory: Self::DEFAULT_MEMORY,
+            balloon: None,
             disk_size: Self::DEFAULT_DISK_SIZE,
             disk_rate: None,
             network: NetworkSpec::default(),
@@ -322,6 +327,9 @@ pub struct VmStatus {
     /// How its VMM is confined; only while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confinement: Option<ConfinementStatus>,
+    /// How much of its memory the guest has given back; only while it runs, and once its VMM knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balloon: Option<Size>,
     /// Its disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskStatus>,

@@ -191,6 +191,23 @@ pub enum Error {
         /// Why.
         source: control::Error,
     },
+    /// A VM that runs could not be given another balloon.
+    #[error("the balloon of VM {name} stays as it was")]
+    BalloonNotChanged {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: control::Error,
+    },
+    /// A VM that runs has no balloon.
+    #[error("VM {name} was started without a balloon")]
+    NoBalloon {
+        /// Its name.
+        name: String,
+    },
+    /// A balloon that does not fit.
+    #[error(transparent)]
+    Balloon(#[from] ignite_api::BalloonError),
     /// Rates for an interface that is not there.
     #[error(transparent)]
     UnknownInterface(#[from] ignite_api::UnknownInterface),
@@ -264,7 +281,14 @@ impl Error {
             Self::NotRunning { name } => Some(format!("start it with: ignite start {name}")),
             Self::StillEnding { log, .. } => Some(format!("try again in a minute, or see {}", log.display())),
             Self::DoesNotEnd { name } => Some(format!("see what it does with: ignite logs {name}")),
-            Self::Control(error) | Self::RatesNotChanged { source: error, .. } => error.hint(),
+            Self::Control(error)
+            | Self::RatesNotChanged { source: error, .. }
+            | Self::BalloonNotChanged { source: error, .. } => error.hint(),
+            Self::NoBalloon { name } => Some(format!(
+                "a VM that does not run can be given one: ignite stop {name}, then this again, then \
+                 ignite start {name}"
+            )),
+            Self::Balloon(error) => error.hint(),
             Self::UnknownInterface(error) => error.hint(),
             Self::InUse { first, .. } => {
                 Some(format!("remove the VMs first: ignite rm -f {first}, or use -f to remove all of them"))
@@ -284,6 +308,7 @@ impl Error {
                 | Self::ImageSource(_)
                 | Self::KernelSource(_)
                 | Self::UnknownInterface(_)
+                | Self::Balloon(_)
         )
     }
 

@@ -126,6 +126,11 @@ impl Engine {
         ignite_image::kernel::ensure_vsock(&self.kernels.dir(uid), version).map_err(Error::Kernel)
     }
 
+    /// Makes sure that guests with a balloon have a driver for it with this kernel; likewise.
+    pub(crate) fn ensure_kernel_balloon(&self, uid: Uid, version: &str) -> Result<(), Error> {
+        ignite_image::kernel::ensure_balloon(&self.kernels.dir(uid), version).map_err(Error::Kernel)
+    }
+
     /// All kernels, and what could not be read, in words.
     pub fn kernels(&self) -> Result<(Vec<Kernel>, Vec<String>), Error> {
         imports::list(&self.kernels)

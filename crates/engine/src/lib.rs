@@ -43,6 +43,7 @@ pub use vm::list::VmLine;
 pub use vm::rates::Rates;
 pub use vm::start::Started;
 pub use vm::stop::Done;
+pub use vm::update::Changes;
 
 use std::path::PathBuf;
 

@@ -109,10 +109,10 @@ steps! {
     /// The release ran.
     SuperviseReleased = "supervise.released",
 
-    /// That a VM that runs is about to be asked for other rates is recorded.
-    RatesIntended = "rates.intended",
+    /// That a VM that runs is about to be changed is recorded.
+    UpdateIntended = "update.intended",
     /// It has answered; what it did is not recorded.
-    RatesAnswered = "rates.answered",
+    UpdateAnswered = "update.answered",
 
     /// That a supervisor vanished is recorded.
     RepairRecorded = "repair.recorded",

@@ -196,7 +196,7 @@ fn attend(
     } = started;
     let pid = driver.process().pid();
     step::reached(Step::SuperviseStarted);
-    if let Err(error) = status.vmm(plan.machine.vmm, pid) {
+    if let Err(error) = status.vmm(&plan.machine, pid) {
         log::line(&log::chain(&error));
     }
     step::reached(Step::SuperviseRecorded);

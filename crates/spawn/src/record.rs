@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ignite_host::process::start_time;
 use ignite_store::{ProcessRecord, RefusedRecord, State, StatusRecord, VmmRecord, write_status};
 use ignite_wire::agent::Refusals;
-use ignite_wire::supervisor::Vmm;
+use ignite_wire::supervisor::Machine;
 use jiff::Timestamp;
 
 use crate::end::Outcome;
@@ -39,9 +39,10 @@ impl Status {
     }
 
     /// The VMM's process is there.
-    pub fn vmm(&mut self, kind: Vmm, pid: u32) -> Result<(), ignite_store::Error> {
+    pub fn vmm(&mut self, machine: &Machine, pid: u32) -> Result<(), ignite_store::Error> {
         self.record.vmm = Some(VmmRecord {
-            kind,
+            kind: machine.vmm,
+            balloon: machine.balloon.is_some(),
             process: process(pid),
         });
         self.write()

@@ -54,7 +54,7 @@ fn vm(name: &str) -> VmRecord {
         managed: None,
         user: None,
         ports_pending: None,
-        rates_pending: None,
+        update_pending: None,
     }
 }
 

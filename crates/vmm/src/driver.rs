@@ -94,6 +94,11 @@ pub enum Report {
         /// The VMM's words.
         message: String,
     },
+    /// The guest has given back that much of its memory, as it says itself.
+    Balloon {
+        /// Bytes.
+        bytes: u64,
+    },
     /// What was asked for is done, or refused, in the VMM's words. Requests of one kind are answered in
     /// their order.
     Answer(Request, Result<(), String>),
@@ -123,6 +128,8 @@ pub enum Request {
     Resume,
     /// [`Driver::limit_disk`].
     LimitDisk,
+    /// [`Driver::inflate`].
+    Inflate,
 }
 
 /// Why a guest's machine stops.
@@ -290,7 +297,19 @@ impl Driver {
         }
     }
 
-    /// Has the VMM write down what it counts; [`Driver::counters`] knows it soon after.
+    /// Has the guest's balloon take that many bytes, a multiple of 1 MiB; answered as soon as the guest
+    /// is told, or where it cannot be. What it takes is told by [`Report::Balloon`].
+    pub fn inflate(&mut self, bytes: u64) {
+        match self {
+            Self::Qemu(qemu) => qemu.inflate(bytes),
+            Self::Firecracker(firecracker) => firecracker.ask(Call::Inflate {
+                amount_mib: bytes >> 20,
+            }),
+        }
+    }
+
+    /// Has the VMM write down what it counts; [`Driver::counters`] knows it soon after, and so is the
+    /// balloon told of.
     pub fn count(&mut self) {
         match self {
             Self::Qemu(_) => {}

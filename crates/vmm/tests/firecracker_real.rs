@@ -48,6 +48,7 @@ impl Place {
             program: named("IGNITE_FIRECRACKER"),
             cpus: 1,
             memory: 128 << 20,
+            balloon: None,
             kernel: named("IGNITE_TEST_GUEST"),
             initramfs: PathBuf::from("/nonexistent"),
             cmdline: String::new(),

@@ -29,6 +29,14 @@ struct Guest {
 
 impl Guest {
     fn start(kernel: &[u8], disks: impl FnOnce(&Path) -> Vec<Disk>) -> Self {
+        Self::with_balloon(kernel, disks, None)
+    }
+
+    fn with_balloon(
+        kernel: &[u8],
+        disks: impl FnOnce(&Path) -> Vec<Disk>,
+        balloon: Option<u64>,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("tempdir");
         let path = directory.path().join("vmlinux");
         std::fs::write(&path, kernel).expect("write");
@@ -39,6 +47,7 @@ impl Guest {
                 .program,
             cpus: 1,
             memory: 16 << 20,
+            balloon,
             kernel: path,
             initramfs: PathBuf::from("/nonexistent"),
             cmdline: String::new(),
@@ -122,6 +131,23 @@ fn a_guest_runs_until_the_vmm_is_asked_to_quit() {
         Report::Shutdown(Reason::Quit),
     ];
     assert_eq!(guest.reports, expected);
+}
+
+/// Without a driver in the guest nothing is taken, and nothing is wrong.
+#[test]
+fn a_balloon_is_asked_of_a_guest_that_has_one() {
+    for (balloon, has_balloon) in [(Some(1 << 20), true), (None, false)] {
+        let mut guest = Guest::with_balloon(&pvh_kernel(IDLE), no_disks, balloon);
+        guest.wait_for_console("Hi");
+        guest.driver.inflate(2 << 20);
+        guest.driver.quit();
+        assert_eq!(guest.wait_for_end(), Status::Code(0));
+        let Report::Answer(Request::Inflate, answer) = &guest.reports[0] else {
+            panic!("{:?}", guest.reports);
+        };
+        assert_eq!(answer.is_ok(), has_balloon, "{answer:?}");
+        assert_eq!(guest.reports[1..], [Report::Shutdown(Reason::Quit)]);
+    }
 }
 
 #[test]

@@ -103,6 +103,10 @@ pub struct Machine {
     pub cpus: u32,
     /// Memory in bytes, a multiple of 1 MiB.
     pub memory: u64,
+    /// How many of those the guest gives back from its start on, a multiple of 1 MiB; none where it has no
+    /// balloon to do so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balloon: Option<u64>,
     /// The uncompressed kernel.
     pub kernel: PathBuf,
     /// The kernel's initramfs; the guest's configuration is appended to it at each start.

@@ -109,6 +109,7 @@ fn machine(vmm: Vmm, program: PathBuf, directory: &Path) -> Result<Machine> {
         program,
         cpus: 1,
         memory: 128 << 20,
+        balloon: None,
         kernel: path("vmlinux"),
         initramfs: PathBuf::new(),
         cmdline: String::new(),

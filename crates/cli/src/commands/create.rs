@@ -86,6 +86,10 @@ pub struct VmArgs {
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = values::SIZE)]
     memory: Option<Size>,
 
+    /// How much of its memory the VM gives back to the host; 0 for a balloon that is empty at first [default: no balloon]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = values::SIZE)]
+    balloon: Option<Size>,
+
     /// Size of the root file system [default: 4GB]
     #[arg(short, long, allow_hyphen_values = true, value_parser = values::SIZE)]
     size: Option<Size>,
@@ -176,6 +180,7 @@ impl VmArgs {
         spec.jailer |= self.jailer;
         spec.cpus = self.cpus.unwrap_or(spec.cpus);
         spec.memory = self.memory.unwrap_or(spec.memory);
+        spec.balloon = self.balloon.or(spec.balloon);
         spec.disk_size = self.size.unwrap_or(spec.disk_size);
         replace(&mut spec.command, self.command);
         replace(&mut spec.env, self.env);

@@ -5,6 +5,7 @@
 //! answers name their machine.
 
 mod addresses;
+mod balloon;
 mod cni_tool;
 mod commands;
 mod configuration;

@@ -14,13 +14,16 @@ use serde::Serialize;
 
 use super::{Change, Difference};
 use crate::network::list;
-use crate::vm::{rates, vmm};
+use crate::vm::{update, vmm};
 
 /// The path of the published ports.
 pub(super) const PORTS: &str = "spec.network.ports";
 
 /// The path of the root disk's rate.
 const DISK_RATE: &str = "spec.diskRate";
+
+/// The path of the balloon.
+pub(super) const BALLOON: &str = "spec.balloon";
 
 /// The end of the path of an interface's rate.
 const RATE: &str = "].rate";
@@ -96,7 +99,7 @@ pub(super) fn difference(record: &VmRecord, status: &StatusRecord, vm: &Vm) -> D
         });
     }
     let pending = pending(record, status);
-    difference.restart = runs_in_another(record, status);
+    difference.restart = runs_otherwise(record, status);
     difference.restart |= pending.is_some_and(|pending| pending.next_start.is_some());
     let is_cut_off = pending.is_some_and(|pending| pending.next_start.is_none());
     if is_cut_off && !difference.in_place.iter().any(|it| it.path == PORTS) {
@@ -106,21 +109,23 @@ pub(super) fn difference(record: &VmRecord, status: &StatusRecord, vm: &Vm) -> D
             to: ports(&vm.spec.network.ports),
         });
     }
-    if rates::is_cut_off(record, status) && !has_rates(&difference.in_place) {
+    if update::is_cut_off(record, status) && !has_rates(&difference.in_place) {
         difference.in_place.push(Change {
             path: DISK_RATE.into(),
             from: "not known, nor of its interfaces: a change was cut off".into(),
-            to: rate(vm.spec.disk_rate.and_then(Limit::rate)),
+            to: optional(vm.spec.disk_rate.and_then(Limit::rate)),
         });
     }
     difference
 }
 
-/// Whether another VMM runs the VM than those that are wanted now.
-pub(super) fn runs_in_another(record: &VmRecord, status: &StatusRecord) -> bool {
+/// Whether another VMM runs the VM than those that are wanted now, or the same with a balloon where none
+/// is wanted, or without one.
+pub(super) fn runs_otherwise(record: &VmRecord, status: &StatusRecord) -> bool {
     let wanted = vmm::choice(record.spec.vmm.unwrap_or_default());
+    let has_balloon = record.spec.balloon.is_some();
     let running = status.vmm.as_ref().filter(|_| status.state.is_live());
-    running.is_some_and(|vmm| !wanted.admits(vmm.kind))
+    running.is_some_and(|vmm| !wanted.admits(vmm.kind) || vmm.balloon != has_balloon)
 }
 
 /// The ports that the VM's present run does not have yet.
@@ -135,7 +140,7 @@ pub(super) fn has_rates(changes: &[Change]) -> bool {
     changes.iter().any(is_rate)
 }
 
-/// Takes over into the record what needs nothing but that: all of it but ports and rates.
+/// Takes over into the record what needs nothing but that: all of it but ports, rates and balloon.
 pub(super) fn apply(record: &mut VmRecord, vm: &Vm) {
     record.labels.clone_from(&vm.metadata.labels);
     record.annotations.clone_from(&vm.metadata.annotations);
@@ -251,7 +256,8 @@ impl Asked<'_> {
             json("spec.command", &spec.command),
             recreate("spec.dns", list(&spec.dns)),
             in_place(PORTS, ports(self.ports)),
-            in_place(DISK_RATE, rate(spec.disk_rate.and_then(Limit::rate))),
+            in_place(DISK_RATE, optional(spec.disk_rate.and_then(Limit::rate))),
+            in_place(BALLOON, optional(spec.balloon)),
             in_place("spec.restartPolicy", policy),
             in_place("spec.recreateOnChange", spec.recreate_on_change),
         ];
@@ -263,7 +269,7 @@ impl Asked<'_> {
         fields.extend(rates.map(|(index, value)| {
             in_place(
                 &format!("spec.network.interfaces[{index}{RATE}"),
-                rate(*value),
+                optional(*value),
             )
         }));
         let maps = [("labels", self.labels), ("annotations", self.annotations)];
@@ -328,8 +334,8 @@ fn json(path: &str, value: &impl Serialize) -> Field {
     recreate(path, text)
 }
 
-fn rate(rate: Option<impl ToString>) -> String {
-    rate.map_or(NONE.to_owned(), |rate| rate.to_string())
+fn optional(value: Option<impl ToString>) -> String {
+    value.map_or(NONE.to_owned(), |value| value.to_string())
 }
 
 /// In an order of their own: that of the manifest means nothing.

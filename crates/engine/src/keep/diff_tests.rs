@@ -52,7 +52,7 @@ pub(crate) fn recorded(vm: &Vm) -> VmRecord {
         managed: None,
         user: None,
         ports_pending: None,
-        rates_pending: None,
+        update_pending: None,
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn manifest() -> Vm {
 type Edit = fn(&mut Vm);
 
 /// Every field a manifest has, with what a change of it is.
-const EDITS: [(&str, Reach, Edit); 27] = [
+const EDITS: [(&str, Reach, Edit); 28] = [
     ("metadata.name", Reach::Recreate, |vm| {
         vm.metadata.name = "other".into()
     }),
@@ -150,6 +150,9 @@ const EDITS: [(&str, Reach, Edit); 27] = [
     }),
     ("spec.network.ports", Reach::InPlace, |vm| {
         vm.spec.network.ports.clear()
+    }),
+    ("spec.balloon", Reach::InPlace, |vm| {
+        vm.spec.balloon = Some(Size::default())
     }),
     ("spec.diskRate", Reach::InPlace, |vm| {
         vm.spec.disk_rate = Some("50MB".parse().expect("a rate"))
@@ -304,6 +307,7 @@ fn another_vmm_needs_a_start_and_a_disk_it_reads() {
         state: State::Running,
         vmm: Some(ignite_store::VmmRecord {
             kind: Vmm::QemuKvm,
+            balloon: false,
             process: ignite_store::ProcessRecord {
                 pid: 1,
                 start_time: 1,
@@ -337,6 +341,7 @@ proptest! {
         record.spec.network.ports.clone_from(&vm.spec.network.ports);
         record.spec.network.take_rates(&vm.spec.network);
         record.spec.disk_rate = vm.spec.disk_rate;
+        record.spec.balloon = vm.spec.balloon;
         prop_assert_eq!(differ(&record, &vm), Difference { recreate, ..Difference::default() });
     }
 }

@@ -55,7 +55,7 @@ impl Engine {
             // Its VMM holds the lock still, and is ended.
             self.repair_one(vm.uid)
         } else {
-            self.settle_rates(vm.uid)
+            self.settle_update(vm.uid)
         }
     }
 }

@@ -5,6 +5,7 @@ use ignite_store::{Liveness, PortsPending, VmLock, VmRecord};
 
 use super::{Difference, Updated, diff};
 use crate::network::cni::{Cni, Way};
+use crate::vm::update::Touched;
 use crate::{Engine, Error, Report};
 
 impl Engine {
@@ -18,8 +19,8 @@ impl Engine {
     /// is there until then.
     ///
     /// Ports of a running VM are published anew with nothing else of its network touched, where its
-    /// network can do that; else they hold from its next start on. Its rates are changed at once. What
-    /// fails for ports or rates does not hold up the rest.
+    /// network can do that; else they hold from its next start on. Its rates are changed at once, and so
+    /// is its balloon, if it was started with one. What fails for one of them does not hold up the rest.
     pub fn update(&self, uid: Uid, vm: &Vm, report: &dyn Report) -> Result<Updated, Error> {
         crate::vm::create::check(vm)?;
         let lock = self.vms.lock(uid)?;
@@ -30,15 +31,16 @@ impl Engine {
         }
         diff::apply(&mut record, vm);
         lock.write_record(&record)?;
-        let rates = match diff::has_rates(&changes) {
-            true => self.set_rates(&lock, &mut record, &vm.spec),
-            false => Ok(()),
+        let touched = Touched {
+            rates: diff::has_rates(&changes),
+            balloon: changes.iter().any(|change| change.path == diff::BALLOON),
         };
-        let mut needs_restart = diff::runs_in_another(&record, &lock.status()?);
+        let set = self.set(&lock, &mut record, &vm.spec, touched);
+        let mut needs_restart = diff::runs_otherwise(&record, &lock.status()?);
         if changes.iter().any(|change| change.path == diff::PORTS) {
             needs_restart |= self.publish(&lock, record, &vm.spec.network.ports, report)?;
         }
-        rates.map(|()| Updated {
+        set.map(|()| Updated {
             changes,
             needs_restart,
         })

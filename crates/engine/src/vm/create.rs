@@ -274,7 +274,7 @@ impl Engine {
             managed: request.managed,
             user: None,
             ports_pending: None,
-            rates_pending: None,
+            update_pending: None,
             spec,
         })
     }

@@ -20,7 +20,7 @@ impl Engine {
     /// The VM that `text` means.
     pub fn inspect(&self, text: &str) -> Result<Vm, Error> {
         let uid = self.vms.resolve(text)?;
-        if let Err(error) = self.settle_rates(uid) {
+        if let Err(error) = self.settle_update(uid) {
             tracing::warn!(%uid, %error, "the VM may have other rates than are told");
         }
         let record = self.vms.get(uid)?;
@@ -38,6 +38,8 @@ impl Engine {
         let confined = || confinement(uid, user, &self.vms.dir(uid));
         vm.status.confinement = vm.status.running.then(confined).flatten();
         refusals::add(&mut vm.status.network.interfaces, told.refusals);
+        let running = vm.status.running;
+        vm.status.balloon = told.balloon.filter(|_| running).map(Size::from_bytes);
         vm.status.counters = told.vmm.map(by_name).unwrap_or_default();
         Ok(vm)
     }
@@ -93,6 +95,7 @@ fn object(
             version: record.vmm_version.filter(|_| is_live),
         },
         confinement: None,
+        balloon: None,
         counters: BTreeMap::new(),
         disk: Some(record.disk.into()),
         start_time: status.started.filter(|_| running),

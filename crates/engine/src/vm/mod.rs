@@ -31,6 +31,7 @@ pub(crate) mod start;
 pub(crate) mod stop;
 #[cfg(test)]
 mod tests;
+pub(crate) mod update;
 mod user;
 pub(crate) mod vmm;
 

@@ -124,6 +124,7 @@ fn a_start_that_failed_does_not_wait_for_one() {
     record(&engine, &lock, &live, |it| {
         it.vmm = Some(VmmRecord {
             kind: Vmm::QemuTcg,
+            balloon: false,
             process,
         });
     });

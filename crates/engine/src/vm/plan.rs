@@ -108,6 +108,7 @@ fn machine(parts: &Parts<'_>) -> Machine {
         program: parts.vmm.1.clone(),
         cpus: u32::try_from(record.spec.cpus).unwrap_or(1),
         memory: record.spec.memory.bytes(),
+        balloon: record.spec.balloon.map(ignite_api::Size::bytes),
         kernel: parts.kernel.join(ignite_image::kernel::VMLINUX),
         initramfs: parts.initramfs.clone(),
         cmdline: record.cmdline.clone(),

@@ -1,20 +1,9 @@
-//! How fast a VM's network and disk may be: in its record, and of a VM that runs at once.
-//!
-//! ```text
-//!   recorded: this run may have others --> its supervisor is asked --> recorded: these hold
-//!                                 killed here, or without an answer: the next command that reads the
-//!                                 rates gives the run those of the record
-//! ```
+//! How fast a VM's network and disk may be.
 
-use ignite_api::{BitRate, ByteRate, InterfaceName, Limit, Uid, UnknownInterface, VmSpec};
-use ignite_host::step::{self, Step};
-use ignite_store::{Liveness, StatusRecord, VmLock, VmRecord};
-use ignite_wire::agent::{Limits, Message};
+use ignite_api::{BitRate, ByteRate, InterfaceName, Limit, UnknownInterface, VmSpec};
+use ignite_store::VmRecord;
+use ignite_wire::agent::Limits;
 use ignite_wire::supervisor::Rate;
-use jiff::Timestamp;
-
-use super::{control, pause};
-use crate::{Done, Engine, Error};
 
 /// Other rates, as they are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,108 +29,12 @@ impl Rates {
     }
 
     /// Changes a VM that is there: a rate of all is that of each, whatever it had.
-    fn change(&self, spec: &mut VmSpec) -> Result<(), UnknownInterface> {
+    pub(super) fn change(&self, spec: &mut VmSpec) -> Result<(), UnknownInterface> {
         if let Some(rate) = self.network {
             spec.network.set_rate(rate);
         }
         self.apply(spec)
     }
-}
-
-impl Engine {
-    /// Gives a VM other rates.
-    pub fn change_rates(&self, text: &str, rates: &Rates) -> Result<Done, Error> {
-        let uid = self.vms.resolve(text)?;
-        let lock = self.vms.lock(uid)?;
-        let mut record = lock.record()?;
-        let mut wanted = record.spec.clone();
-        rates.change(&mut wanted)?;
-        self.set_rates(&lock, &mut record, &wanted)?;
-        Ok(Done {
-            uid,
-            name: record.name,
-            what: "updated",
-        })
-    }
-
-    /// Takes over the rates of `wanted`. The running VM first: where that fails, all is as it was.
-    pub(crate) fn set_rates(
-        &self,
-        lock: &VmLock,
-        record: &mut VmRecord,
-        wanted: &VmSpec,
-    ) -> Result<(), Error> {
-        let mut changed = record.clone();
-        changed.spec.network.take_rates(&wanted.network);
-        changed.spec.disk_rate = wanted.disk_rate;
-        changed.rates_pending = None;
-        if self.runs(lock)? {
-            let former = record.rates_pending;
-            record.rates_pending = lock.status()?.started;
-            lock.write_record(record)?;
-            step::reached(Step::RatesIntended);
-            let limited = self.limit(&changed);
-            step::reached(Step::RatesAnswered);
-            if let Err(source) = limited
-                // One that ended in this moment has them from its next start on.
-                && self.runs(lock)?
-            {
-                return self.not_changed(lock, record, former, source);
-            }
-        }
-        *record = changed;
-        Ok(lock.write_record(record)?)
-    }
-
-    /// A VM that says so has what it had; of any other nobody knows.
-    fn not_changed(
-        &self,
-        lock: &VmLock,
-        record: &mut VmRecord,
-        former: Option<Timestamp>,
-        source: control::Error,
-    ) -> Result<(), Error> {
-        if matches!(source, control::Error::Refused { .. }) {
-            record.rates_pending = former;
-            lock.write_record(record)?;
-        }
-        let name = record.name.to_string();
-        Err(Error::RatesNotChanged { name, source })
-    }
-
-    /// Where a change was cut off, gives the VM the rates of its record again. One that somebody is at
-    /// work on is left to him.
-    pub(crate) fn settle_rates(&self, uid: Uid) -> Result<(), Error> {
-        if !is_cut_off(&self.vms.get(uid)?, &self.vms.status(uid)?) {
-            return Ok(());
-        }
-        let Some(lock) = self.vms.try_lock(uid)? else {
-            return Ok(());
-        };
-        let mut record = lock.record()?;
-        if is_cut_off(&record, &lock.status()?) {
-            tracing::info!(%uid, "a change of the VM's rates was cut off");
-            let recorded = record.spec.clone();
-            self.set_rates(&lock, &mut record, &recorded)?;
-        }
-        Ok(())
-    }
-
-    fn runs(&self, lock: &VmLock) -> Result<bool, Error> {
-        let is_held = Liveness::is_held(&self.config.paths, lock.uid())?;
-        Ok(is_held && lock.status()?.state.is_live())
-    }
-
-    fn limit(&self, record: &VmRecord) -> Result<(), control::Error> {
-        let run_dir = self.config.paths.vm_run(record.uid);
-        pause::ask(&run_dir, Message::Limit(limits(record))).map(drop)
-    }
-}
-
-/// Whether the VM's present run may have other rates than its record: a change was cut off.
-pub(crate) fn is_cut_off(record: &VmRecord, status: &StatusRecord) -> bool {
-    let pending = record.rates_pending;
-    pending.is_some_and(|since| status.state.is_live() && status.started == Some(since))
 }
 
 /// What a VM may, in bytes.

@@ -67,7 +67,11 @@ impl Engine {
             _ => choice(wanted),
         };
         let programs = &self.config.vmm_programs;
-        let found = self.find_vmm(choice, &record.kernel, report)?;
+        let (kernel, balloon) = (&record.kernel, record.spec.balloon);
+        let found = self.find_vmm(choice, kernel, report)?;
+        if balloon.is_some() {
+            self.ensure_kernel_balloon(kernel.uid, &kernel.version)?;
+        }
         tracing::debug!(vm = %record.name, vmm = ?found.vmm, program = %found.program.display());
         if let Some(warning) = found.warning {
             report.warn(warning);

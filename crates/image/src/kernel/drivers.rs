@@ -5,9 +5,9 @@
 //!              /features.json   what a guest uses, and how the kernel has it; written last
 //! ```
 //!
-//! A kernel that was imported before Ignite knew of vsock says nothing of it in `features.json`, and has
-//! no modules for it in `drivers.cpio`. Both are then made anew from what the import kept: the kernel
-//! and the disk with its modules.
+//! A kernel that was imported before Ignite knew of vsock, or of balloons, says nothing of it in
+//! `features.json`, and has no modules for it in `drivers.cpio`. Both are then made anew from what the
+//! import kept: the kernel and the disk with its modules.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Config;
 use super::modules::{self, Driver, Tree, load_order};
-use super::needs::{self, Evidence, NEEDS, Presence, VSOCK_OPTION};
+use super::needs::{self, BALLOON_OPTION, Evidence, NEEDS, Presence, VSOCK_OPTION};
 use super::{Error, MODULES, VMLINUX, vmlinux};
 use crate::{ext4, initramfs};
 
@@ -44,39 +44,56 @@ pub struct Feature {
 /// console, nothing else leads to the host. To be asked before the initramfs is. `version` is the
 /// kernel's release. Costs a small read, but for a kernel imported long ago.
 pub fn ensure_vsock(directory: &Path, version: &str) -> Result<(), Error> {
-    let presence = match known(directory) {
+    match lacks(directory, version, VSOCK_OPTION)? {
+        None => Ok(()),
+        Some(module_is_missing) => Err(Error::NoVsock {
+            version: version.to_owned(),
+            module_is_missing,
+        }),
+    }
+}
+
+/// The same for a guest that is to have a balloon.
+pub fn ensure_balloon(directory: &Path, version: &str) -> Result<(), Error> {
+    match lacks(directory, version, BALLOON_OPTION)? {
+        None => Ok(()),
+        Some(module_is_missing) => Err(Error::NoBalloon {
+            version: version.to_owned(),
+            module_is_missing,
+        }),
+    }
+}
+
+/// Whether a kernel that lacks what this option configures would have it as a module; none for one that
+/// has it, or may.
+fn lacks(directory: &Path, version: &str, option: &str) -> Result<Option<bool>, Error> {
+    let presence = match known(directory, option) {
         Some(presence) => presence,
-        None => renew(directory, version)?,
+        None => renew(directory, version, option)?,
     };
-    let module_is_missing = match presence {
-        Presence::BuiltIn | Presence::Module | Presence::Unknown => return Ok(()),
-        Presence::ModuleMissing => true,
-        Presence::Absent => false,
-    };
-    Err(Error::NoVsock {
-        version: version.to_owned(),
-        module_is_missing,
+    Ok(match presence {
+        Presence::BuiltIn | Presence::Module | Presence::Unknown => None,
+        Presence::ModuleMissing => Some(true),
+        Presence::Absent => Some(false),
     })
 }
 
-/// How the kernel has vsock, if its import or a renewal has found that out.
-fn known(directory: &Path) -> Option<Presence> {
+/// How the kernel has this, if its import or a renewal has found that out.
+fn known(directory: &Path, option: &str) -> Option<Presence> {
     let text = read_bounded(&directory.join(FEATURES), MAX_FEATURES).ok()?;
     let features: Vec<Feature> = serde_json::from_slice(&text).ok()?;
-    presence(&features)
+    presence(&features, option)
 }
 
-fn presence(features: &[Feature]) -> Option<Presence> {
-    let mut vsock = features
-        .iter()
-        .filter(|feature| feature.option == VSOCK_OPTION);
-    vsock.next().map(|feature| feature.presence)
+fn presence(features: &[Feature], option: &str) -> Option<Presence> {
+    let mut of_option = features.iter().filter(|feature| feature.option == option);
+    of_option.next().map(|feature| feature.presence)
 }
 
 /// Looks at the kernel again, with today's [`NEEDS`].
-fn renew(directory: &Path, version: &str) -> Result<Presence, Error> {
+fn renew(directory: &Path, version: &str, option: &str) -> Result<Presence, Error> {
     let _lock = Lock::exclusive(&directory.join(initramfs::LOCK))?;
-    if let Some(presence) = known(directory) {
+    if let Some(presence) = known(directory, option) {
         return Ok(presence);
     }
     let work = directory.join(WORK);
@@ -88,7 +105,7 @@ fn renew(directory: &Path, version: &str) -> Result<Presence, Error> {
     let removed = std::fs::remove_dir_all(&work);
     let features = renewed?;
     removed.map_err(|source| SystemError::new(format!("remove {}", work.display()), source))?;
-    Ok(presence(&features).unwrap_or(Presence::Unknown))
+    Ok(presence(&features, option).unwrap_or(Presence::Unknown))
 }
 
 fn renew_from(directory: &Path, work: &Path, version: &str) -> Result<Vec<Feature>, Error> {

@@ -127,6 +127,17 @@ pub enum Error {
         /// Whether the kernel would have it as a module.
         module_is_missing: bool,
     },
+    /// A guest that is to have a balloon needs a driver for it, and this kernel has none.
+    #[error(
+        "the kernel {version} has no virtio balloon ({}), and the VM is to have one",
+        if *module_is_missing { "its module is missing" } else { super::needs::BALLOON_OPTION }
+    )]
+    NoBalloon {
+        /// The kernel's release.
+        version: String,
+        /// Whether the kernel would have it as a module.
+        module_is_missing: bool,
+    },
     /// The modules cannot be had from their disk.
     #[error("cannot take the modules of the kernel {version} from their disk")]
     ModulesDisk {
@@ -169,6 +180,9 @@ impl Error {
                     .to_owned(),
             ),
             Self::NoHostKernel { .. } | Self::Missing { .. } => Some(GOOD_KERNEL.to_owned()),
+            Self::NoBalloon { .. } => {
+                Some(format!("{GOOD_KERNEL}; or run the VM without a balloon"))
+            }
             Self::NoVsock { .. } => Some(format!("{GOOD_KERNEL}; or run the VM with QEMU")),
             Self::ModulesDisk { source, .. } => source.hint(),
             Self::Kernel { source, .. } => source.hint(),

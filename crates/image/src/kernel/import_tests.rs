@@ -2,7 +2,7 @@ use std::cell::Cell;
 
 use super::super::elf::sample as elf;
 use super::super::modules::sample as modules_sample;
-use super::super::{FEATURES, ensure_vsock};
+use super::super::{FEATURES, ensure_balloon, ensure_vsock};
 use super::*;
 use crate::Silent;
 
@@ -238,6 +238,34 @@ fn a_kernel_without_vsock_is_told_apart() {
     let (made, imported) = run(&KernelSource::File(path), &NoImages);
     imported.expect("imported");
     ensure_vsock(&made.path().join("kernel"), "6.1.0").expect("built in");
+}
+
+#[test]
+fn a_kernel_without_balloons_is_told_apart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("vmlinux");
+    write(&path, &monolith());
+    let (made, imported) = run(&KernelSource::File(path.clone()), &NoImages);
+    imported.expect("few guests have one");
+    let error = ensure_balloon(&made.path().join("kernel"), "6.1.0").expect_err("none");
+    assert!(
+        error.to_string().contains("CONFIG_VIRTIO_BALLOON"),
+        "{error}"
+    );
+
+    let with = [DRIVERS, b"virtio_balloon\0"].concat();
+    write(&path, &elf::vmlinux(&with));
+    let (made, imported) = run(&KernelSource::File(path), &NoImages);
+    imported.expect("imported");
+    let kernel = made.path().join("kernel");
+    // As of an import that knew of vsock, and of no balloons.
+    write(
+        &kernel.join(FEATURES),
+        br#"[{"option":"CONFIG_VIRTIO_VSOCKETS","presence":"absent"}]"#,
+    );
+    ensure_balloon(&kernel, "6.1.0").expect("looked at again");
+    let features = std::fs::read_to_string(kernel.join(FEATURES)).expect("a file");
+    assert!(features.contains("CONFIG_VIRTIO_BALLOON"), "{features}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ mod root;
 mod source;
 pub mod vmlinux;
 
-pub use drivers::{FEATURES, Feature, ensure_vsock};
+pub use drivers::{FEATURES, Feature, ensure_balloon, ensure_vsock};
 pub use error::Error;
 pub use import::{KernelImported, MODULES, Request, VMLINUX, identify, import};
 pub use opened::Images;

@@ -88,6 +88,9 @@ const fn useful(
 /// What a machine without a virtio console needs besides: there the agent's stream goes over vsock.
 pub const VSOCK_OPTION: &str = "CONFIG_VIRTIO_VSOCKETS";
 
+/// What a machine with a balloon needs besides.
+pub const BALLOON_OPTION: &str = "CONFIG_VIRTIO_BALLOON";
+
 /// What a guest uses, in the order in which its modules are loaded.
 pub const NEEDS: &[Need] = &[
     part("an initramfs", "CONFIG_BLK_DEV_INITRD"),
@@ -127,6 +130,14 @@ pub const NEEDS: &[Need] = &[
         probe: Some("vmw_vsock_virtio_transport\0"),
         required: false,
         when: When::Vsock,
+    },
+    Need {
+        feature: "virtio balloons",
+        option: BALLOON_OPTION,
+        module: Some("virtio_balloon"),
+        probe: Some("virtio_balloon\0"),
+        required: false,
+        when: When::Late,
     },
     useful(
         "the host's random numbers",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ignite_wire::agent::{Frame, Message, SupervisorStatus};
 
 use super::Supervisor;
+use super::balloon::Balloon;
 use crate::end::Verdict;
 use crate::log;
 use crate::relay::{ClientId, Step, refusal};
@@ -100,6 +101,7 @@ impl Supervisor<'_> {
             Message::Pause => return self.pause(id),
             Message::Resume => return self.resume(id),
             Message::Limit(limits) => return self.limit(id, limits),
+            Message::Balloon { bytes } => return self.inflate(id, bytes),
             // Told as last counted; who asks again soon finds it fresh.
             Message::Status => self.parts.driver.count(),
             Message::Ping(number) => {
@@ -130,6 +132,7 @@ impl Supervisor<'_> {
                 .unwrap_or(u64::MAX),
             refusals: self.parts.network.refusals(),
             traffic: self.parts.network.traffic(),
+            balloon: self.balloon.as_ref().and_then(Balloon::actual),
             vmm: self.parts.driver.counters(),
         };
         self.tell_client(id, &Frame::link(Message::StatusReply(status)));

@@ -11,6 +11,7 @@
 //! than its share of a processor, and nothing a guest or a client sends is kept without a bound.
 
 mod agent;
+mod balloon;
 mod bounds;
 mod clients;
 mod pace;
@@ -40,6 +41,7 @@ use crate::network::{Network, Side};
 use crate::notify::Notify;
 use crate::record::Status;
 use crate::relay::Relay;
+use balloon::Balloon;
 use bounds::Bounds;
 use pace::Pace;
 use requests::Requests;
@@ -128,6 +130,7 @@ pub struct Supervisor<'a> {
     requests: Requests,
     bounds: Bounds,
     pace: Pace,
+    balloon: Option<Balloon>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -141,6 +144,7 @@ impl<'a> Supervisor<'a> {
         };
         deadlines.boot(started + Duration::from_millis(parts.plan.boot_timeout_ms));
         let bounds = Bounds::new(limits(parts.plan));
+        let balloon = parts.plan.machine.balloon.map(Balloon::new);
         Self {
             parts,
             closed: Vec::new(),
@@ -158,6 +162,7 @@ impl<'a> Supervisor<'a> {
             requests: Requests::default(),
             bounds,
             pace: Pace::new(),
+            balloon,
         }
     }
 
@@ -398,6 +403,11 @@ impl<'a> Supervisor<'a> {
             Report::Panicked => self.evidence.panicked = true,
             Report::AgentPort { open } => self.agent_port(open),
             Report::DiskError { device, message } => self.disk_error(&device, &message),
+            Report::Balloon { bytes } => {
+                if let Some(balloon) = &mut self.balloon {
+                    balloon.told(bytes);
+                }
+            }
             Report::Answer(request, result) => self.answered(request, result),
             Report::Refused { message } => log::line(&format!("the VMM refused: {message}")),
             Report::Broken { message } => self.evidence.broken = Some(message),

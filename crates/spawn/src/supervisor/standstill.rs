@@ -17,6 +17,7 @@ use ignite_wire::agent::{Frame, Limits, Message};
 use ignite_wire::supervisor::Rate;
 
 use super::Supervisor;
+use super::balloon::Balloon;
 use super::bounds::{After, Step};
 use crate::log;
 use crate::relay::ClientId;
@@ -135,15 +136,20 @@ impl Supervisor<'_> {
             return;
         };
         let was = self.standstill.is;
-        match (request, &result) {
+        let changed = match (request, &result) {
             (Request::Pause, Ok(())) => self.stands_still(true),
             (Request::Resume, Ok(())) => self.stands_still(false),
-            (Request::Pause | Request::Resume, Err(_)) => self.standstill.wanted = was,
+            (Request::Pause | Request::Resume, Err(_)) => {
+                self.standstill.wanted = was;
+                false
+            }
             (Request::LimitDisk, _) => {
                 let after = self.bounds.answered(result.is_ok());
                 self.after_limit(after);
+                true
             }
-        }
+            (Request::Inflate, _) => self.balloon_answered(result.is_ok()),
+        };
         if !self.standstill.wanted {
             self.deadlines.go_on(Instant::now());
         }
@@ -151,20 +157,20 @@ impl Supervisor<'_> {
             log::line(&format!("the VMM refused: {message}"));
         }
         if let Some(client) = pending.client {
-            let changed = request == Request::LimitDisk || was != self.standstill.is;
             match result {
                 Ok(()) => self.done(client, changed),
                 Err(message) => {
                     let message = format!("the virtual machine monitor refused: {message}");
-                    self.refuse(client, &message, "");
+                    self.refuse(client, &message, hint(request));
                 }
             }
         }
     }
 
-    fn stands_still(&mut self, paused: bool) {
+    /// Whether it did not do so before.
+    fn stands_still(&mut self, paused: bool) -> bool {
         if std::mem::replace(&mut self.standstill.is, paused) == paused {
-            return;
+            return false;
         }
         let written = match paused {
             true => self.parts.status.paused(),
@@ -173,14 +179,19 @@ impl Supervisor<'_> {
         if let Err(error) = written {
             log::line(&log::chain(&error));
         }
+        true
     }
 
     /// Clients that have waited long enough are told so.
     pub(super) fn give_up(&mut self, now: Instant) {
         while let Some((client, request)) = self.requests.overdue(now) {
-            if request == Request::LimitDisk {
-                let after = self.bounds.give_up();
-                self.after_limit(after);
+            match request {
+                Request::LimitDisk => {
+                    let after = self.bounds.give_up();
+                    self.after_limit(after);
+                }
+                Request::Inflate => self.balloon.iter_mut().for_each(Balloon::give_up),
+                Request::Pause | Request::Resume => {}
             }
             let hint = format!("end it with: ignite kill {}", self.parts.plan.name);
             self.refuse(client, "the virtual machine monitor does not answer", &hint);
@@ -204,11 +215,21 @@ impl Supervisor<'_> {
         self.tell_client(client, &Frame::link(Message::Done { changed }));
     }
 
-    fn refuse(&mut self, client: ClientId, message: &str, hint: &str) {
+    pub(super) fn refuse(&mut self, client: ClientId, message: &str, hint: &str) {
         let answer = Message::Error {
             message: message.to_owned(),
             hint: (!hint.is_empty()).then(|| hint.to_owned()),
         };
         self.tell_client(client, &Frame::link(answer));
+    }
+}
+
+/// What to do about a refusal, where it may not last.
+fn hint(request: Request) -> &'static str {
+    match request {
+        Request::Inflate => {
+            "the guest may not have loaded its driver, virtio_balloon, yet: try again in a moment"
+        }
+        Request::Pause | Request::Resume | Request::LimitDisk => "",
     }
 }

@@ -31,6 +31,42 @@ fn a_vm_is_stopped_in_order_and_has_powered_off() {
 }
 
 #[test]
+fn a_balloon_is_changed_and_told_of() {
+    const BALLOON: Message = Message::Balloon { bytes: 32 << 20 };
+    in_sandbox(|| {
+        let mut vm = Vm::start_as(|directory| {
+            let mut plan = plan(directory, "00c0ffee00000009", "", true);
+            plan.machine.balloon = Some(64 << 20);
+            plan
+        });
+        vm.wait_until_ready();
+        let mut client = vm.control();
+        let mut holds = |bytes| {
+            let deadline = Instant::now() + PATIENCE;
+            while client.status().balloon != Some(bytes) {
+                assert!(Instant::now() < deadline, "{bytes} is not told");
+            }
+            client.ask(BALLOON)
+        };
+        assert_eq!(holds(64 << 20), Message::Done { changed: true });
+        assert_eq!(holds(32 << 20), Message::Done { changed: false });
+        client.ask(Message::Stop { grace_ms: 20_000 });
+        vm.ended();
+    });
+    in_sandbox(|| {
+        let mut vm = Vm::start("00c0ffee0000000a", "", false);
+        vm.wait_until_ready();
+        let Message::Error { message, .. } = vm.control().ask(BALLOON) else {
+            panic!("it has none");
+        };
+        assert!(message.contains("without a balloon"), "{message}");
+        assert_eq!(vm.control().status().balloon, None);
+        vm.control().ask(Message::Kill);
+        vm.ended();
+    });
+}
+
+#[test]
 fn what_the_jailer_confines_leaves_no_jail_and_no_group() {
     const UID: &str = "00c0ffee00000006";
     in_sandbox(|| {

@@ -79,6 +79,7 @@ pub fn plan(directory: &Path, uid: &str, fate: &str, confined: bool) -> Plan {
             program: stand_in("firecracker"),
             cpus: 1,
             memory: 128 << 20,
+            balloon: None,
             kernel: path("vmlinux"),
             initramfs: path("initramfs"),
             cmdline: fate.to_owned(),

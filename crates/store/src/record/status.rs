@@ -100,6 +100,9 @@ pub struct ProcessRecord {
 pub struct VmmRecord {
     /// Which VMM.
     pub kind: Vmm,
+    /// Whether its machine has a balloon.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub balloon: bool,
     /// Its process.
     #[serde(flatten)]
     pub process: ProcessRecord,

@@ -64,10 +64,10 @@ pub struct VmRecord {
     /// ones, and all of them are the VM's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports_pending: Option<PortsPending>,
-    /// The run, by its start, that is being asked for other rates than those of `spec`, and may have
-    /// either; no other run is meant.
+    /// The run, by its start, that is being asked for other rates or another balloon than `spec` says, and
+    /// may have either; no other run is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rates_pending: Option<Timestamp>,
+    pub update_pending: Option<Timestamp>,
 }
 
 /// Ports that a run of a VM does not have yet.

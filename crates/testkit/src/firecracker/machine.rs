@@ -55,6 +55,15 @@ pub struct Machine {
     taps: Vec<(String, OwnedFd)>,
     vsock: Option<(PathBuf, UnixListener)>,
     entropy: bool,
+    balloon: Option<Balloon>,
+}
+
+#[derive(Debug)]
+struct Balloon {
+    amount_mib: u64,
+    has_statistics: bool,
+    /// Whether the guest's driver is up.
+    is_active: bool,
 }
 
 type Outcome = Result<(Reply, Option<Action>), String>;
@@ -74,6 +83,14 @@ impl Machine {
             taps: Vec::new(),
             vsock: None,
             entropy: false,
+            balloon: None,
+        }
+    }
+
+    /// The guest's drivers are up: a balloon takes what it is to take at once.
+    pub fn activate(&mut self) {
+        if let Some(balloon) = &mut self.balloon {
+            balloon.is_active = true;
         }
     }
 
@@ -158,6 +175,7 @@ impl Machine {
         match (call.method.as_str(), resource.as_str()) {
             ("PUT", "/actions") => self.act(&body),
             ("PATCH", "/vm") => self.change_state(&body),
+            ("PATCH", "/balloon") => self.patch_balloon(&body),
             ("PATCH", _) => self.patch_drive(&body),
             (_, resource) => self.configure(resource, &body),
         }
@@ -176,9 +194,26 @@ impl Machine {
             "/" => json!({
                 "id": "stand-in", "app_name": "Firecracker", "state": state, "vmm_version": version,
             }),
+            "/balloon/statistics" => self.balloon_statistics()?,
             _ => return Err(format!("Invalid request method and/or path: GET {path}.")),
         };
         Ok((Reply::Value(value), None))
+    }
+
+    fn balloon_statistics(&self) -> Result<Value, String> {
+        if self.state == State::NotStarted {
+            return Err(before_start());
+        }
+        let balloon = self.balloon.as_ref().ok_or_else(no_balloon)?;
+        if !balloon.has_statistics {
+            return Err("Balloon statistics are not enabled.".to_owned());
+        }
+        let target = balloon.amount_mib;
+        let actual = if balloon.is_active { target } else { 0 };
+        Ok(json!({
+            "target_pages": target << 8, "actual_pages": actual << 8,
+            "target_mib": target, "actual_mib": actual,
+        }))
     }
 
     fn act(&mut self, body: &Value) -> Outcome {
@@ -209,7 +244,8 @@ impl Machine {
         if &magic != b"\x7fELF" {
             return Err("Cannot load kernel: Invalid Elf magic number".to_owned());
         }
-        let others = usize::from(self.vsock.is_some()) + usize::from(self.entropy);
+        let others = [self.vsock.is_some(), self.entropy, self.balloon.is_some()];
+        let others = others.into_iter().filter(|it| *it).count();
         if self.drives.len() + self.taps.len() + others > DEVICES {
             return Err("Cannot attach a device: no more interrupts are available".to_owned());
         }
@@ -242,6 +278,18 @@ impl Machine {
         Ok((Reply::Done, None))
     }
 
+    fn patch_balloon(&mut self, body: &Value) -> Outcome {
+        if self.state == State::NotStarted {
+            return Err(before_start());
+        }
+        let balloon = self.balloon.as_mut().ok_or_else(no_balloon)?;
+        if !balloon.is_active {
+            return Err("Error updating the balloon: Device not activated yet".to_owned());
+        }
+        balloon.amount_mib = body["amount_mib"].as_u64().unwrap_or_default();
+        Ok((Reply::Done, None))
+    }
+
     fn configure(&mut self, resource: &str, body: &Value) -> Outcome {
         if self.state != State::NotStarted {
             return Err(after_start());
@@ -266,6 +314,13 @@ impl Machine {
                 self.put_interface(&text("iface_id"), &text("host_dev_name"))?
             }
             "/entropy" => self.entropy = true,
+            "/balloon" => {
+                self.balloon = Some(Balloon {
+                    amount_mib: body["amount_mib"].as_u64().unwrap_or_default(),
+                    has_statistics: body["stats_polling_interval_s"].as_u64() > Some(0),
+                    is_active: false,
+                });
+            }
             "/vsock" => self.put_vsock(PathBuf::from(text("uds_path")))?,
             _ => {}
         }
@@ -304,6 +359,10 @@ impl Machine {
 
 fn after_start() -> String {
     "The requested operation is not supported after starting the microVM.".to_owned()
+}
+
+fn no_balloon() -> String {
+    "No balloon device found.".to_owned()
 }
 
 fn before_start() -> String {

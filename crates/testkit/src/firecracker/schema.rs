@@ -51,6 +51,8 @@ const fn since(version: Version, field: Field) -> Field {
 
 const ANY: Holds = Holds::Number(0, u64::MAX);
 
+const MIB: Holds = Holds::Number(0, 0xffff_ffff);
+
 const BUCKET: &[Field] = &[
     must("size", ANY),
     must("refill_time", ANY),
@@ -112,6 +114,14 @@ const VSOCK: &[Field] = &[
     may("vsock_id", Holds::Text),
 ];
 const ENTROPY: &[Field] = &[may("rate_limiter", Holds::Object(LIMITER))];
+const BALLOON: &[Field] = &[
+    must("amount_mib", MIB),
+    must("deflate_on_oom", Holds::Flag),
+    may("stats_polling_interval_s", Holds::Number(0, 0xffff)),
+    since((1, 14), may("free_page_hinting", Holds::Flag)),
+    since((1, 14), may("free_page_reporting", Holds::Flag)),
+];
+const BALLOON_UPDATE: &[Field] = &[must("amount_mib", MIB)];
 const ACTION: &[Field] = &[must(
     "action_type",
     Holds::OneOf(&["FlushMetrics", "InstanceStart", "SendCtrlAltDel"]),
@@ -130,6 +140,8 @@ pub(super) fn fields(method: &str, path: &str) -> Option<&'static [Field]> {
         ("PUT", "/network-interfaces") => INTERFACE,
         ("PUT", "/vsock") => VSOCK,
         ("PUT", "/entropy") => ENTROPY,
+        ("PUT", "/balloon") => BALLOON,
+        ("PATCH", "/balloon") => BALLOON_UPDATE,
         ("PUT", "/actions") => ACTION,
         ("PATCH", "/vm") => VM,
         _ => return None,

@@ -13,7 +13,7 @@ use super::place::{Place, look_until, wait_for_end};
 const NETWORK: &str = "PUT /network-interfaces/net0";
 
 /// The requests of a start, with what the error calls them.
-const STEPS: [(&str, &str); 10] = [
+const STEPS: [(&str, &str); 11] = [
     ("GET /version", "ask Firecracker for its version"),
     ("PUT /metrics", "have Firecracker write metrics"),
     ("PUT /machine-config", "the machine's size"),
@@ -23,6 +23,7 @@ const STEPS: [(&str, &str); 10] = [
     (NETWORK, "network interface 0"),
     ("PUT /vsock", "the agent's socket"),
     ("PUT /entropy", "random numbers"),
+    ("PUT /balloon", "the balloon"),
     ("PUT /actions", "start the guest"),
 ];
 
@@ -53,7 +54,8 @@ fn fails(at: &str, step: &str, name: &str, kind: Kind) {
 }
 
 fn fails_with(nics: Vec<Nic>, at: &str, step: &str, name: &str, kind: Kind) {
-    let place = Place::new(&format!("--fault '{at}={name}'"));
+    let mut place = Place::new(&format!("--fault '{at}={name}'"));
+    place.machine.balloon = Some(64 << 20);
     let started = place.start(nics);
     match (words(kind), started) {
         (None, Ok(mut driver)) => {
@@ -87,15 +89,20 @@ fn each_step_fails_in_each_way() {
 type Ask = fn(&mut Driver);
 
 /// What is asked of a running VMM, and what is reported of that.
-const LATER: [(&str, Ask, Option<Request>); 4] = [
+const LATER: [(&str, Ask, Option<Request>); 5] = [
     ("PATCH /vm", Driver::pause, Some(Request::Pause)),
     ("PATCH /drives/disk0", limit, Some(Request::LimitDisk)),
+    ("PATCH /balloon", empty, Some(Request::Inflate)),
     ("PUT /actions FlushMetrics", Driver::count, None),
     ("PUT /actions SendCtrlAltDel", Driver::power_button, None),
 ];
 
 fn limit(driver: &mut Driver) {
     driver.limit_disk(0, None);
+}
+
+fn empty(driver: &mut Driver) {
+    driver.inflate(0);
 }
 
 /// Whoever asked hears that it is not done, once, and the VMM is told from one that answers.

@@ -107,6 +107,41 @@ fn a_guest_lives_and_powers_itself_off_by_a_reset() {
     assert_eq!(place.left(), [""; 0]);
 }
 
+/// What the balloon holds, as soon as that is told.
+fn told_of_balloon(driver: &mut Driver) -> Report {
+    driver.count();
+    let told = |report: &Report| matches!(report, Report::Balloon { .. });
+    let reports = look_until(driver, |reports| reports.iter().any(told));
+    reports.into_iter().find(told).expect("it was just there")
+}
+
+#[test]
+fn a_balloon_changes_once_the_guest_has_its_driver() {
+    let mut place = Place::new("");
+    place.machine.balloon = Some(64 << 20);
+    place.machine.cmdline = "standin.late".to_owned();
+    let mut driver = place.start(Vec::new()).expect("it starts");
+    driver.inflate(32 << 20);
+    let reports = look_until(&mut driver, |reports| !reports.is_empty());
+    let Report::Answer(Request::Inflate, Err(fault)) = &reports[0] else {
+        panic!("{reports:?}");
+    };
+    assert!(fault.contains("not activated"), "{fault}");
+    assert_eq!(told_of_balloon(&mut driver), Report::Balloon { bytes: 0 });
+    driver.power_button();
+    // What was asked is sent when looked at.
+    look_until(&mut driver, |_| true);
+    wait_for_console(&driver, "stand-in: up");
+    let bytes = 64 << 20;
+    assert_eq!(told_of_balloon(&mut driver), Report::Balloon { bytes });
+    driver.inflate(0);
+    let reports = look_until(&mut driver, |reports| !reports.is_empty());
+    assert_eq!(reports, [Report::Answer(Request::Inflate, Ok(()))]);
+    assert_eq!(told_of_balloon(&mut driver), Report::Balloon { bytes: 0 });
+    driver.quit();
+    wait_for_end(&mut driver);
+}
+
 #[test]
 fn a_confined_guest_lives_as_well() {
     const USER: u32 = 2_080_374_784;

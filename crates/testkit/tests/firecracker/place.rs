@@ -55,6 +55,7 @@ impl Place {
             program,
             cpus: 1,
             memory: 128 << 20,
+            balloon: None,
             kernel: path("vmlinux"),
             initramfs: PathBuf::from("/nonexistent"),
             cmdline: String::new(),

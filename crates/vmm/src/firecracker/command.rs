@@ -177,6 +177,10 @@ pub fn requests(
         path: paths.in_work(VSOCK)?,
     });
     requests.push(Request::Entropy);
+    requests.extend(machine.balloon.map(|bytes| Request::Balloon {
+        amount_mib: bytes >> 20,
+        reporting: version.reports_free_pages(),
+    }));
     Ok(requests)
 }
 
@@ -203,7 +207,7 @@ fn check(machine: &Machine, nics: usize) -> Result<(), Error> {
         ));
     }
     // The agent's vsock and the source of random numbers.
-    let wanted = machine.disks.len() + nics + 2;
+    let wanted = machine.disks.len() + nics + 2 + usize::from(machine.balloon.is_some());
     if wanted > DEVICES {
         return Err(Error::TooManyDevices {
             wanted,

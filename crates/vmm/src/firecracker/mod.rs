@@ -33,6 +33,7 @@ use std::time::Instant;
 
 use ignite_host::process::{Child, Status};
 use ignite_wire::agent::VmmCounters;
+use serde::Deserialize;
 
 use crate::{Console, Reason, Report, Reports, Request as Asked};
 use client::{Answered, Client};
@@ -64,6 +65,7 @@ pub struct Firecracker {
     pending: Vec<Report>,
     /// It was asked to end.
     quitting: bool,
+    has_balloon: bool,
     files: Files,
     /// What its socket was waited for with: to close it takes the kernel some 10 ms, which nobody waits
     /// for at a start.
@@ -123,11 +125,18 @@ impl Firecracker {
         }
     }
 
-    /// Has it write its metrics, unless it was asked to and did not answer yet.
+    /// Has it write its metrics and tell of the balloon, unless it was asked to and did not answer yet.
     pub(crate) fn count(&mut self) {
-        let asked = |client: &Client| client.has_asked(&Request::FlushMetrics);
+        self.ask_once(Request::FlushMetrics);
+        if self.has_balloon {
+            self.ask_once(Request::BalloonStatistics);
+        }
+    }
+
+    fn ask_once(&mut self, request: Request) {
+        let asked = |client: &Client| client.has_asked(&request);
         if !self.client.as_ref().is_some_and(asked) {
-            self.ask(Request::FlushMetrics);
+            self.ask(request);
         }
     }
 
@@ -204,12 +213,25 @@ fn told((request, answer): Answered) -> Option<Report> {
         Err(answer.fault())
     };
     match (awaited(&request), result) {
+        (None, Ok(())) if request == Request::BalloonStatistics => {
+            balloon(&answer.body).map(|bytes| Report::Balloon { bytes })
+        }
         (Some(asked), result) => Some(Report::Answer(asked, result)),
         (None, Ok(())) => None,
         (None, Err(fault)) => Some(Report::Refused {
             message: format!("cannot {}: {fault}", request.purpose()),
         }),
     }
+}
+
+/// What the balloon holds, in bytes. Only `actual_mib` is looked at.
+fn balloon(statistics: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Statistics {
+        actual_mib: u64,
+    }
+    let statistics: Statistics = serde_json::from_slice(statistics).ok()?;
+    statistics.actual_mib.checked_mul(1 << 20)
 }
 
 /// The connection is of no use any more: whoever waits for an answer is told.
@@ -229,6 +251,7 @@ fn awaited(request: &Request) -> Option<Asked> {
         Request::Pause => Some(Asked::Pause),
         Request::Resume => Some(Asked::Resume),
         Request::LimitDrive { .. } => Some(Asked::LimitDisk),
+        Request::Inflate { .. } => Some(Asked::Inflate),
         _ => None,
     }
 }
@@ -265,6 +288,20 @@ impl Pipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_balloon_holds_is_read_from_its_statistics() {
+        let statistics = br#"{"target_pages":16384,"actual_pages":512,"target_mib":64,"actual_mib":2,"free_memory":9}"#;
+        assert_eq!(balloon(statistics), Some(2 << 20));
+        for none in [
+            "",
+            "{}",
+            r#"{"actual_mib":-1}"#,
+            r#"{"actual_mib":99999999999999999}"#,
+        ] {
+            assert_eq!(balloon(none.as_bytes()), None, "{none}");
+        }
+    }
 
     #[test]
     fn the_code_alone_does_not_tell() {

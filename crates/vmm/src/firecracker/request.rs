@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 /// The context identifier of every guest; the first that is not reserved.
 const GUEST_CID: u32 = 3;
 
+/// How often the guest is asked for statistics of its memory, in seconds. None of them are used, but
+/// without them Firecracker does not tell what the balloon holds.
+const STATISTICS_INTERVAL_S: u16 = 3600;
+
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -64,6 +68,13 @@ pub enum Request {
     },
     /// The source of random numbers.
     Entropy,
+    /// The balloon.
+    Balloon {
+        /// How much of the guest's memory it takes from the start on, in MiB.
+        amount_mib: u64,
+        /// Whether the guest gives back what it frees as well, where the version can do that.
+        reporting: bool,
+    },
     /// Start the guest.
     Start,
     /// Press Ctrl, Alt and Del.
@@ -81,6 +92,13 @@ pub enum Request {
         /// The bound.
         rate: Option<Rate>,
     },
+    /// Have the balloon take so much.
+    Inflate {
+        /// In MiB.
+        amount_mib: u64,
+    },
+    /// How much does the balloon hold?
+    BalloonStatistics,
 }
 
 /// Method of a request.
@@ -109,8 +127,10 @@ impl Request {
     /// The method.
     pub fn method(&self) -> Method {
         match self {
-            Self::Version => Method::Get,
-            Self::Pause | Self::Resume | Self::LimitDrive { .. } => Method::Patch,
+            Self::Version | Self::BalloonStatistics => Method::Get,
+            Self::Pause | Self::Resume | Self::LimitDrive { .. } | Self::Inflate { .. } => {
+                Method::Patch
+            }
             _ => Method::Put,
         }
     }
@@ -130,6 +150,8 @@ impl Request {
             }
             Self::Vsock { .. } => "/vsock".to_owned(),
             Self::Entropy => "/entropy".to_owned(),
+            Self::Balloon { .. } | Self::Inflate { .. } => "/balloon".to_owned(),
+            Self::BalloonStatistics => "/balloon/statistics".to_owned(),
             Self::Start | Self::CtrlAltDel | Self::FlushMetrics => "/actions".to_owned(),
             Self::Pause | Self::Resume => "/vm".to_owned(),
         }
@@ -138,7 +160,7 @@ impl Request {
     /// The body, if there is one.
     pub fn body(&self) -> Option<Value> {
         let body = match self {
-            Self::Version => return None,
+            Self::Version | Self::BalloonStatistics => return None,
             Self::Metrics { path } => json!({ "metrics_path": path }),
             Self::BootSource {
                 kernel,
@@ -154,6 +176,8 @@ impl Request {
             Self::Interface { .. } => return Some(self.interface()),
             Self::Vsock { path } => json!({ "guest_cid": GUEST_CID, "uds_path": path }),
             Self::Entropy => json!({}),
+            Self::Balloon { .. } => return Some(self.balloon()),
+            Self::Inflate { amount_mib } => json!({ "amount_mib": amount_mib }),
             Self::Start => json!({ "action_type": "InstanceStart" }),
             Self::CtrlAltDel => json!({ "action_type": "SendCtrlAltDel" }),
             Self::FlushMetrics => json!({ "action_type": "FlushMetrics" }),
@@ -214,6 +238,25 @@ impl Request {
         body
     }
 
+    fn balloon(&self) -> Value {
+        let Self::Balloon {
+            amount_mib,
+            reporting,
+        } = self
+        else {
+            return Value::Null;
+        };
+        let mut body = json!({
+            "amount_mib": amount_mib,
+            "deflate_on_oom": true,
+            "stats_polling_interval_s": STATISTICS_INTERVAL_S,
+        });
+        if *reporting {
+            body["free_page_reporting"] = json!(true);
+        }
+        body
+    }
+
     /// The whole request as it is sent. The connection is kept: Firecracker never closes one.
     pub fn encode(&self) -> Vec<u8> {
         let body = self.body().map(|body| body.to_string());
@@ -246,6 +289,9 @@ impl Request {
             }
             Self::Vsock { .. } => "give Firecracker the agent's socket".to_owned(),
             Self::Entropy => "give Firecracker a source of random numbers".to_owned(),
+            Self::Balloon { .. } => "give Firecracker the balloon".to_owned(),
+            Self::Inflate { .. } => "change the balloon".to_owned(),
+            Self::BalloonStatistics => "ask Firecracker for the balloon's size".to_owned(),
             Self::Start => "start the guest".to_owned(),
             Self::CtrlAltDel => "press the guest's Ctrl-Alt-Del".to_owned(),
             Self::FlushMetrics => "have Firecracker write its metrics now".to_owned(),

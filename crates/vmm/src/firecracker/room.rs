@@ -80,6 +80,7 @@ mod tests {
             program: std::env::current_exe().expect("a program"),
             cpus: 1,
             memory: 1 << 20,
+            balloon: None,
             kernel: PathBuf::from("/k/vmlinux"),
             initramfs: PathBuf::from("/k/initramfs"),
             cmdline: String::new(),

@@ -97,6 +97,7 @@ impl Firecracker {
             metrics_lines: metrics::Decoder::default(),
             pending: Vec::new(),
             quitting: false,
+            has_balloon: machine.balloon.is_some(),
             files,
             watch,
             _jail: jail,

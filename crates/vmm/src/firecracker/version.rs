@@ -21,6 +21,9 @@ impl Version {
     /// The first that tells a guest's driver the MTU.
     const MTU: Self = Self::new(1, 16, 0);
 
+    /// The first whose balloon takes what the guest frees besides.
+    const REPORTING: Self = Self::new(1, 14, 0);
+
     /// Of three numbers.
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self {
@@ -28,6 +31,11 @@ impl Version {
             minor,
             patch,
         }
+    }
+
+    /// Whether a guest can give back, beside what its balloon takes, what it frees.
+    pub fn reports_free_pages(self) -> bool {
+        self >= Self::REPORTING
     }
 
     /// Whether it tells a guest's driver the MTU.
@@ -72,6 +80,7 @@ mod tests {
         assert!(version("1.10.1") > Version::OLDEST);
         assert!(version("1.7.0") < Version::OLDEST);
         assert!(version("v1.17.0-dev").tells_mtu() && !version("1.9.9").tells_mtu());
+        assert!(version("1.14.0").reports_free_pages() && !version("1.13.2").reports_free_pages());
         for bad in ["", "1", "1.8", "one.two.three", "1.x.3"] {
             assert_eq!(bad.parse::<Version>(), Err(()), "{bad}");
         }

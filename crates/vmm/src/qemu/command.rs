@@ -46,6 +46,9 @@ const TRANSLATION_CACHE: u32 = 64;
 /// and priorities, and call what is obsolete.
 const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
+/// A balloon that a guest in need lets go of; and what the guest frees besides is given back as well.
+const BALLOON: &str = "virtio-balloon-device,deflate-on-oom=on,free-page-reporting=on";
+
 /// A network interface as the command line needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface<'a> {
@@ -75,6 +78,9 @@ pub fn command_line(
         network_device(number, interface, &mut line);
     }
     line.device("virtio-rng-device");
+    if machine.balloon.is_some() {
+        line.device(BALLOON);
+    }
     Ok(line.arguments)
 }
 
@@ -100,7 +106,7 @@ fn check(machine: &Machine, nics: usize) -> Result<(), Error> {
         ));
     }
     // The agent's serial bus and the source of random numbers.
-    let wanted = machine.disks.len() + nics + 2;
+    let wanted = machine.disks.len() + nics + 2 + usize::from(machine.balloon.is_some());
     if wanted > TRANSPORTS {
         return Err(Error::TooManyDevices {
             wanted,

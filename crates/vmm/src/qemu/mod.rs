@@ -42,6 +42,8 @@ pub struct Qemu {
     control: UnixStream,
     decoder: qmp::Decoder,
     outgoing: VecDeque<u8>,
+    /// Bytes of the guest's memory.
+    memory: u64,
 }
 
 impl Qemu {
@@ -111,8 +113,9 @@ impl Qemu {
             console,
             agent,
             control,
-            decoder: qmp::Decoder::default(),
+            decoder: qmp::Decoder::new(machine.memory),
             outgoing: VecDeque::new(),
+            memory: machine.memory,
         };
         qemu.execute("qmp_capabilities");
         for (number, disk) in machine.disks.iter().enumerate() {
@@ -120,6 +123,10 @@ impl Qemu {
                 let device = command::drive(number);
                 qemu.send(&qmp::throttle(&device, disk.rate, false));
             }
+        }
+        if let Some(bytes) = machine.balloon {
+            // Kept by the device until the guest's driver looks.
+            qemu.send(&qmp::balloon(qemu.left_by(bytes), false));
         }
         qemu.execute("cont");
         Ok(qemu)
@@ -155,6 +162,15 @@ impl Qemu {
 
     pub(crate) fn limit_disk(&mut self, disk: usize, rate: Option<Rate>) {
         self.send(&qmp::throttle(&command::drive(disk), rate, true));
+    }
+
+    pub(crate) fn inflate(&mut self, bytes: u64) {
+        self.send(&qmp::balloon(self.left_by(bytes), true));
+    }
+
+    /// QEMU is told what the guest keeps.
+    fn left_by(&self, balloon: u64) -> u64 {
+        self.memory.saturating_sub(balloon)
     }
 
     /// Asks for something without arguments whose success nobody waits for.

@@ -65,13 +65,29 @@ pub fn throttle(device: &str, rate: Option<Rate>, answered: bool) -> String {
     format!("{command}\n")
 }
 
-const REQUESTS: [Request; 3] = [Request::Pause, Request::Resume, Request::LimitDisk];
+/// One line that leaves the guest that many bytes of its memory; `answered` as [`Request::Inflate`], if
+/// anybody waits for that.
+pub fn balloon(left: u64, answered: bool) -> String {
+    let mut command = serde_json::json!({"execute": "balloon", "arguments": {"value": left}});
+    if answered {
+        command["id"] = id(Request::Inflate).into();
+    }
+    format!("{command}\n")
+}
+
+const REQUESTS: [Request; 4] = [
+    Request::Pause,
+    Request::Resume,
+    Request::LimitDisk,
+    Request::Inflate,
+];
 
 fn id(request: Request) -> &'static str {
     match request {
         Request::Pause => "pause",
         Request::Resume => "resume",
         Request::LimitDisk => "limit-disk",
+        Request::Inflate => "inflate",
     }
 }
 
@@ -79,9 +95,19 @@ fn id(request: Request) -> &'static str {
 #[derive(Debug, Default)]
 pub struct Decoder {
     line: Vec<u8>,
+    /// Bytes of the guest's memory: QEMU tells what a balloon leaves of them.
+    memory: u64,
 }
 
 impl Decoder {
+    /// Of a guest with that many bytes of memory.
+    pub fn new(memory: u64) -> Self {
+        Self {
+            line: Vec::new(),
+            memory,
+        }
+    }
+
     /// Reads `bytes` on; appends what they tell to `reports`.
     pub fn push(&mut self, bytes: &[u8], reports: &mut Vec<Report>) -> Result<(), Error> {
         let mut rest = bytes;
@@ -91,7 +117,7 @@ impl Decoder {
             let line = std::mem::take(&mut self.line);
             if !line.trim_ascii().is_empty() {
                 let message: Incoming = serde_json::from_slice(&line).map_err(Error::Malformed)?;
-                reports.extend(message.report());
+                reports.extend(message.report(self.memory));
             }
         }
         self.append(rest)
@@ -133,10 +159,11 @@ struct Data {
     device: String,
     #[serde(rename = "node-name")]
     node_name: String,
+    actual: u64,
 }
 
 impl Incoming {
-    fn report(self) -> Option<Report> {
+    fn report(self, memory: u64) -> Option<Report> {
         let is_of = |request: &Request| self.id.as_deref() == Some(id(*request));
         match (self.error, REQUESTS.into_iter().find(is_of)) {
             (None, None) => {}
@@ -154,6 +181,10 @@ impl Incoming {
             "SHUTDOWN" => Some(Report::Shutdown(reason(&data.reason))),
             "GUEST_PANICKED" => Some(Report::Panicked),
             "VSERPORT_CHANGE" if data.id == AGENT_ID => Some(Report::AgentPort { open: data.open }),
+            // At most once a second, the last one for sure.
+            "BALLOON_CHANGE" => Some(Report::Balloon {
+                bytes: memory.saturating_sub(data.actual),
+            }),
             "BLOCK_IO_ERROR" => Some(Report::DiskError {
                 device: one_line(if data.node_name.is_empty() {
                     &data.device
@@ -194,6 +225,7 @@ mod tests {
         "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command x has not been found\"}}\r\n",
         "{\"return\": {}, \"id\": \"pause\"}\r\n",
         "{\"id\": \"limit-disk\", \"error\": {\"class\": \"GenericError\", \"desc\": \"no such device\"}}\r\n",
+        "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"BALLOON_CHANGE\", \"data\": {\"actual\": 200}}\r\n",
         "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-shutdown\"}}\r\n",
     );
 
@@ -205,8 +237,18 @@ mod tests {
             },
             Report::Answer(Request::Pause, Ok(())),
             Report::Answer(Request::LimitDisk, Err("no such device".to_owned())),
+            Report::Balloon { bytes: 56 },
             Report::Shutdown(Reason::GuestPowerOff),
         ]
+    }
+
+    #[test]
+    fn a_balloon_is_told_by_what_it_leaves() {
+        let lines = balloon(256 << 20, true) + &balloon(192 << 20, false);
+        insta::assert_snapshot!(lines, @r#"
+        {"execute":"balloon","arguments":{"value":268435456},"id":"inflate"}
+        {"execute":"balloon","arguments":{"value":201326592}}
+        "#);
     }
 
     #[test]
@@ -285,7 +327,7 @@ mod tests {
             let mut cuts = cuts;
             cuts.sort_unstable();
             cuts.push(CONVERSATION.len());
-            let (mut decoder, mut reports, mut from) = (Decoder::default(), Vec::new(), 0);
+            let (mut decoder, mut reports, mut from) = (Decoder::new(256), Vec::new(), 0);
             for to in cuts {
                 decoder.push(&CONVERSATION.as_bytes()[from..to], &mut reports).expect("valid");
                 from = to;

@@ -97,6 +97,7 @@ mod tests {
             program: at("bin/qemu"),
             cpus: 1,
             memory: 1 << 20,
+            balloon: None,
             kernel: PathBuf::from("/k/vmlinux"),
             initramfs: PathBuf::from("/k/initramfs"),
             cmdline: String::new(),

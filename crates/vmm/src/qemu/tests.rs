@@ -34,6 +34,7 @@ fn start(directory: &Path, rate: Option<Rate>) -> Qemu {
         program: find(Choice::Exactly(Vmm::QemuTcg)).expect("QEMU").program,
         cpus: 1,
         memory: 16 << 20,
+        balloon: None,
         kernel,
         initramfs: PathBuf::from("/nonexistent"),
         cmdline: String::new(),

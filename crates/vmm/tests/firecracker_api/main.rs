@@ -88,7 +88,17 @@ fn examples(after: Option<&Request>) -> Option<Vec<Request>> {
             .into_iter()
             .map(|rate| Request::LimitDrive { number: 1, rate })
             .collect(),
-        Some(Request::LimitDrive { .. }) => return None,
+        Some(Request::LimitDrive { .. }) => [true, false]
+            .map(|reporting| Request::Balloon {
+                amount_mib: 64,
+                reporting,
+            })
+            .into(),
+        Some(Request::Balloon { .. }) => [0, 64, 1 << 30]
+            .map(|amount_mib| Request::Inflate { amount_mib })
+            .into(),
+        Some(Request::Inflate { .. }) => vec![Request::BalloonStatistics],
+        Some(Request::BalloonStatistics) => return None,
     };
     Some(next)
 }
@@ -126,7 +136,7 @@ fn every_request_is_as_described() {
         .iter()
         .map(|request| format!("{} {}", request.method().as_str(), request.path()))
         .collect();
-    assert_eq!(kinds.len(), 11, "{kinds:?}");
+    assert_eq!(kinds.len(), 14, "{kinds:?}");
 }
 
 #[test]

@@ -83,6 +83,7 @@ mod kind {
     pub(super) const RESUME: u8 = 23;
     pub(super) const LIMIT: u8 = 24;
     pub(super) const DONE: u8 = 25;
+    pub(super) const BALLOON: u8 = 26;
 }
 
 impl Frame {
@@ -136,6 +137,7 @@ fn encode_payload(message: &Message, out: &mut Vec<u8>) -> u8 {
         Message::Pause => kind::PAUSE,
         Message::Resume => kind::RESUME,
         Message::Limit(limits) => json(kind::LIMIT, limits, out),
+        Message::Balloon { bytes: n } => bytes(kind::BALLOON, &n.to_le_bytes(), out),
         Message::Done { changed } => json(kind::DONE, changed, out),
         Message::Status => kind::STATUS,
         Message::StatusReply(status) => json(kind::STATUS_REPLY, status, out),
@@ -190,6 +192,9 @@ fn decode_payload(kind: u8, payload: &[u8]) -> Result<Message, Error> {
         kind::PAUSE => empty(kind, payload, Message::Pause)?,
         kind::RESUME => empty(kind, payload, Message::Resume)?,
         kind::LIMIT => Message::Limit(parse(kind, payload)?),
+        kind::BALLOON => Message::Balloon {
+            bytes: u64::from_le_bytes(fixed(kind, payload)?),
+        },
         kind::DONE => Message::Done {
             changed: parse(kind, payload)?,
         },

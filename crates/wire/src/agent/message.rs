@@ -79,6 +79,12 @@ pub enum Message {
     /// Client, control socket only: bound network and disk from now on. Answered as `Pause` is; all of
     /// it holds then, or nothing of it.
     Limit(Limits),
+    /// Client, control socket only: have the guest give back that much of its memory. Answered as `Pause`
+    /// is, as soon as the guest is asked: it takes its time.
+    Balloon {
+        /// Bytes, a multiple of 1 MiB.
+        bytes: u64,
+    },
     /// Supervisor, control socket only: what was asked for is done.
     Done {
         /// Whether it was not so before.
@@ -197,6 +203,9 @@ pub struct SupervisorStatus {
     pub refusals: Vec<Refusals>,
     /// What passed through each interface since the VM was started.
     pub traffic: Vec<Traffic>,
+    /// Bytes of its memory that the guest has given back, once the VMM knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balloon: Option<u64>,
     /// What the VMM counted itself, where it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vmm: Option<VmmCounters>,

@@ -1,5 +1,6 @@
 //! VMs on a host in a directory, with plugins that write down what they are asked.
 
+mod balloon;
 mod instead;
 mod lives;
 mod ports;

@@ -10,7 +10,7 @@ use super::*;
 
 impl Scene {
     /// A supervisor that answers one request so; what it was asked for.
-    fn supervisor(&self, uid: Uid, answer: Message) -> JoinHandle<Message> {
+    pub(super) fn supervisor(&self, uid: Uid, answer: Message) -> JoinHandle<Message> {
         let directory = self.engine.config.paths.vm_run(uid);
         fs::create_dir_all(&directory).expect("made");
         let listener = UnixListener::bind(directory.join("control.sock")).expect("bound");
@@ -35,7 +35,7 @@ impl Scene {
 
     /// Whether it is recorded that a run may have others.
     fn pending(&self, uid: Uid) -> Option<Timestamp> {
-        self.engine.vms.get(uid).expect("read").rates_pending
+        self.engine.vms.get(uid).expect("read").update_pending
     }
 
     fn rates(&self, uid: Uid) -> (Option<String>, Option<String>) {
@@ -95,9 +95,9 @@ fn cut_off(scene: &Scene) -> (Uid, Liveness) {
     let live = scene.run(uid, &scene.network(true));
     let lock = scene.engine.vms.lock(uid).expect("its lock");
     let mut record = lock.record().expect("its record");
-    record.rates_pending = lock.status().expect("its status").started;
+    record.update_pending = lock.status().expect("its status").started;
     lock.write_record(&record).expect("written");
-    assert!(record.rates_pending.is_some());
+    assert!(record.update_pending.is_some());
     (uid, live)
 }
 

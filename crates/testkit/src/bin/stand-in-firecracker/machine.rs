@@ -189,7 +189,9 @@ impl Machine {
         let config = self.config.as_ref();
         let token = config.map_or("", |config| &config.agent_token);
         let guest = self.guest.insert(Guest::new(stream));
-        guest.come_up(token)
+        guest.come_up(token)?;
+        self.server.machine.activate();
+        Ok(())
     }
 
     fn make_mischief(&mut self) -> Result<(), Failure> {

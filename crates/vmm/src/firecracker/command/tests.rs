@@ -17,6 +17,7 @@ fn machine() -> Machine {
         program: PathBuf::from("/usr/bin/firecracker"),
         cpus: 2,
         memory: 512 << 20,
+        balloon: None,
         kernel: PathBuf::from("/k/vmlinux"),
         initramfs: PathBuf::from("/k/initramfs"),
         cmdline: "debug".to_owned(),
@@ -68,9 +69,21 @@ fn a_machine_in_a_room() {
 
 #[test]
 fn only_what_the_oldest_knows_is_sent_to_it() {
-    let paths = Paths::of_room(&machine());
-    let requests = requests(&machine(), &paths, &[INTERFACE], Version::OLDEST).expect("it fits");
-    assert!(!text_of(&requests).contains("mtu"));
+    let machine = Machine {
+        balloon: Some(64 << 20),
+        ..machine()
+    };
+    let paths = Paths::of_room(&machine);
+    let text = |version| {
+        let requests = requests(&machine, &paths, &[INTERFACE], version);
+        text_of(&requests.expect("it fits"))
+    };
+    let oldest = text(Version::OLDEST);
+    assert!(!oldest.contains("mtu") && !oldest.contains("free_page"));
+    let balloon =
+        r#"PUT /balloon {"amount_mib":64,"deflate_on_oom":true,"stats_polling_interval_s":3600}"#;
+    assert!(oldest.contains(balloon), "{oldest}");
+    assert!(text(NEWEST).contains(r#""free_page_reporting":true"#));
 }
 
 #[test]
@@ -107,6 +120,7 @@ fn what_firecracker_cannot_run_is_refused_before_it_starts() {
     assert!(refusal(|machine| machine.cpus = 33, 0).contains("1 to 32"));
     assert!(refusal(|machine| machine.memory += 1, 0).contains("MiB"));
     assert!(refusal(|_| {}, 14).contains("18 virtio devices"));
+    assert!(refusal(|machine| machine.balloon = Some(0), 13).contains("18 virtio devices"));
     assert!(check(&machine(), 13).is_ok());
     let long: fn(&mut Machine) = |machine| machine.cmdline = "x=".to_owned() + &"y".repeat(1800);
     assert!(refusal(long, 0).contains("room for 1872"));

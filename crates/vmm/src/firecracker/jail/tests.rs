@@ -18,6 +18,7 @@ fn machine(directory: &Path) -> Machine {
         program: directory.join("firecracker"),
         cpus: 1,
         memory: 1 << 20,
+        balloon: None,
         kernel: directory.join("vmlinux"),
         initramfs: PathBuf::new(),
         cmdline: String::new(),

@@ -8,6 +8,7 @@ fn machine() -> Machine {
         program: PathBuf::from("/usr/bin/qemu-system-x86_64"),
         cpus: 2,
         memory: 512 << 20,
+        balloon: None,
         kernel: PathBuf::from("/k/vmlinux"),
         initramfs: PathBuf::from("/k/initramfs"),
         cmdline: "console=ttyS0 quiet".to_owned(),
@@ -121,6 +122,20 @@ fn a_machine_on_kvm_without_network() {
     -device virtserialport,id=agent,chardev=agent,name=org.ignite.agent
     -device virtio-rng-device,bus=virtio-mmio-bus.22
     ");
+}
+
+#[test]
+fn a_balloon_is_the_last_device() {
+    let machine = Machine {
+        balloon: Some(0),
+        ..machine()
+    };
+    let line = command_line(&machine, &[INTERFACE], None).expect("a good machine");
+    let line = text(&line);
+    let (_, last) = line.rsplit_once('\n').expect("lines");
+    insta::assert_snapshot!(last, @"-device virtio-balloon-device,deflate-on-oom=on,free-page-reporting=on,bus=virtio-mmio-bus.18");
+    let error = command_line(&machine, &[INTERFACE; 19], None).expect_err("one too many");
+    assert!(error.to_string().contains("24 virtio devices"), "{error}");
 }
 
 #[test]

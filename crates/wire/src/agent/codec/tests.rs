@@ -75,6 +75,7 @@ fn message() -> impl Strategy<Value = Message> {
         any::<u64>().prop_map(|grace_ms| Message::Shutdown { grace_ms }),
         any::<u64>().prop_map(|grace_ms| Message::Stop { grace_ms }),
         limits().prop_map(Message::Limit),
+        any::<u64>().prop_map(|bytes| Message::Balloon { bytes }),
         any::<bool>().prop_map(|changed| Message::Done { changed }),
         (text(), any::<u64>()).prop_map(|(uid, uptime_ms)| {
             Message::StatusReply(SupervisorStatus {
