@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::vm::{NetworkStatus, VmStatus};
-use crate::{ApiVersion, Configuration, Image, Kernel, Object, Vm, VmSpec};
+use crate::{ApiVersion, Configuration, Image, Kernel, Object, Position, Vm, VmSpec};
 
 /// Longest text that is looked at, in bytes.
 const MAX_LENGTH: usize = 1 << 20;
@@ -35,11 +35,31 @@ pub enum ManifestError {
     /// Longer than any manifest.
     #[error("the manifest has more than {MAX_LENGTH} bytes")]
     TooLong,
-    /// Not one YAML document with `apiVersion` and `kind`.
+    /// Not YAML.
     #[error("the manifest cannot be read: {message}")]
     Syntax {
         /// What the parser found, with the line.
         message: String,
+    },
+    /// Without `apiVersion` and `kind`.
+    #[error("the manifest does not say what it is: {message}")]
+    Head {
+        /// What the parser found, with the line.
+        message: String,
+    },
+    /// A field is said more than once.
+    #[error("{key} is there twice, again at {position}")]
+    Twice {
+        /// The field.
+        key: String,
+        /// Where.
+        position: Position,
+    },
+    /// More than one YAML document.
+    #[error("a second object begins at {position}; one file holds one")]
+    Second {
+        /// Where.
+        position: Position,
     },
     /// Written for a version that is not read.
     #[error("manifests of version {version:?} are not read")]
@@ -68,14 +88,46 @@ impl ManifestError {
     pub fn hint(&self) -> Option<String> {
         Some(
             match self {
-                Self::Empty | Self::Syntax { .. } | Self::Version { .. } => {
+                Self::Empty | Self::Head { .. } | Self::Version { .. } => {
                     "begin it with `apiVersion: ignite.weave.works/v1alpha4` and `kind: VM`"
                 }
+                Self::Syntax { .. } => {
+                    "see the lines before that place as well: YAML is indented by blanks, never by \
+                     tabs, and a text with `: ` or ` #` in it stands in quotes"
+                }
+                Self::Twice { .. } => "leave one of them out",
+                Self::Second { .. } => "put it into a file of its own",
                 Self::Kind { .. } => "choose VM, Image, Kernel or Configuration",
-                Self::TooLong | Self::Shape { .. } => return None,
+                Self::Shape { .. } => {
+                    "correct that place, or leave the field out: what is not said has a default"
+                }
+                Self::TooLong => "see whether it is the file that was meant",
             }
             .into(),
         )
+    }
+
+    /// What the parser says of a text whose kind is not known yet.
+    fn of_head(error: &serde_saphyr::Error) -> Self {
+        use serde_saphyr::Error;
+        match error.without_snippet() {
+            Error::MultipleDocuments { location, .. } => Self::Second {
+                position: position(location),
+            },
+            Error::DuplicateMappingKey {
+                key: Some(key),
+                location,
+            } => Self::Twice {
+                key: key.clone(),
+                position: position(location),
+            },
+            Error::SerdeMissingField { .. } | Error::Unexpected { .. } => Self::Head {
+                message: message(error),
+            },
+            _ => Self::Syntax {
+                message: message(error),
+            },
+        }
     }
 }
 
@@ -100,9 +152,8 @@ pub fn decode_over(text: &str, defaults: &VmSpec) -> Result<Manifest, ManifestEr
     if text.lines().all(is_blank) {
         return Err(ManifestError::Empty);
     }
-    let head: Head = serde_saphyr::from_str(text).map_err(|error| ManifestError::Syntax {
-        message: message(&error),
-    })?;
+    let head: Head =
+        serde_saphyr::from_str(text).map_err(|error| ManifestError::of_head(&error))?;
     let version: ApiVersion = head
         .api_version
         .parse()
@@ -242,24 +293,13 @@ fn read<T: DeserializeOwned>(text: &str, kind: &str) -> Result<T, ManifestError>
 
 /// The parser's words and the place, without its drawing of the source.
 fn message(error: &serde_saphyr::Error) -> String {
-    use serde_saphyr::Error;
-    let place = |location: &serde_saphyr::Location| {
-        format!("line {}, column {}", location.line(), location.column())
-    };
-    match error.without_snippet() {
-        Error::MultipleDocuments { location, .. } => {
-            format!(
-                "a second object begins at {}; one file holds one",
-                place(location)
-            )
-        }
-        Error::DuplicateMappingKey {
-            key: Some(key),
-            location,
-        } => {
-            format!("{key} is there twice, again at {}", place(location))
-        }
-        other => other.to_string(),
+    error.without_snippet().to_string()
+}
+
+fn position(location: &serde_saphyr::Location) -> Position {
+    Position {
+        line: location.line(),
+        column: location.column(),
     }
 }
 

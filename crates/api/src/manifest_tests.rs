@@ -102,11 +102,19 @@ fn faults() {
         format!("{head}spec: {{image: {{oci: UPPER}}}}"),
         format!("{head}spec: {{}}\n---\n{head}spec: {{}}"),
         format!("{head}spec: ["),
+        format!("{head}spec:\n\tcpus: 2"),
+        format!("{head}spec:\n  cpus: 2\n memory: 1GB"),
+        format!("{head}spec:\n  kernel: {{cmdLine: \"quiet}}"),
+        format!("{head}metadata: {{name: web}}\nspec: image: a: b"),
+        format!("{head}spec:\r\n  image: *nginx"),
         "a".repeat(MAX_LENGTH + 1),
     ];
     let report: Vec<String> = faults
         .iter()
-        .map(|text| decode(text).expect_err(text).to_string())
+        .map(|text| {
+            let error = decode(text).expect_err(text);
+            format!("{error}\n  {}", error.hint().expect("something to do"))
+        })
         .collect();
     insta::assert_snapshot!(report.join("\n"));
 }

@@ -61,9 +61,14 @@ impl Error {
         match self {
             Self::Read { .. } => Some("name another one with --ignite-config FILE".into()),
             Self::Manifest {
-                source: ManifestError::Shape { .. } | ManifestError::TooLong,
+                source:
+                    source @ (ManifestError::Syntax { .. }
+                    | ManifestError::Twice { .. }
+                    | ManifestError::Second { .. }
+                    | ManifestError::Shape { .. }
+                    | ManifestError::TooLong),
                 ..
-            } => None,
+            } => source.hint(),
             Self::Relative { .. } => Some("begin the path with a slash".into()),
             Self::NotText { .. } | Self::Manifest { .. } | Self::Kind { .. } => Some(begin.into()),
         }
@@ -182,6 +187,30 @@ mod tests {
         for text in [&b""[..], b"\xff", vm, b"kind: Configuration", relative] {
             let error = load_text(Some(text), false).expect_err("no configuration");
             assert!(error.hint().is_some(), "{error}");
+        }
+    }
+
+    #[test]
+    fn faults_name_the_file_the_place_and_what_to_do() {
+        let head = "apiVersion: ignite.weave.works/v1alpha4\nkind: Configuration\n";
+        let faults = [
+            ("spec:\n  idPrefix: \"lab", "line 5", "quotes"),
+            ("spec:\n  idprefix: lab", "line 4", "correct that place"),
+            (
+                "spec: {vmDefaults: {memory: much}}",
+                "line 3",
+                "correct that place",
+            ),
+            ("spec: {}\n---\nkind: VM", "line 5", "a file of its own"),
+        ];
+        for (text, line, remedy) in faults {
+            let text = format!("{head}{text}\n");
+            let error = load_text(Some(text.as_bytes()), false).expect_err("a fault");
+            let said = ignite_host::error::chain(&error);
+            assert!(said.contains("etc/ignite/config.yaml"), "{said}");
+            assert!(said.contains(line) && said.contains("column"), "{said}");
+            let hint = error.hint().expect("something to do");
+            assert!(hint.contains(remedy), "{said}: {hint}");
         }
     }
 }
