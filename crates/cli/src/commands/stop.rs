@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 use ignite_engine::{Done, Report};
+use ignite_program::Failure;
 
 use crate::context::{Context, Outcome};
-use crate::failure::Failure;
 use crate::values;
 use crate::verb::Verb;
 
