@@ -13,7 +13,10 @@ use crate::verb::Verb;
 const EXAMPLES: &str = "\
 Examples:
   ignite stop web
-  ignite stop --time 60s db cache";
+  ignite stop --time 60s db cache
+
+An init is asked to power off; a command that runs without one gets the stop signal that its
+image names, or SIGTERM.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
