@@ -9,10 +9,11 @@ use serde::Deserialize;
 /// Every crate and its layer, programs on top. A crate that is not here is
 /// refused, so that a new one gets its place before its first edge.
 const LAYERS: &[(&str, u8)] = &[
-    ("ignite-cli", 3),
-    ("ignite-daemon", 3),
-    ("ignite-spawn", 3),
-    ("ignite-guest", 3),
+    ("ignite-cli", 4),
+    ("ignite-daemon", 4),
+    ("ignite-spawn", 4),
+    ("ignite-guest", 4),
+    ("ignite-program", 3),
     ("ignite-engine", 2),
     ("ignite-store", 1),
     ("ignite-cni", 1),

@@ -26,3 +26,30 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ignite_program::usage_text;
+
+    #[test]
+    fn a_command_line_that_is_not_understood() {
+        let words = [
+            &["ignite", "pss"] as &[&str],
+            &["ignite", "run"],
+            &["ignite", "run", "--memroy", "1GB", "a"],
+            &["ignite", "run", "--memory", "-1MB", "a"],
+            &["ignite", "run", "-p", "80", "a"],
+            &["ignite", "run", "--cpus", "many", "a"],
+            &["ignite", "--log-level", "loud", "ps"],
+            &["ignite", "inspect", "pod", "a"],
+            &["ignite", "rm"],
+        ];
+        let report: Vec<String> = words
+            .iter()
+            .map(|words| Cli::try_parse_from(*words).expect_err("a fault"))
+            .map(|error| usage_text(&error.render().to_string()))
+            .collect();
+        insta::assert_snapshot!(report.join("\n\n---\n\n"));
+    }
+}

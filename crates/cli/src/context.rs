@@ -1,8 +1,8 @@
 //! What every command has at hand.
 
-use ignite_engine::{Cancel, Config, Engine, configuration};
+use ignite_engine::{Cancel, Config, Engine};
+use ignite_program::{FAILED, Failure};
 
-use crate::failure::{FAILED, Failure};
 use crate::globals::Globals;
 use crate::output::Format;
 use crate::terminal::{LogWriter, Terminal};
@@ -20,25 +20,12 @@ pub struct Context {
 impl Context {
     /// The engine's configuration for verbs that only read: where things are.
     pub fn places(&self) -> Result<Config, Failure> {
-        let mut config = Config::default();
-        if let Some(directory) = &self.globals.data_dir {
-            config.keep_data_in(directory)?;
-        }
-        Ok(config)
+        self.globals.places.places()
     }
 
     /// The engine's configuration as the configuration file has it, and over that the global flags.
     pub fn config(&self) -> Result<Config, Failure> {
-        let mut config = self.places()?;
-        let named = self.globals.ignite_config.as_deref();
-        config.apply(configuration::load(&config, named)?);
-        if let Some(plugin) = self.globals.network_plugin {
-            config.network_plugin = plugin;
-        }
-        if let Some(prefix) = &self.globals.id_prefix {
-            config.id_prefix.clone_from(prefix);
-        }
-        Ok(config)
+        self.globals.places.config()
     }
 
     /// The engine for verbs that change something.
@@ -49,12 +36,6 @@ impl Context {
     /// The engine for verbs that change networks alone.
     pub fn networks(&self) -> Result<Engine, Failure> {
         Ok(Engine::for_networks(self.config()?)?)
-    }
-
-    /// The engine for a supervisor that frees what its VM had: the records say all of that, and a
-    /// configuration file that is broken meanwhile must not keep it.
-    pub fn releaser(&self) -> Result<Engine, Failure> {
-        Ok(Engine::new(self.places()?)?)
     }
 
     /// The engine for verbs that only read.
@@ -116,7 +97,7 @@ pub fn log(globals: &Globals, terminal: &'static Terminal) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::{NO_READER, USAGE};
+    use ignite_program::{NO_READER, USAGE};
 
     #[test]
     fn failures_keep_the_exit_code_they_share() {

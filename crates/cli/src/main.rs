@@ -11,7 +11,6 @@ mod args;
 mod commands;
 mod context;
 mod duration;
-mod failure;
 mod globals;
 mod listing;
 mod output;
@@ -31,7 +30,7 @@ use ignite_engine::Report;
 
 use args::Cli;
 use context::Context;
-use failure::USAGE;
+use ignite_program::USAGE;
 use terminal::Terminal;
 
 fn main() -> ExitCode {
@@ -47,8 +46,8 @@ fn main() -> ExitCode {
     // Lives as long as the program: log lines from every thread go through it.
     let terminal: &'static Terminal = Box::leak(Box::new(Terminal::new(globals.quiet)));
     context::log(&globals, terminal);
-    if globals.runtime.is_some() {
-        terminal.warn("--runtime is not used: VMs need no container runtime");
+    if let Some(remark) = globals.places.remark() {
+        terminal.warn(remark);
     }
     let context = Context { globals, terminal };
     ExitCode::from(match command.run(&context) {
@@ -70,7 +69,7 @@ fn help() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.render();
     if error.use_stderr() {
-        Terminal::new(false).error(&failure::usage_text(&text.to_string()));
+        Terminal::new(false).error(&ignite_program::usage_text(&text.to_string()));
         return ExitCode::from(USAGE);
     }
     say(&text);

@@ -6,8 +6,8 @@
 use std::io::{self, IsTerminal, Write};
 
 use ignite_engine::{Progress, Report};
+use ignite_program::Failure;
 
-use crate::failure::Failure;
 use crate::progress::Bars;
 
 /// Standard output and standard error.

@@ -1,59 +1,13 @@
 //! Values of flags: the types of manifests, with their hints in clap's messages.
 
-use std::error::Error;
-use std::str::FromStr;
 use std::time::Duration;
 
 use ignite_api::{
-    Address, AddressError, ByteRate, Dns, DnsError, EnvError, EnvVar, IdPrefix, IdPrefixError,
-    InterfaceNameError, Label, LabelError, Limit, Mac, MacError, Name, NameError, NetworkPlugin,
-    NetworkPluginError, PortError, PortMapping, RateError, Size, SizeError, VmmChoice,
-    VmmChoiceError,
+    Address, ByteRate, Dns, EnvVar, Label, Limit, Mac, Name, PortMapping, Size, VmmChoice,
 };
+use ignite_program::{Parser, message};
 
-/// An error that knows what to do about it.
-pub trait Hinted: Error {
-    /// What to do about it.
-    fn hint(&self) -> Option<String>;
-}
-
-macro_rules! hinted {
-    ($($error:ty),*) => {
-        $(impl Hinted for $error {
-            fn hint(&self) -> Option<String> {
-                <$error>::hint(self)
-            }
-        })*
-    };
-}
-
-hinted!(
-    AddressError,
-    DnsError,
-    EnvError,
-    IdPrefixError,
-    InterfaceNameError,
-    LabelError,
-    MacError,
-    NameError,
-    NetworkPluginError,
-    PortError,
-    RateError,
-    SizeError,
-    VmmChoiceError
-);
-
-/// Parses a value; the hint is a second line of the message.
-pub fn value<T: FromStr<Err: Hinted>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| message(&error))
-}
-
-fn message(error: &impl Hinted) -> String {
-    match error.hint() {
-        None => error.to_string(),
-        Some(hint) => format!("{error}\nhint: {hint}"),
-    }
-}
+pub use ignite_program::value;
 
 /// What one `--ports` stands for.
 #[derive(Debug, Clone)]
@@ -102,9 +56,6 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         })
 }
 
-/// Named for use in `value_parser`, where a type parameter would need to be spelt out.
-pub type Parser<T> = fn(&str) -> Result<T, String>;
-
 /// Parser of [`Size`].
 pub const SIZE: Parser<Size> = value;
 /// Parser of a disk's rate.
@@ -119,12 +70,8 @@ pub const NAME: Parser<Name> = value;
 pub const LABEL: Parser<Label> = value;
 /// Parser of [`Dns`].
 pub const DNS: Parser<Dns> = value;
-/// Parser of [`IdPrefix`].
-pub const ID_PREFIX: Parser<IdPrefix> = value;
 /// Parser of [`VmmChoice`].
 pub const VMM: Parser<VmmChoice> = value;
-/// Parser of [`NetworkPlugin`].
-pub const NETWORK_PLUGIN: Parser<NetworkPlugin> = value;
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,16 @@
 //! The command line as a whole.
 
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, ValueEnum};
-use ignite_api::{IdPrefix, NetworkPlugin, VmmChoice};
+use clap::{Args, Parser};
+use ignite_api::VmmChoice;
+use ignite_program::{LogLevel, Places, value};
 
 use crate::commands::Command;
+
+const VMM: ignite_program::Parser<VmmChoice> = value;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,13 +43,8 @@ pub struct Globals {
     )]
     pub log_level: LogLevel,
 
-    /// How new VMs are connected: cni, or docker-bridge (deprecated)
-    #[arg(long, global = true, value_name = "PLUGIN", value_parser = value::<NetworkPlugin>)]
-    pub network_plugin: Option<NetworkPlugin>,
-
-    /// First part of the names of all that is made on the host for a new VM
-    #[arg(long, global = true, value_name = "PREFIX", value_parser = value::<IdPrefix>)]
-    pub id_prefix: Option<IdPrefix>,
+    #[command(flatten)]
+    pub places: Places,
 
     /// VMM of new VMs whose manifests name none: auto, firecracker, qemu, qemu-kvm, qemu-tcg
     #[arg(
@@ -57,27 +53,9 @@ pub struct Globals {
         value_name = "VMM",
         env = "IGNITE_VMM",
         hide_env = true,
-        value_parser = value::<VmmChoice>
+        value_parser = VMM
     )]
     pub vmm: Option<VmmChoice>,
-
-    /// Configuration file [default: /etc/ignite/config.yaml, if it is there]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub ignite_config: Option<PathBuf>,
-
-    /// Where VMs, images and kernels are kept [default: /var/lib/ignite]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "IGNITE_DATA_DIR",
-        hide_env = true
-    )]
-    pub data_dir: Option<PathBuf>,
-
-    /// Accepted for older scripts, and not used
-    #[arg(long, global = true, value_name = "RUNTIME", hide = true)]
-    pub runtime: Option<String>,
 
     /// Unix socket for metrics, health and status
     #[arg(
@@ -91,31 +69,6 @@ pub struct Globals {
     /// TCP address for the same, which anybody who reaches it may read [default: none]
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     pub metrics_address: Option<SocketAddr>,
-}
-
-/// Value of `--log-level`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    /// Nothing but what ends the program
-    Panic,
-    /// The same
-    Fatal,
-    /// Failures
-    Error,
-    /// What may not be as it should
-    #[value(alias = "warning")]
-    Warn,
-    /// What is done
-    Info,
-    /// How it is done
-    Debug,
-    /// Everything
-    Trace,
-}
-
-/// Parses a value of the api.
-fn value<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| error.to_string())
 }
 
 /// Parses a time longer than nothing: `30s`, `1m0s`.
@@ -145,7 +98,7 @@ mod tests {
             ["ignited", "daemon", "--id-prefix", "a"],
         ] {
             let cli = Cli::try_parse_from(words).expect("valid");
-            assert_eq!(cli.globals.id_prefix, "a".parse().ok());
+            assert_eq!(cli.globals.places.id_prefix, "a".parse().ok());
         }
     }
 

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ignite_engine::{Engine, configuration};
+use ignite_engine::Engine;
+use ignite_program::Failure;
 
 use crate::args::Globals;
-use crate::failure::Failure;
 
 /// Between two looks at the VMs where nothing else is said.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
@@ -29,8 +29,8 @@ pub struct Config {
 impl Config {
     /// As the command line has it.
     pub fn new(globals: &Globals) -> Result<Self, Failure> {
-        if globals.runtime.is_some() {
-            tracing::warn!("--runtime is accepted and not used: Ignite needs no container runtime");
+        if let Some(remark) = globals.places.remark() {
+            tracing::warn!("{remark}");
         }
         Ok(Self {
             directory: engine_config(globals)?.paths.data.join("ignited"),
@@ -47,34 +47,11 @@ impl Config {
     }
 }
 
-/// The engine of a supervisor that frees what its VM had: the records say all of that, and a
-/// configuration file that is broken meanwhile must not keep it.
-pub fn releaser(globals: &Globals) -> Result<Engine, Failure> {
-    Ok(Engine::new(places(globals)?)?)
-}
-
-/// Where things are, as far as the command line says it.
-fn places(globals: &Globals) -> Result<ignite_engine::Config, Failure> {
-    let mut config = ignite_engine::Config::default();
-    if let Some(directory) = &globals.data_dir {
-        config.keep_data_in(directory)?;
-    }
-    Ok(config)
-}
-
 /// What the engine is told: flags beat the configuration file.
 fn engine_config(globals: &Globals) -> Result<ignite_engine::Config, Failure> {
-    let mut config = places(globals)?;
-    let named = globals.ignite_config.as_deref();
-    config.apply(configuration::load(&config, named)?);
-    if let Some(plugin) = globals.network_plugin {
-        config.network_plugin = plugin;
-    }
+    let mut config = globals.places.config()?;
     if let Some(vmm) = globals.vmm {
         config.vm_defaults.vmm = Some(vmm);
-    }
-    if let Some(prefix) = &globals.id_prefix {
-        config.id_prefix.clone_from(prefix);
     }
     Ok(config)
 }

@@ -32,7 +32,7 @@ use args::Cli;
 /// Reads the command line and does what it says, to the end.
 pub fn run() -> ExitCode {
     if let Err(failure) = commands::conceal() {
-        return failure.report();
+        return failure::report(&failure);
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -41,6 +41,6 @@ pub fn run() -> ExitCode {
     log::init(cli.globals.log_level);
     match cli.command.run(&cli.globals) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure::report(&failure),
     }
 }

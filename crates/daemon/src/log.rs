@@ -2,15 +2,14 @@
 
 use std::io::{IsTerminal as _, stderr};
 
-use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::Subscriber;
 
-use crate::args::LogLevel;
+use ignite_program::LogLevel;
 
 /// Logs from now on.
 pub fn init(level: LogLevel) {
     let lines = Subscriber::builder()
-        .with_max_level(filter(level))
+        .with_max_level(level.filter())
         .with_ansi(stderr().is_terminal())
         .with_target(false)
         .with_writer(stderr);
@@ -19,16 +18,5 @@ pub fn init(level: LogLevel) {
         lines.without_time().init();
     } else {
         lines.init();
-    }
-}
-
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Panic | LogLevel::Fatal => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
     }
 }

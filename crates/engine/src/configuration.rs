@@ -194,7 +194,7 @@ mod tests {
     fn faults_name_the_file_the_place_and_what_to_do() {
         let head = "apiVersion: ignite.weave.works/v1alpha4\nkind: Configuration\n";
         let faults = [
-            ("spec:\n  idPrefix: \"lab", "line 4", "quotes"),
+            ("spec:\n  idPrefix: \"lab", "line 5", "quotes"),
             ("spec:\n  idprefix: lab", "line 4", "correct that place"),
             (
                 "spec: {vmDefaults: {memory: much}}",

@@ -157,6 +157,7 @@ fn record(built: ignite_image::Imported) -> ImageRecord {
             user: built.config.user,
             working_dir: built.config.working_dir,
             exposed_ports: built.config.exposed_ports,
+            stop_signal: built.config.stop_signal,
             init,
             architecture: built.architecture,
         },

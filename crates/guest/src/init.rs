@@ -3,7 +3,7 @@
 //! ```text
 //!   running --command ended--> ending --agent told, or too late--> power::down
 //!      |                         ^
-//!      '--asked to stop--> stopping: SIGTERM to the command, SIGKILL past the grace period
+//!      '--asked to stop--> stopping: its stop signal to the command, SIGKILL past the grace period
 //! ```
 //!
 //! Asked by the agent, or by a signal as `poweroff`, `halt` and `reboot` of the image send it to
@@ -62,6 +62,8 @@ struct Init {
     agent: OwnedFd,
     signals: Signals,
     command: Pid,
+    /// What asks the command to end.
+    stop_signal: i32,
     stopping: Option<Stopping>,
 }
 
@@ -88,13 +90,18 @@ impl Stopping {
     }
 }
 
-/// Runs `command` and never returns. `agent` is the agent's end of [`link`]; `power_off` is what ends
-/// the machine.
-pub fn run(command: Result<Command, ExitStatus>, agent: OwnedFd, power_off: PowerOff) -> ! {
+/// Runs `command`, which `stop_signal` asks to end, and never returns. `agent` is the agent's end of
+/// [`link`]; `power_off` is what ends the machine.
+pub fn run(
+    command: Result<Command, ExitStatus>,
+    stop_signal: i32,
+    agent: OwnedFd,
+    power_off: PowerOff,
+) -> ! {
     // Else Ctrl-Alt-Del resets the machine at once, with nothing written back; now it is SIGINT.
     let _ = reboot(RebootCommand::CadOff);
     let (status, action) = match start(command) {
-        Ok(child) => match supervise(child, &agent) {
+        Ok(child) => match supervise(child, stop_signal, &agent) {
             Ok(end) => end,
             Err(error) => {
                 console::say(&format!("cannot look after the command: {error}"));
@@ -132,13 +139,18 @@ fn report(status: &ExitStatus) {
 }
 
 /// Looks after the command until it ended: its status, and what is to become of the guest.
-fn supervise(child: Child, agent: &OwnedFd) -> io::Result<(ExitStatus, PowerAction)> {
+fn supervise(
+    child: Child,
+    stop_signal: i32,
+    agent: &OwnedFd,
+) -> io::Result<(ExitStatus, PowerAction)> {
     let command = Pid::from_child(&child);
     let agent = agent.try_clone()?;
     let mut init = Init {
         agent,
         signals: Signals::block(&SIGNALS).map_err(io::Error::other)?,
         command,
+        stop_signal,
         stopping: None,
     };
     loop {
@@ -188,7 +200,7 @@ impl Init {
             Some(first) => first.hastened(&order),
             None => order,
         });
-        sys::kill(self.command.as_raw_nonzero().get(), libc::SIGTERM);
+        sys::kill(self.command.as_raw_nonzero().get(), self.stop_signal);
     }
 
     fn kill_if_late(&mut self) {

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use ignite_wire::agent::{ExitStatus, Frame, Message, PowerAction};
+use ignite_wire::guest::Process;
 use ignite_wire::vsock::{Answer, request};
 use machine::{Agent, HELPER, Kernel, Machine, PATIENCE, config, listen};
 
@@ -124,4 +125,18 @@ fn a_kernel_without_vsock_is_told_on_the_console() {
         console.contains("ignite: hint: use a kernel with virtio-vsock"),
         "{console}"
     );
+}
+
+#[test]
+fn a_command_is_asked_to_end_by_its_own_signal() {
+    let mut config = config(&[HELPER, "vsock", &PORT.to_string()]);
+    if let Process::Command { stop_signal, .. } = &mut config.process {
+        *stop_signal = Some(3);
+    }
+    let (mut machine, listener) = Machine::start(&Kernel::imported(), &config, listen);
+    let mut agent = Agent::accept(&listener);
+    agent.tell(Message::Shutdown { grace_ms: 60_000 });
+    let ended = Message::Ended { code: 128 + 3 };
+    assert_eq!(agent.hear(), Frame::link(ended));
+    assert!(machine.wait_for_end().contains("\"guest-reset\""));
 }

@@ -228,5 +228,8 @@ pub enum Process {
         user: String,
         /// Working directory; empty for `/`.
         cwd: String,
+        /// Number of the signal that asks it to end; SIGTERM where none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop_signal: Option<i32>,
     },
 }

@@ -6,9 +6,9 @@ use clap::Args;
 use ignite_engine::{
     AttachmentId, Engine, PluginVersions, Report, Tool, ToolEnvironment, ToolStatus,
 };
+use ignite_program::{FAILED, Failure};
 
 use crate::context::{Context, Outcome};
-use crate::failure::{FAILED, Failure};
 use crate::output::{Format, OutputArgs};
 use crate::table::Table;
 use crate::verb::{Verb, group};

@@ -1,7 +1,7 @@
 //! `ignite completion`: what shells need to complete command lines.
 
-use clap::{Args, CommandFactory, ValueEnum};
-use clap_complete::{Shell, generate};
+use clap::{Args, CommandFactory};
+use ignite_program::{ShellName, completion};
 
 use crate::args::Cli;
 use crate::context::{Context, Outcome};
@@ -21,25 +21,11 @@ pub struct Completion {
     shell: ShellName,
 }
 
-/// Shells with a completion script.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ShellName {
-    Bash,
-    Zsh,
-    Fish,
-}
-
 impl Verb for Completion {
     const ABOUT: &'static str = "Print the completion script of a shell";
 
     fn run(self, context: &Context) -> Outcome {
-        let shell = match self.shell {
-            ShellName::Bash => Shell::Bash,
-            ShellName::Zsh => Shell::Zsh,
-            ShellName::Fish => Shell::Fish,
-        };
-        let mut script = Vec::new();
-        generate(shell, &mut Cli::command(), "ignite", &mut script);
+        let script = completion(Cli::command(), self.shell);
         context.terminal.result(&String::from_utf8_lossy(&script))?;
         Ok(0)
     }

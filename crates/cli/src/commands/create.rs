@@ -6,11 +6,11 @@ use ignite_api::{
     VmSpec, VmmChoice,
 };
 use ignite_engine::{CreateRequest, Report};
+use ignite_program::Failure;
 
 use super::rates::RateArgs;
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
-use crate::failure::Failure;
 use crate::values::{self, Ports};
 use crate::verb::Verb;
 

@@ -6,9 +6,9 @@ use std::io::IsTerminal;
 use clap::Args;
 use ignite_engine::Report;
 use ignite_engine::doctor::{ConfigurationFault, Line, Section, Verdict, can_run, doctor};
+use ignite_program::FAILED;
 
 use crate::context::{Context, Outcome};
-use crate::failure::FAILED;
 use crate::output::OutputArgs;
 use crate::verb::Verb;
 

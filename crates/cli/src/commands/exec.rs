@@ -6,12 +6,15 @@ use std::os::fd::AsFd;
 use clap::Args;
 use ignite_api::EnvVar;
 use ignite_engine::{ExecRequest, ExecStreams, ExitStatus};
+use ignite_program::{Failure, NO_READER};
 
 use crate::context::{Context, Outcome};
-use crate::failure::{EXEC_FAILED, Failure, NO_READER};
 use crate::terminal::Outlet;
 use crate::values;
 use crate::verb::Verb;
+
+/// Exit code where `exec` failed itself.
+const EXEC_FAILED: u8 = 125;
 
 const EXAMPLES: &str = "\
 Examples:

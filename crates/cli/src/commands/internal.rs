@@ -1,9 +1,10 @@
 //! `ignite internal`: verbs for our own programs and for packaging, not for people.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Subcommand};
 use ignite_api::Uid;
+use ignite_program::write_man;
 
 use crate::args::Cli;
 use crate::context::{Context, Outcome};
@@ -43,20 +44,12 @@ impl Verb for Internal {
 
     fn run(self, context: &Context) -> Outcome {
         match self.command {
-            InternalCommand::Release { uid } => context.releaser()?.release(uid)?,
+            InternalCommand::Release { uid } => context.globals.places.releaser()?.release(uid)?,
             InternalCommand::Keep { description, log } => {
                 ignite_engine::overlay::keep(&description, &log)?;
             }
-            InternalCommand::Man { directory } => write_pages(&directory)?,
+            InternalCommand::Man { directory } => write_man(Cli::command(), &directory)?,
         }
         Ok(0)
     }
-}
-
-/// A page for the program and one for each command: `ignite-run.1`.
-fn write_pages(directory: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    let mut command = Cli::command().disable_help_subcommand(true);
-    command.build();
-    clap_mangen::generate_to(command, directory)
 }

@@ -3,9 +3,9 @@
 use std::io::{Write, stdout};
 
 use clap::Args;
+use ignite_program::NO_READER;
 
 use crate::context::{Context, Outcome};
-use crate::failure::NO_READER;
 use crate::terminal::Outlet;
 use crate::verb::Verb;
 

@@ -4,10 +4,10 @@ use clap::Args;
 use ignite_engine::{
     Checkup, Finding, Garbage, GarbageMode, NetworkLine, Readiness, Released, Report,
 };
+use ignite_program::{FAILED, Failure};
 
 use super::inspect::FormArgs;
 use crate::context::{Context, Outcome};
-use crate::failure::{FAILED, Failure};
 use crate::listing::list;
 use crate::output::OutputArgs;
 use crate::table::Table;

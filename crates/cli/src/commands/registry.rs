@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ignite_engine::{Config, Engine};
 
-use crate::failure::Failure;
+use ignite_program::Failure;
 
 #[derive(Debug, Args)]
 pub struct RegistryArgs {

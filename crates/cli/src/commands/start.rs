@@ -50,7 +50,7 @@ impl Verb for Start {
         let options = StartOptions {
             vmm: self.vmm,
             jailer: self.jailer,
-            ..self.start.options(context.globals.network_plugin)
+            ..self.start.options(context.globals.places.network_plugin)
         };
         let started = context
             .engine()?

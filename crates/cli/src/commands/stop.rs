@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use clap::Args;
 use ignite_engine::{Done, Report};
+use ignite_program::Failure;
 
 use crate::context::{Context, Outcome};
-use crate::failure::Failure;
 use crate::values;
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite stop web
-  ignite stop --time 60s db cache";
+  ignite stop --time 60s db cache
+
+An init is asked to power off; a command that runs without one gets the stop signal that its
+image names, or SIGTERM.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -2,10 +2,10 @@
 
 use clap::{Args, ValueEnum};
 use ignite_engine::{VmmVersion, vmm_version};
+use ignite_program::Failure;
 use serde::Serialize;
 
 use crate::context::{Context, Outcome};
-use crate::failure::Failure;
 use crate::output::Format;
 use crate::verb::Verb;
 

@@ -102,7 +102,7 @@ impl Runtime {
     /// Writes the cache, after every plugin that changed the result: should this process be killed before the
     /// next one, DEL finds what there is by what is known so far. Without it the
     /// network could not be taken down properly, so failing here is failing.
-    fn remember(
+    pub(super) fn remember(
         &self,
         network: &NetworkConfig,
         attachment: &Attachment,

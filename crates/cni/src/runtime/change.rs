@@ -13,7 +13,6 @@ use super::add::believe;
 use super::again::again;
 use super::{Run, Runtime, Step, extra, version_of};
 use crate::attachment::Attachment;
-use crate::cache::Entry;
 use crate::config::NetworkConfig;
 use crate::error::{Command, Error};
 use crate::json::Object;
@@ -52,14 +51,14 @@ impl Runtime {
         change.after.validate(&network.name)?;
         let result = previous(network, &change)?;
         let steps = self.declaring(network, change.capability)?;
-        self.remember_changed(network, change.before, &result)?;
+        self.remember(network, change.before, &result)?;
         let mut runs = self.take_back(network, &steps, change.before, &result)?;
         let added = again(|| {
             self.give(&steps, change.after, &result)
                 .map_err(|source| self.undone(network, &steps, &change, &result, source))
         });
         runs.extend(added?);
-        self.remember_changed(network, change.after, &result)?;
+        self.remember(network, change.after, &result)?;
         reached(Moment::AddCached);
         Ok(runs)
     }
@@ -140,21 +139,6 @@ impl Runtime {
             source: Box::new(source),
             rollback: rollback.err().map(Box::new),
         }
-    }
-
-    fn remember_changed(
-        &self,
-        network: &NetworkConfig,
-        attachment: &Attachment,
-        result: &Object,
-    ) -> Result<(), Error> {
-        let entry = Entry {
-            network: network.name.clone(),
-            attachment: attachment.clone(),
-            config: network.cache_bytes(),
-            result: Some(result.clone()),
-        };
-        Ok(self.cache().write(&entry)?)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ignite_api::Uid;
 use ignite_engine::Engine;
 use ignite_host::error::chain;
+use ignite_program::Failure;
 
 use super::instance::Instance;
 use super::shared::Shared;
@@ -15,7 +16,6 @@ use super::supervisors::Supervisors;
 use super::turn::Watchdog;
 use super::{App, Due, Event, Origin, faults, signals, sources};
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::http;
 use crate::source::Source;
 use crate::status::StatusFile;

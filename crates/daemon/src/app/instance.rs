@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ignite_host::fs::{self, Lock};
 
-use crate::failure::Failure;
+use ignite_program::Failure;
 
 /// Most bytes of what a holder says of itself.
 const MAX_WORDS: u64 = 64 << 10;

@@ -3,10 +3,10 @@
 use std::sync::mpsc::Sender;
 
 use ignite_host::signal::{self, PollFd, PollFlags, Signals};
+use ignite_program::Failure;
 
 use super::Event;
 use super::begin::thread;
-use crate::failure::Failure;
 
 const HUP: i32 = 1;
 const INT: i32 = 2;

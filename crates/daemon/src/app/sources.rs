@@ -2,9 +2,10 @@
 
 use std::sync::mpsc::{Sender, channel};
 
+use ignite_program::Failure;
+
 use super::Event;
 use super::begin::thread;
-use crate::failure::Failure;
 use crate::source::{Command, Source};
 
 /// Starts it; it ends when what is returned is dropped.

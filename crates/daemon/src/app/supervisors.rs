@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ignite_api::Uid;
 use ignite_host::process::Watched as Process;
+use ignite_program::Failure;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
 use super::Event;
 use super::begin::thread;
-use crate::failure::Failure;
 
 /// Ends told at once.
 const BATCH: usize = 64;

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use ignite_program::Failure;
 
 use crate::app;
 use crate::args::{Globals, duration};
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::source::Source as _;
 use crate::source::directory::Directory;
 

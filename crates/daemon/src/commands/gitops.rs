@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use ignite_program::Failure;
 
 pub use conceal::conceal;
 use conceal::{Carried, DESCRIPTOR_VARIABLE, carried};
@@ -14,7 +15,6 @@ use conceal::{Carried, DESCRIPTOR_VARIABLE, carried};
 use crate::app;
 use crate::args::{Globals, duration};
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::source::git::{
     Branch, Credentials, Error, Git, Options, PasswordSource, Remote, Scheme, Secret, Signers, Ssh,
     StatusFile,

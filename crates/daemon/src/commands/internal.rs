@@ -1,13 +1,12 @@
 //! `ignited internal`: verbs for the supervisors of VMs that the daemon started, and for packaging.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Subcommand};
 use ignite_api::Uid;
+use ignite_program::{Failure, write_man};
 
 use crate::args::{Cli, Globals};
-use crate::config::releaser;
-use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub struct Internal {
@@ -33,18 +32,10 @@ impl Internal {
     /// Does it.
     pub fn run(self, globals: &Globals) -> Result<(), Failure> {
         match self.command {
-            InternalCommand::Release { uid } => Ok(releaser(globals)?.release(uid)?),
+            InternalCommand::Release { uid } => Ok(globals.places.releaser()?.release(uid)?),
             InternalCommand::Man { directory } => {
-                write_pages(&directory).map_err(|error| Failure::new(error, None))
+                write_man(Cli::command(), &directory).map_err(|error| Failure::new(error, None))
             }
         }
     }
-}
-
-/// A page for the program and one for each command: `ignited-daemon.1`.
-fn write_pages(directory: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    let mut command = Cli::command().disable_help_subcommand(true);
-    command.build();
-    clap_mangen::generate_to(command, directory)
 }

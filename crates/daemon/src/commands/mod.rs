@@ -7,12 +7,12 @@ mod internal;
 mod version;
 
 use clap::Subcommand;
+use ignite_program::Failure;
 
 pub use gitops::conceal;
 pub use version::VERSION;
 
 use crate::args::Globals;
-use crate::failure::Failure;
 
 /// What there is to do.
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::failure::Failure;
+use ignite_program::Failure;
 
 /// The version of all of Ignite's programs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ignite_program::Failure;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 
 use super::{MAX_CONNECTIONS, connection};
 use crate::app::Shared;
 use crate::config::Config;
-use crate::failure::Failure;
 
 /// How long to wait when the kernel can give no connection: for lack of descriptors, as a rule.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -10,6 +10,7 @@ use ignite_store::{
 };
 use ignite_wire::guest::Process;
 
+use super::signal;
 use crate::imports::Access;
 use crate::network::plugin;
 use crate::{Cancel, Engine, Error, Report};
@@ -340,7 +341,21 @@ fn process(
         env: environment(config, env),
         user: config.user.clone(),
         cwd: config.working_dir.clone(),
+        stop_signal: stop_signal(image),
     })
+}
+
+/// The number of the image's stop signal; none where it names none that there is.
+fn stop_signal(image: &ImageRecord) -> Option<i32> {
+    let named = image.config.stop_signal.as_str();
+    let number = signal::number(named);
+    if number.is_none() && !named.is_empty() {
+        let image = image.name();
+        tracing::warn!(
+            "the image {image} names no signal with its StopSignal {named:?}: it is SIGTERM"
+        );
+    }
+    number
 }
 
 /// The image's environment with what was asked for over it.
@@ -386,6 +401,7 @@ mod tests {
             cmd: vec!["serve".into()],
             init: Some("/sbin/init".into()),
             env: vec!["A=1".into(), "B=2".into()],
+            stop_signal: "SIGQUIT".into(),
             ..ImageConfig::default()
         });
         assert!(matches!(
@@ -393,11 +409,30 @@ mod tests {
             Ok(Process::Init { .. })
         ));
         let env = ["A=3".parse().expect("a variable")];
-        let Ok(Process::Command { argv, env, .. }) = process(&["x".into()], &env, &image) else {
+        let Ok(Process::Command {
+            argv,
+            env,
+            stop_signal,
+            ..
+        }) = process(&["x".into()], &env, &image)
+        else {
             panic!("a command");
         };
         assert_eq!(argv, ["/entry", "x"]);
+        assert_eq!(stop_signal, Some(3));
         assert_eq!(env, [DEFAULT_PATH, "B=2", "A=3"]);
+    }
+
+    #[test]
+    fn a_stop_signal_that_is_none_is_sigterm() {
+        let of = |text: &str| {
+            stop_signal(&image(ImageConfig {
+                stop_signal: text.into(),
+                ..ImageConfig::default()
+            }))
+        };
+        assert_eq!(of("SIGRTMIN+3"), Some(37));
+        assert_eq!((of(""), of("SIGNONE")), (None, None));
     }
 
     #[test]

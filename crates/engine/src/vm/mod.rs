@@ -27,6 +27,7 @@ pub(crate) mod refusals;
 mod remove;
 pub(crate) mod repair;
 mod run;
+mod signal;
 pub(crate) mod start;
 pub(crate) mod stop;
 #[cfg(test)]

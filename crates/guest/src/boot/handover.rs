@@ -108,6 +108,7 @@ pub fn hand_over(
             env,
             user,
             cwd,
+            stop_signal,
         } => {
             mount_for_command(&root);
             let launch = Launch {
@@ -119,7 +120,8 @@ pub fn hand_over(
             };
             let command = prepare(&launch, &root);
             let _ = link::tell(&agent, Message::Complete);
-            init::run(command, agent, config.power_off)
+            let stop_signal = stop_signal.unwrap_or(libc::SIGTERM);
+            init::run(command, stop_signal, agent, config.power_off)
         }
     }
 }

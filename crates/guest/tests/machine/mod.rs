@@ -52,6 +52,7 @@ pub fn config(argv: &[&str]) -> Config {
         env: Vec::new(),
         user: String::new(),
         cwd: String::new(),
+        stop_signal: None,
     };
     let mut config = Config {
         agent: guest::Transport::Vsock,

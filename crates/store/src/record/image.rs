@@ -50,6 +50,9 @@ pub struct ImageConfig {
     pub working_dir: String,
     /// Ports it listens on, `80/tcp`.
     pub exposed_ports: Vec<String>,
+    /// Signal that asks its command to end, as the image names it; empty for SIGTERM.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub stop_signal: String,
     /// Absolute path of an init found in the tree; none where the command runs instead.
     pub init: Option<String>,
     /// Architecture, as OCI names it: `amd64`.

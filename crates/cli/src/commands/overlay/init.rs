@@ -9,12 +9,12 @@ use ignite_engine::overlay::{
     ClusterAccess, EtcdChoice, InitRequest, KEEPALIVE, Limits, NetworkChoice, OverlayBackend,
     PresharedKey, WireguardMode,
 };
+use ignite_program::Failure;
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::NameArgs;
 use super::up::{HostArgs, tell};
 use crate::context::{Context, Outcome};
-use crate::failure::Failure;
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\

@@ -4,10 +4,10 @@ use std::io::{Write, stdout};
 
 use clap::Args;
 use ignite_engine::overlay::{LogRequest, Speaker};
+use ignite_program::NO_READER;
 
 use super::NameArgs;
 use crate::context::{Context, Outcome};
-use crate::failure::NO_READER;
 use crate::terminal::Outlet;
 use crate::verb::Verb;
 

@@ -11,10 +11,9 @@ mod token;
 mod up;
 
 use clap::Args;
-use ignite_engine::overlay::{OverlayError, OverlayName};
+use ignite_engine::overlay::OverlayName;
 
 use crate::context::{Context, Outcome};
-use crate::failure::Failure;
 use crate::verb::{Verb, group};
 
 const EXAMPLES: &str = "\
@@ -62,11 +61,4 @@ struct NameArgs {
     /// Name of the overlay, where there are several on a host
     #[arg(long, value_name = "NAME", default_value = OverlayName::DEFAULT, hide_default_value = true)]
     name: OverlayName,
-}
-
-impl From<OverlayError> for Failure {
-    fn from(error: OverlayError) -> Self {
-        let hint = error.hint();
-        Self::new(error, hint)
-    }
 }

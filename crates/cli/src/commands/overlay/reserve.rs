@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 use clap::Args;
 use ignite_engine::Report;
 use ignite_engine::overlay::{Reservation, Unreserve};
+use ignite_program::{FAILED, Failure};
 use ipnet::Ipv4Net;
 
 use super::NameArgs;
 use crate::context::{Context, Outcome};
-use crate::failure::{FAILED, Failure};
 use crate::listing::list;
 use crate::output::OutputArgs;
 use crate::table::Table;

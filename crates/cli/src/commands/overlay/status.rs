@@ -6,11 +6,11 @@ use clap::Args;
 use ignite_engine::overlay::{
     EndpointState, OverlayName, OverlayNode, OverlayPeer, OverlayStatus, Reachable,
 };
+use ignite_program::FAILED;
 use jiff::Timestamp;
 
 use crate::context::{Context, Outcome};
 use crate::duration::{human, since};
-use crate::failure::FAILED;
 use crate::output::OutputArgs;
 use crate::table::Table;
 use crate::verb::Verb;

@@ -11,10 +11,10 @@ use std::process::Command;
 
 use ignite_host::error::SystemError;
 use ignite_host::fs::memfd;
+use ignite_program::Failure;
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Failure;
 use crate::source::git::without_login;
 
 /// The variable that may hold the password.

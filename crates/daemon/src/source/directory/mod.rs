@@ -22,10 +22,10 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use crate::failure::Failure;
 use crate::source::{Command, Delivery, Source};
 
 use changes::Changes;
+use ignite_program::Failure;
 use tree::Tree;
 use wait::{Wake, Waker};
 

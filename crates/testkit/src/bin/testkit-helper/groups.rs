@@ -236,10 +236,9 @@ fn killed() -> Result<(), Failure> {
         "it is found",
         &found.missing(),
     )?;
-    found.kill()?;
+    found.remove()?;
     let status = child.wait()?;
-    verify(!status.success(), "it is killed", &status)?;
-    Ok(found.remove()?)
+    verify(!status.success(), "it is killed", &status)
 }
 
 fn removed() -> Result<(), Failure> {

@@ -15,8 +15,6 @@ use std::io;
 pub const FAILED: u8 = 1;
 /// Exit code of a command that was not understood.
 pub const USAGE: u8 = 2;
-/// Exit code of `exec` where it failed itself.
-pub const EXEC_FAILED: u8 = 125;
 /// Exit code of a command whose reader went away: that of a program ended by `SIGPIPE`.
 pub const NO_READER: u8 = 141;
 
@@ -69,6 +67,11 @@ impl Failure {
         render(&*self.error, None)
     }
 
+    /// What failed and why, in one line.
+    pub fn line(&self) -> String {
+        ignite_host::error::chain(&*self.error)
+    }
+
     /// Whether the reader of our output went away, which needs no word.
     pub fn is_silent(&self) -> bool {
         self.error
@@ -91,6 +94,20 @@ impl From<ignite_engine::Error> for Failure {
 
 impl From<ignite_engine::configuration::Error> for Failure {
     fn from(error: ignite_engine::configuration::Error) -> Self {
+        let hint = error.hint();
+        Self::new(error, hint)
+    }
+}
+
+impl From<ignite_engine::overlay::OverlayError> for Failure {
+    fn from(error: ignite_engine::overlay::OverlayError) -> Self {
+        let hint = error.hint();
+        Self::new(error, hint)
+    }
+}
+
+impl From<ignite_host::fs::Error> for Failure {
+    fn from(error: ignite_host::fs::Error) -> Self {
         let hint = error.hint();
         Self::new(error, hint)
     }
@@ -192,25 +209,24 @@ mod tests {
     }
 
     #[test]
-    fn a_command_line_that_is_not_understood() {
-        use clap::Parser;
-        let words = [
-            &["ignite", "pss"] as &[&str],
-            &["ignite", "run"],
-            &["ignite", "run", "--memroy", "1GB", "a"],
-            &["ignite", "run", "--memory", "-1MB", "a"],
-            &["ignite", "run", "-p", "80", "a"],
-            &["ignite", "run", "--cpus", "many", "a"],
-            &["ignite", "--log-level", "loud", "ps"],
-            &["ignite", "inspect", "pod", "a"],
-            &["ignite", "rm"],
-        ];
-        let report: Vec<String> = words
-            .iter()
-            .map(|words| crate::args::Cli::try_parse_from(*words).expect_err("a fault"))
-            .map(|error| usage_text(&error.render().to_string()))
-            .collect();
-        insta::assert_snapshot!(report.join("\n\n---\n\n"));
+    fn a_tip_of_claps_is_the_hint() {
+        let text = "error: what\n\n  tip: that\n\nFor more information, try '--help'.\n";
+        assert_eq!(usage_text(text), "error: what\n\nhint: that");
+        let text = "error: what\n\nFor more information, try '--help'.\n";
+        assert_eq!(
+            usage_text(text),
+            "error: what\nhint: see what there is with --help"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_has_an_exit_code_of_its_own() {
+        let failure = Failure::usage("no such thing", None);
+        assert_eq!(failure.code(), USAGE);
+        assert_eq!(failure.line(), "no such thing");
+        let failed = Failure::new("it burns", Some("run".into()));
+        assert_eq!((failed.code(), failed.hint()), (FAILED, Some("run")));
+        assert_eq!(failed.to_string(), "error: it burns\nhint: run");
     }
 
     #[test]

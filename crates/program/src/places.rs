@@ -1,0 +1,81 @@
+//! Flags that say where things are and how new VMs are made, and the engine's configuration with them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ignite_api::{IdPrefix, NetworkPlugin};
+use ignite_engine::{Config, Engine, configuration};
+
+use crate::Failure;
+use crate::values::{Parser, value};
+
+const NETWORK_PLUGIN: Parser<NetworkPlugin> = value;
+const ID_PREFIX: Parser<IdPrefix> = value;
+
+/// Flags of every command; they work before and after it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Places {
+    /// How new VMs are connected: cni, or docker-bridge (deprecated)
+    #[arg(long, global = true, value_name = "PLUGIN", value_parser = NETWORK_PLUGIN)]
+    pub network_plugin: Option<NetworkPlugin>,
+
+    /// First part of the names of all that is made on the host for a new VM
+    #[arg(long, global = true, value_name = "PREFIX", value_parser = ID_PREFIX)]
+    pub id_prefix: Option<IdPrefix>,
+
+    /// Configuration file [default: /etc/ignite/config.yaml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ignite_config: Option<PathBuf>,
+
+    /// Taken from older scripts, and not used
+    #[arg(long, global = true, value_name = "RUNTIME", hide = true)]
+    pub runtime: Option<String>,
+
+    /// Where VMs, images and kernels are kept [default: /var/lib/ignite]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "IGNITE_DATA_DIR",
+        hide_env = true
+    )]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Places {
+    /// The engine's configuration as far as the command line alone says it: where things are.
+    pub fn places(&self) -> Result<Config, Failure> {
+        let mut config = Config::default();
+        if let Some(directory) = &self.data_dir {
+            config.keep_data_in(directory)?;
+        }
+        Ok(config)
+    }
+
+    /// The engine's configuration as the configuration file has it, and over that these flags.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let mut config = self.places()?;
+        let named = self.ignite_config.as_deref();
+        config.apply(configuration::load(&config, named)?);
+        if let Some(plugin) = self.network_plugin {
+            config.network_plugin = plugin;
+        }
+        if let Some(prefix) = &self.id_prefix {
+            config.id_prefix.clone_from(prefix);
+        }
+        Ok(config)
+    }
+
+    /// The engine for a supervisor that frees what its VM had: the records say all of that, and a
+    /// configuration file that is broken meanwhile must not keep it.
+    pub fn releaser(&self) -> Result<Engine, Failure> {
+        Ok(Engine::new(self.places()?)?)
+    }
+
+    /// What to say of a flag that is taken and not used.
+    pub fn remark(&self) -> Option<&'static str> {
+        let remark = "--runtime is not used: VMs need no container runtime";
+        self.runtime.as_ref().map(|_| remark)
+    }
+}
