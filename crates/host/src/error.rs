@@ -45,14 +45,15 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What can be done about a refusal that means the same everywhere.
-pub(crate) fn hint(error: &io::Error) -> Option<String> {
+pub fn hint(error: &io::Error) -> Option<String> {
     hint_for(error, rustix::process::geteuid().is_root())
 }
 
 fn hint_for(error: &io::Error, is_root: bool) -> Option<String> {
     let text = match error.raw_os_error()? {
         libc::EPERM if is_root => {
-            "this root has not all capabilities: run this outside of any container, or give the              container all privileges"
+            "root itself is refused this: run it outside of any container, or in one that has all \
+             capabilities"
         }
         libc::EPERM | libc::EACCES => "run this as root, or with sudo",
         libc::ENOSPC => "free some space on that file system, then try again",

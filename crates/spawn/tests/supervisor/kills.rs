@@ -38,12 +38,21 @@ fn status(directory: &Path) -> String {
     std::fs::read_to_string(directory.join("status")).unwrap_or_default()
 }
 
-/// Those of the user that have the VMM's process, and not its program yet.
-fn waiting(user: u32) -> Vec<PathBuf> {
-    let mut all = processes_of(user);
-    // They wait for SIGCONT, known by SIGURG, which they block alone.
-    all.retain(|directory| status(directory).contains("\nSigBlk:\t0000000000400000\n"));
-    all
+/// The children of a supervisor that are to be its VMM, and have no program yet.
+fn waiting(supervisor: u32) -> Vec<Pid> {
+    let is_child = |directory: &PathBuf| {
+        let status = status(directory);
+        // They wait for SIGCONT, known by SIGURG, which they block alone.
+        status.contains(&format!("\nPPid:\t{supervisor}\n"))
+            && status.contains("\nSigBlk:\t0000000000400000\n")
+    };
+    let entries = std::fs::read_dir("/proc").expect("mounted").flatten();
+    let children = entries.map(|entry| entry.path()).filter(is_child);
+    let number = |path: PathBuf| path.file_name()?.to_str()?.parse().ok();
+    children
+        .filter_map(number)
+        .filter_map(Pid::from_raw)
+        .collect()
 }
 
 /// Works in a sandbox with an `eth0`, which goes with all that is left in it.
@@ -58,21 +67,20 @@ fn in_sandbox(work: impl FnOnce() + Send) {
 }
 
 /// A VM whose supervisor was killed at `step`.
-fn killed(uid: &str, step: Step, plan: impl FnOnce(&Path) -> Plan) -> Vm {
+fn killed(step: Step, plan: impl FnOnce(&Path) -> Plan) -> Vm {
     let vm = Vm::start_by(plan, |spec| spec.env(VARIABLE, step.name()));
-    let supervisor = PathBuf::from(format!("/proc/{}", vm.supervisor.pid()));
+    let number = vm.supervisor.pid();
+    let supervisor = PathBuf::from(format!("/proc/{number}"));
     wait_until(step.name(), || {
-        status(&supervisor).contains("\nState:\tT") || !waiting(user(uid)).is_empty()
+        status(&supervisor).contains("\nState:\tT") || !waiting(number).is_empty()
     });
+    let children = waiting(number);
+    assert_eq!(children.len(), usize::from(step == Step::SuperviseCloned));
     vm.supervisor.signal(9).expect("our child");
     let ended = vm.supervisor.wait_timeout(PATIENCE).expect("our child");
     assert!(ended.is_some(), "{} holds it", step.name());
-    for directory in waiting(user(uid)) {
-        let name = directory
-            .file_name()
-            .and_then(|name| name.to_str()?.parse().ok());
-        let pid = name.and_then(Pid::from_raw).expect("a number");
-        kill_process(pid, Signal::CONT).expect("it is there");
+    for child in children {
+        kill_process(child, Signal::CONT).expect("it is there");
     }
     vm
 }
@@ -80,13 +88,16 @@ fn killed(uid: &str, step: Step, plan: impl FnOnce(&Path) -> Plan) -> Vm {
 fn walk(uid: &str, ends_by_itself: fn(Step) -> bool, plan: impl Fn(&Path) -> Plan + Sync) {
     for step in STEPS {
         let mut left = None;
-        in_sandbox(|| left = Some(killed(uid, step, &plan)));
-        let gone = || processes_of(user(uid)).is_empty();
+        in_sandbox(|| left = Some(killed(step, &plan)));
+        let find = || Group::find(&of_vm(uid)).expect("readable");
+        let gone = || {
+            let in_group = find().processes().expect("readable");
+            in_group.is_empty() && processes_of(user(uid)).is_empty()
+        };
         if ends_by_itself(step) {
             wait_until("a VMM lives on without its supervisor", gone);
         }
-        let group = Group::find(&of_vm(uid)).expect("readable");
-        group.remove().expect("its processes end");
+        find().remove().expect("its processes end");
         assert!(nobody_left(uid), "after {}", step.name());
         in_sandbox(|| {
             let mut vm = left.take().expect("killed").again();

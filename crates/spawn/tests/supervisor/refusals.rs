@@ -58,7 +58,7 @@ fn copy(plan: &mut Plan, directory: &Path, mode: u32) {
 fn common() -> Vec<Case> {
     vec![
         lacking("sys_admin", &["confine", "mount namespace"]),
-        lacking("mknod", &["confine", "make the device /dev/null"]),
+        lacking("mknod", &["confine", "make the device /dev/"]),
         lacking("sys_chroot", &["enter its room"]),
         lacking("setpcap", &["bounding set"]),
         lacking("setgid", &["change to its user"]),
@@ -167,7 +167,7 @@ fn a_qemu_that_cannot_be_confined_is_not_started() {
 fn a_firecracker_that_cannot_be_confined_is_not_started() {
     let room = |directory: &Path, uid: &str| plan(directory, uid, "", true);
     let mut cases = common();
-    cases.push(lacking("chown", &["disk"]));
+    cases.push(lacking("chown", &["confine", "Operation not permitted"]));
     check("00c0ffee00000022", &cases, room);
 }
 
@@ -195,10 +195,13 @@ fn a_firecracker_that_cannot_be_jailed_is_not_started() {
         with(
             |plan, _| std::fs::remove_file(&plan.machine.kernel).expect("there"),
             &["vmlinux", "No such file"],
-            "",
+            "import",
         ),
         // The jailer is root until its jail is made.
-        lacking("mknod", &["jailer", "exit code 1"]),
+        Case {
+            hint: "spawn.log",
+            ..lacking("mknod", &["Firecracker ended with exit code 1"])
+        },
     ];
     check("00c0ffee00000023", &cases, jailed);
 }

@@ -11,6 +11,9 @@ use super::version::Version;
 
 const RELEASES: &str = "https://github.com/firecracker-microvm/firecracker/releases";
 
+/// What is attempted with the programs that a jail is made for.
+pub(super) const FIND: &str = "find";
+
 /// Errors of starting and steering Firecracker. What was attempted reads after "cannot".
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -185,11 +188,27 @@ impl Error {
                  without --jailer"
                     .to_owned(),
             ),
-            Self::Jail { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(
+            Self::Jail {
+                action: FIND,
+                source,
+                ..
+            } if source.kind() == io::ErrorKind::NotFound => Some(
                 "name Firecracker and its jailer in the configuration (`firecracker:`, `jailer:`), \
                  or start the VM without --jailer"
                     .to_owned(),
             ),
+            Self::Jail { source, .. } | Self::Disk { source, .. }
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Some(
+                    "it was removed behind Ignite's back: `ignite inspect` names the VM's image and \
+                     kernel; import what is missing again"
+                        .to_owned(),
+                )
+            }
+            Self::Jail { source, .. } | Self::Disk { source, .. } | Self::Work { source, .. } => {
+                ignite_host::error::hint(source)
+            }
             _ => None,
         }
     }

@@ -27,7 +27,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::command::{self, Paths};
-use super::error::Error;
+use super::error::{Error, FIND};
 use crate::{Error as VmmError, Jailer};
 
 /// What the name of a program that the jailer starts must contain.
@@ -68,7 +68,7 @@ pub(super) fn plan(
     jailer: &Jailer,
     user: u32,
 ) -> Result<Plan, VmmError> {
-    let found = |path: &Path| canonicalize(path).map_err(failed("find", path));
+    let found = |path: &Path| canonicalize(path).map_err(failed(FIND, path));
     found(&jailer.program)?;
     // The jailer follows links, and calls the jail by what it finds.
     let program = found(&machine.program)?;

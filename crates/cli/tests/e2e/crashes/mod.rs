@@ -6,6 +6,7 @@
 
 mod after;
 pub mod random;
+mod rates;
 pub mod reboot;
 pub mod scenes;
 pub mod steps;

@@ -29,6 +29,8 @@ pub enum Operation {
     /// The guest's own end, of a VM that is removed then.
     PowerOff,
     Remove,
+    /// Other rates for a VM that runs.
+    Update,
 }
 
 /// An operation that is under way.
@@ -39,7 +41,7 @@ pub struct UnderWay {
 }
 
 impl Operation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Start,
         Self::Stop,
         Self::Repair,
@@ -50,6 +52,7 @@ impl Operation {
         Self::Create,
         Self::CreateRaw,
         Self::Remove,
+        Self::Update,
     ];
 
     /// The steps it is brought to.
@@ -96,6 +99,7 @@ impl Operation {
                 "remove.done",
             ],
             Self::Remove => vec!["remove.run", "remove.renamed", "remove.done"],
+            Self::Update => vec!["rates.intended", "rates.answered"],
         }
     }
 
@@ -149,6 +153,10 @@ impl Operation {
                 host.ignite(["start", &uid]).ok()?;
                 host.ignite(["stop", &uid]).ok()?;
                 halting(host.ignite(["rm", &uid]))
+            }
+            Self::Update => {
+                host.ignite(["start", &uid]).ok()?;
+                halting(host.ignite(["update", &uid, "--net-rate", "8Mbit"]))
             }
         };
         Ok(UnderWay {
