@@ -164,8 +164,10 @@ impl App {
             tracing::warn!("work is called off, and what it began taken back");
             self.work.call_off_all();
         }
-        if let Some(text) = self.status.write_due(now) {
+        if let Some(text) = self.status.due_text(now) {
+            // Whoever sees the file change may ask for the same at once.
             self.shared.set_status(&text);
+            self.status.write(&text);
             if let Some(source) = &self.source {
                 // A source that has ended is told elsewhere.
                 let _ = source.send(Command::Status(text));

@@ -53,15 +53,18 @@ impl StatusFile {
         self.due
     }
 
-    /// Writes it if it is time; its text.
-    pub fn write_due(&mut self, now: Instant) -> Option<String> {
+    /// What is to be written now, if it is time.
+    pub fn due_text(&mut self, now: Instant) -> Option<String> {
         self.due.filter(|due| *due <= now)?;
         (self.due, self.written) = (None, Some(now));
-        let text = ignite_api::encode_json(&self.document) + "\n";
+        Some(ignite_api::encode_json(&self.document) + "\n")
+    }
+
+    /// Writes it.
+    pub fn write(&self, text: &str) {
         if let Err(error) = write_atomic(&self.path, text.as_bytes(), MODE) {
             tracing::warn!("the status file cannot be written: {}", chain(&error));
         }
-        Some(text)
     }
 
     /// A few words for the service manager.
@@ -91,14 +94,15 @@ mod tests {
             ..Document::default()
         };
         file.set(document("one"), now);
-        let text = file.write_due(now).expect("due");
+        let text = file.due_text(now).expect("due");
+        file.write(&text);
         assert_eq!(std::fs::read_to_string(&path).expect("written"), text);
         file.set(document("one"), now);
         assert_eq!(file.due(), None);
         file.set(document("two"), now);
         file.set(document("three"), now + PAUSE / 2);
-        assert_eq!(file.write_due(now + PAUSE / 2), None);
-        let text = file.write_due(now + PAUSE).expect("due");
+        assert_eq!(file.due_text(now + PAUSE / 2), None);
+        let text = file.due_text(now + PAUSE).expect("due");
         assert!(text.contains("three"), "{text}");
     }
 }

@@ -36,6 +36,15 @@ const NAME: &[u8] = b"firecracker";
 /// Mode of a kernel that was copied.
 const READ_BY_ALL: u32 = 0o444;
 
+/// Who is locked up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inmate {
+    /// User and group.
+    pub(super) user: u32,
+    /// Bytes a file it writes to may have.
+    pub(super) file_bytes: u64,
+}
+
 /// What a jail is made of.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -66,24 +75,24 @@ pub(super) fn plan(
     machine: &Machine,
     id: &str,
     jailer: &Jailer,
-    user: u32,
+    inmate: Inmate,
 ) -> Result<Plan, VmmError> {
     let found = |path: &Path| canonicalize(path).map_err(failed(FIND, path));
     found(&jailer.program)?;
     // The jailer follows links, and calls the jail by what it finds.
     let program = found(&machine.program)?;
-    layout(machine, id, jailer, user, &program)
+    layout(machine, id, jailer, inmate, &program)
 }
 
 fn layout(
     machine: &Machine,
     id: &str,
     jailer: &Jailer,
-    user: u32,
+    inmate: Inmate,
     program: &Path,
 ) -> Result<Plan, VmmError> {
     let paths = Paths::of_room(machine);
-    let arguments = arguments(id, jailer, user, program, &paths)?;
+    let arguments = arguments(id, jailer, inmate, program, &paths)?;
     let name = program.file_name().unwrap_or_default();
     if !name.as_bytes().windows(NAME.len()).any(|part| part == NAME) {
         let program = program.to_owned();
@@ -94,7 +103,7 @@ fn layout(
     Ok(Plan {
         base: jailer.base.clone(),
         work: inside(&root, &paths.work),
-        user,
+        user: inmate.user,
         kernel: (machine.kernel.clone(), inside(&root, &paths.kernel)),
         disks: disks
             .map(|(disk, path)| (disk.path.clone(), inside(&root, path)))
@@ -113,12 +122,13 @@ fn inside(root: &Path, path: &Path) -> PathBuf {
 fn arguments(
     id: &str,
     jailer: &Jailer,
-    user: u32,
+    inmate: Inmate,
     program: &Path,
     paths: &Paths,
 ) -> Result<Vec<OsString>, VmmError> {
-    let user = OsString::from(user.to_string());
-    let own: [&OsStr; 8] = [
+    let user = OsString::from(inmate.user.to_string());
+    let limit = OsString::from(format!("fsize={}", inmate.file_bytes));
+    let own: [&OsStr; 10] = [
         "--exec-file".as_ref(),
         program.as_os_str(),
         "--uid".as_ref(),
@@ -127,6 +137,8 @@ fn arguments(
         &user,
         "--chroot-base-dir".as_ref(),
         jailer.base.as_os_str(),
+        "--resource-limit".as_ref(),
+        &limit,
     ];
     let own = own.map(OsStr::to_owned);
     let firecrackers = command::sockets(paths)?;

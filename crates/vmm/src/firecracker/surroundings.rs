@@ -14,7 +14,7 @@ use rustix::fs::{Gid, Uid, chown};
 
 use super::command::{self, INITRAMFS, Paths};
 use super::error::Error;
-use super::jail::{self, Jail};
+use super::jail::{self, Inmate, Jail};
 use super::room;
 use crate::{Confinement, Error as VmmError, Jailer, Work};
 
@@ -132,7 +132,11 @@ impl Surroundings {
         if confinement.cgroups.is_empty() {
             return Err(Error::NoGroups.into());
         }
-        let plan = jail::plan(machine, &work.id, jailer, confinement.user)?;
+        let inmate = Inmate {
+            user: confinement.user,
+            file_bytes: confinement.file_bytes,
+        };
+        let plan = jail::plan(machine, &work.id, jailer, inmate)?;
         let (jail, directory) = plan.make()?;
         Ok(Self {
             paths: Paths::of_room(machine),

@@ -14,6 +14,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use options::Options;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Any failure, for whoever started it.
 type Failure = Box<dyn std::error::Error>;
@@ -35,6 +36,13 @@ fn run(options: &Options) -> Result<std::convert::Infallible, Failure> {
     ignite_host::close_on_exec(3)?;
     let program = jail::make(options)?;
     jail::enter(options)?;
+    if let Some(bytes) = options.file_bytes {
+        let limit = Rlimit {
+            current: Some(bytes),
+            maximum: Some(bytes),
+        };
+        setrlimit(Resource::Fsize, limit)?;
+    }
     // The user is changed right before: the copy and the devices are root's to make.
     let error = Command::new(&program)
         .env_clear()

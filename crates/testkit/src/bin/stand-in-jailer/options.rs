@@ -18,6 +18,8 @@ pub struct Options {
     pub gid: u32,
     /// Where jails are.
     base: PathBuf,
+    /// Bytes a file it writes to may have.
+    pub file_bytes: Option<u64>,
     /// The program's own arguments.
     pub rest: Vec<String>,
 }
@@ -25,7 +27,8 @@ pub struct Options {
 impl Options {
     pub fn parse(words: &[String]) -> Result<Self, Failure> {
         let mut words = words.iter();
-        let (mut id, mut program, mut uid, mut gid, mut base) = (None, None, None, None, None);
+        let (mut id, mut program, mut uid, mut gid) = (None, None, None, None);
+        let (mut base, mut limit) = (None, None);
         while let Some(name) = words.next().filter(|name| *name != "--") {
             let place = match name.as_str() {
                 "--id" => &mut id,
@@ -33,6 +36,7 @@ impl Options {
                 "--uid" => &mut uid,
                 "--gid" => &mut gid,
                 "--chroot-base-dir" => &mut base,
+                "--resource-limit" => &mut limit,
                 _ => return Err(format!("unknown argument {name}").into()),
             };
             let value = words
@@ -45,12 +49,17 @@ impl Options {
         let there = |value: Option<String>, name: &str| {
             value.ok_or_else(|| Failure::from(format!("{name} is missing")))
         };
+        let file_bytes = |limit: String| match limit.strip_prefix("fsize=") {
+            Some(bytes) => Ok(bytes.parse()?),
+            None => Err(Failure::from(format!("unknown resource in {limit}"))),
+        };
         let options = Self {
             id: there(id, "--id")?,
             program: canonicalize(there(program, "--exec-file")?)?,
             uid: there(uid, "--uid")?.parse()?,
             gid: there(gid, "--gid")?.parse()?,
             base: canonicalize(there(base, "--chroot-base-dir")?)?,
+            file_bytes: limit.map(file_bytes).transpose()?,
             rest: words.cloned().collect(),
         };
         options.check()?;

@@ -33,6 +33,13 @@ fn jailer(directory: &Path) -> Jailer {
     }
 }
 
+fn inmate(user: u32) -> Inmate {
+    Inmate {
+        user,
+        file_bytes: 4096,
+    }
+}
+
 /// A directory with everything a jail is made of.
 fn furnished() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("tempdir");
@@ -43,13 +50,19 @@ fn furnished() -> tempfile::TempDir {
 }
 
 fn planned(directory: &Path) -> Plan {
-    plan(&machine(directory), "vm-1", &jailer(directory), USER).expect("a plan")
+    plan(
+        &machine(directory),
+        "vm-1",
+        &jailer(directory),
+        inmate(USER),
+    )
+    .expect("a plan")
 }
 
 #[test]
 fn the_jailer_is_told_what_firecracker_is_not() {
     let (at, program) = (Path::new("/vm"), Path::new("/opt/firecracker-v1.16"));
-    let plan = layout(&machine(at), "vm-1", &jailer(at), 7, program).expect("a plan");
+    let plan = layout(&machine(at), "vm-1", &jailer(at), inmate(7), program).expect("a plan");
     let words: Vec<_> = plan
         .command
         .1
@@ -59,7 +72,7 @@ fn the_jailer_is_told_what_firecracker_is_not() {
     assert_eq!(
         words.join(" "),
         "--id vm-1 --exec-file /opt/firecracker-v1.16 --uid 7 --gid 7 --chroot-base-dir /vm/jail \
-         -- --api-sock /run/api.sock --log-path /run/log --level Info --show-level"
+         --resource-limit fsize=4096 -- --api-sock /run/api.sock --log-path /run/log --level Info --show-level"
     );
     let root = Path::new("/vm/jail/firecracker-v1.16/vm-1/root");
     assert_eq!((plan.root.as_path(), &plan.work), (root, &root.join("run")));
@@ -70,7 +83,7 @@ fn the_jailer_is_told_what_firecracker_is_not() {
         ("", "/firecracker"),
         ("vm-1", "/vmm"),
     ] {
-        let refused = layout(&machine(at), id, &jailer(at), 7, Path::new(program));
+        let refused = layout(&machine(at), id, &jailer(at), inmate(7), Path::new(program));
         refused.expect_err("refused by the jailer");
     }
 }
@@ -131,7 +144,7 @@ fn a_disk_of_another_file_system_is_refused_and_the_kernel_copied() {
     };
     let mut machine = machine(directory.path());
     machine.kernel = foreign("kernel");
-    let plan = |machine: &Machine| plan(machine, "vm-1", &jailer(directory.path()), USER);
+    let plan = |machine: &Machine| plan(machine, "vm-1", &jailer(directory.path()), inmate(USER));
     let with_kernel = plan(&machine).expect("a plan");
     let (jail, _work) = with_kernel.make().expect("made");
     assert_eq!(read(&with_kernel.kernel.1).expect("copied"), b"kernel");
@@ -149,7 +162,8 @@ fn no_jail_without_its_jailer_or_where_devices_do_not_open() {
     let directory = furnished();
     let mut missing = jailer(directory.path());
     missing.program.set_file_name("none");
-    let error = plan(&machine(directory.path()), "vm-1", &missing, USER).expect_err("no jailer");
+    let error =
+        plan(&machine(directory.path()), "vm-1", &missing, inmate(USER)).expect_err("no jailer");
     assert!(error.to_string().contains("none"), "{error}");
     assert!(error.hint().is_some_and(|hint| hint.contains("jailer:")));
     let sound = StatVfsMountFlags::NOSUID | StatVfsMountFlags::RELATIME;
