@@ -28,6 +28,7 @@ fn rates_that_were_never_recorded_do_not_hold() -> Result<()> {
         let all = halted(host, step)?;
         let stopped = all.iter().filter(|process| process.stopped);
         stopped.for_each(|process| process.signal(Signal::KILL));
+        cut_off.resume();
         cut_off.wait(SOON)?;
         ensure!(
             is_bounded(host, &uid)? == was_asked,
