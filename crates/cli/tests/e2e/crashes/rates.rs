@@ -20,7 +20,7 @@ fn is_bounded(host: &Host, uid: &str) -> Result<bool> {
 fn rates_that_were_never_recorded_do_not_hold() -> Result<()> {
     let scene = Scene::new()?;
     let host = &scene.host;
-    for (step, was_asked) in [("rates.intended", false), ("rates.answered", true)] {
+    for (step, was_asked) in [("update.intended", false), ("update.answered", true)] {
         let uid = create(host, &[])?.ok()?;
         host.ignite(["start", &uid]).ok()?;
         let update = host.ignite(["update", &uid, "--net-rate", "8Mbit"]);
@@ -28,6 +28,7 @@ fn rates_that_were_never_recorded_do_not_hold() -> Result<()> {
         let all = halted(host, step)?;
         let stopped = all.iter().filter(|process| process.stopped);
         stopped.for_each(|process| process.signal(Signal::KILL));
+        cut_off.resume();
         cut_off.wait(SOON)?;
         ensure!(
             is_bounded(host, &uid)? == was_asked,

@@ -99,7 +99,7 @@ impl Operation {
                 "remove.done",
             ],
             Self::Remove => vec!["remove.run", "remove.renamed", "remove.done"],
-            Self::Update => vec!["rates.intended", "rates.answered"],
+            Self::Update => vec!["update.intended", "update.answered"],
         }
     }
 
