@@ -74,7 +74,7 @@ fn a_balloon_gives_memory_back_as_it_is_told() -> Result<()> {
     ensure!(much > little + 50 * 1024, "{little} kB, then {much} kB");
     update("200MB")
         .output()?
-        .refused(1, &["less than 64MB", "at most 192MB"])?;
+        .refused(2, &["less than 64MB", "at most 192MB"])?;
 
     update("96MB").ok()?;
     gives_back(&vm, "96MB")?;

@@ -61,7 +61,7 @@ fn a_network_is_as_fast_as_it_may_be_each_way() -> Result<()> {
     is_slow(&vm)?;
     update("eth1=8M")
         .output()?
-        .refused(1, &["no interface eth1", "are: eth0"])?;
+        .refused(2, &["no interface eth1", "are: eth0"])?;
     update("8mbps").output()?.refused(2, &["bits or bytes"])?;
     let rate = vm.inspect()?["spec"]["network"]["rate"].clone();
     assert_eq!(rate, "8Mbit:64KB");

@@ -12,6 +12,8 @@
 
 use anyhow::{Context as _, Result};
 use ignite_host::confine::probe::{Aims, Attempt, Held, refused_to_all, work_directory};
+use ignite_host::signal::Signals;
+use rustix::process::Signal;
 
 use super::Console;
 
@@ -62,6 +64,8 @@ pub(super) fn all(aims: &str, held: &[Held], mut console: Console) -> Result<()>
     for held in held {
         console.say(&format!("{HOLDS}{}: {}", held.number, held.what))?;
     }
+    // That a file would be too long is told by an error as well, as to one who handles the signal.
+    drop(Signals::block(&[Signal::XFSZ.as_raw()]));
     let aims = parse(aims, held)?;
     for attempt in attempts(&aims) {
         console.say(&line(&attempt, &aims))?;
