@@ -18,6 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ignite_host::fs::read_bounded;
+use ignite_host::process::start_time;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -223,8 +224,10 @@ impl Cache {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_nanos();
+        let pid = std::process::id();
+        let begun = begun(pid).unwrap_or_default();
         self.results
-            .join(format!(".{}-{count}-{now:x}.tmp", std::process::id()))
+            .join(format!(".{pid}-{begun}-{count}-{now:x}.tmp"))
     }
 
     /// What is remembered of an attachment; none if there is no file.
@@ -264,7 +267,7 @@ impl Cache {
     pub fn sweep(&self) {
         let entries = fs::read_dir(&self.results).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()) {
-            if writer(&path).is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            if writer(&path).is_some_and(|(pid, start)| begun(pid) != Some(start)) {
                 // Another process may sweep at the same time.
                 let _ = fs::remove_file(&path);
             }
@@ -326,14 +329,16 @@ impl Filter<'_> {
     }
 }
 
-/// The process that made a temporary file.
-fn writer(path: &Path) -> Option<&str> {
+/// When a process began; another one may have its number later.
+fn begun(pid: u32) -> Option<u64> {
+    start_time(i32::try_from(pid).ok()?)
+}
+
+/// The process that made a temporary file, and when it began.
+fn writer(path: &Path) -> Option<(u32, u64)> {
     let name = path.file_name()?.to_str()?;
-    let (pid, _) = name
-        .strip_prefix('.')?
-        .strip_suffix(".tmp")?
-        .split_once('-')?;
-    Some(pid).filter(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()))
+    let mut parts = name.strip_prefix('.')?.strip_suffix(".tmp")?.split('-');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 fn read_file(path: &Path) -> Result<Option<Cached>, CacheError> {
@@ -569,12 +574,14 @@ mod tests {
         let (_dir, cache) = cache();
         cache.write(&entry("n", "c", "eth0")).expect("written");
         let own = cache.temporary();
-        // No process has a number as large as this.
-        let dead = cache.results.join(".4294967295-0-1.tmp");
-        fs::write(&own, "").expect("written");
-        fs::write(&dead, "").expect("written");
+        // No process has a number as large as this; and one of a number used again.
+        let again = format!(".{}-0-0-1.tmp", std::process::id());
+        let dead = [".4294967295-0-0-1.tmp", &again].map(|name| cache.results.join(name));
+        for path in dead.iter().chain([&own]) {
+            fs::write(path, "").expect("written");
+        }
         cache.sweep();
-        assert!(own.exists() && !dead.exists());
+        assert!(own.exists() && dead.iter().all(|path| !path.exists()));
         assert_eq!(cache.list(Filter::default()).expect("listed").len(), 1);
     }
 
