@@ -1,6 +1,6 @@
 //! Published ports: who reaches them, from where, and until when.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use ignite_testkit::{Host, place, wait_until};
 
 use crate::support::{SOON, Vm, nothing_left, two_hosts};
@@ -138,8 +138,9 @@ fn from_everywhere_until_the_end(alpha: &Host, world: &Host) -> Result<()> {
         world.get("192.0.2.1:8080")
     })?;
     // The agent goes with the guest: its answer is nobody's business.
-    let _ = vm.exec(&["poweroff", "-f"]).output();
-    assert_eq!(vm.ended()?, "powered-off");
+    let told = vm.exec(&["poweroff", "-f"]).output();
+    let ended = vm.ended().with_context(|| format!("told to: {told:?}"))?;
+    assert_eq!(ended, "powered-off");
     wait_until("the ports to be free", SOON, || all_refused(alpha, world))?;
     wait_until("its address to be free", SOON, || {
         let taken = alpha
