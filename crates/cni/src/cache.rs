@@ -8,34 +8,27 @@
 //! Files are not synchronised to the disk. After a power cut neither namespaces
 //! nor rules are left to release, and the caller keeps a durable record of its own.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+mod file;
+mod temporary;
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use ignite_host::fs::read_bounded;
-use ignite_host::process::start_time;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::args::Pairs;
 use crate::attachment::{Attachment, AttachmentId};
 use crate::json::Object;
+
+use file::KIND;
+pub use file::parse;
 
 /// libcni's cache directory.
 pub const DEFAULT_DIRECTORY: &str = "/var/lib/cni";
 
 /// The largest cache file that is read, in bytes.
 const MAX_BYTES: u64 = 8 << 20;
-
-/// The kind written into each file.
-const KIND: &str = "cniCacheV1";
 
 /// The cache of attachments.
 #[derive(Debug, Clone)]
@@ -144,30 +137,6 @@ impl CacheError {
     }
 }
 
-/// The file as libcni spells it.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct File {
-    #[serde(default)]
-    kind: String,
-    #[serde(default)]
-    container_id: String,
-    #[serde(default)]
-    config: String,
-    #[serde(default)]
-    if_name: String,
-    #[serde(default)]
-    network_name: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    netns: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cni_args: Option<Pairs>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    capability_args: Option<Object>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    result: Option<Object>,
-}
-
 impl Cache {
     /// The cache below `directory`.
     pub fn new(directory: &Path) -> Self {
@@ -195,39 +164,14 @@ impl Cache {
     /// Writes an entry, replacing what was there.
     pub fn write(&self, entry: &Entry) -> Result<(), CacheError> {
         let path = self.path(&entry.network, &entry.attachment.id())?;
-        let bytes = serde_json::to_vec(&File::from_entry(entry))
-            .expect("texts and JSON values are always JSON");
+        let bytes = file::encode(entry);
         let directory = DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.results);
         directory.map_err(failed("create the directory", &self.results))?;
-        let temporary = self.temporary();
-        let written = write_new(&temporary, &bytes).and_then(|()| replace(&temporary, &path));
-        written.map_err(|source| {
-            // It may never have been made.
-            let _ = fs::remove_file(&temporary);
-            CacheError::Io {
-                action: "write the CNI cache file",
-                path,
-                source,
-            }
-        })
-    }
-
-    /// A name no other process and no other thread uses. Readers of the directory
-    /// skip what is no complete entry.
-    fn temporary(&self) -> PathBuf {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
-        let pid = std::process::id();
-        let begun = begun(pid).unwrap_or_default();
-        self.results
-            .join(format!(".{pid}-{begun}-{count}-{now:x}.tmp"))
+        let written = temporary::replace(&path, &bytes);
+        written.map_err(failed("write the CNI cache file", &path))
     }
 
     /// What is remembered of an attachment; none if there is no file.
@@ -265,13 +209,7 @@ impl Cache {
 
     /// Removes what processes that were killed while writing have left.
     pub fn sweep(&self) {
-        let entries = fs::read_dir(&self.results).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()) {
-            if writer(&path).is_some_and(|(pid, start)| begun(pid) != Some(start)) {
-                // Another process may sweep at the same time.
-                let _ = fs::remove_file(&path);
-            }
-        }
+        temporary::sweep(&self.results);
     }
 
     /// All entries, sorted by file name; of one network or one container if asked.
@@ -329,18 +267,6 @@ impl Filter<'_> {
     }
 }
 
-/// When a process began; another one may have its number later.
-fn begun(pid: u32) -> Option<u64> {
-    start_time(i32::try_from(pid).ok()?)
-}
-
-/// The process that made a temporary file, and when it began.
-fn writer(path: &Path) -> Option<(u32, u64)> {
-    let name = path.file_name()?.to_str()?;
-    let mut parts = name.strip_prefix('.')?.strip_suffix(".tmp")?.split('-');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
 fn read_file(path: &Path) -> Result<Option<Cached>, CacheError> {
     match read_bounded(path, MAX_BYTES) {
         Ok(bytes) => parse(&bytes)
@@ -351,78 +277,6 @@ fn read_file(path: &Path) -> Result<Option<Cached>, CacheError> {
             path: path.to_owned(),
             source,
         }),
-    }
-}
-
-/// Reads the bytes of a cache file: an entry if it says so, else a bare result.
-pub fn parse(bytes: &[u8]) -> Result<Cached, String> {
-    let object: Object = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    match object.get("kind") {
-        None => return Ok(Cached::Result(object)),
-        Some(Value::String(kind)) if kind == KIND => {}
-        Some(other) => return Err(format!("its kind is {other}, not {KIND}")),
-    }
-    let file: File = serde_json::from_value(Value::Object(object)).map_err(|e| e.to_string())?;
-    file.into_entry()
-        .map(|entry| Cached::Entry(Box::new(entry)))
-}
-
-impl File {
-    fn from_entry(entry: &Entry) -> Self {
-        let attachment = &entry.attachment;
-        Self {
-            kind: KIND.to_owned(),
-            container_id: attachment.container_id.clone(),
-            config: BASE64.encode(&entry.config),
-            if_name: attachment.ifname.clone(),
-            network_name: entry.network.clone(),
-            netns: attachment.netns.to_string_lossy().into_owned(),
-            cni_args: Some(attachment.args.clone()).filter(|args| !args.is_empty()),
-            capability_args: Some(attachment.capabilities.clone()).filter(|args| !args.is_empty()),
-            result: entry.result.clone(),
-        }
-    }
-
-    fn into_entry(self) -> Result<Entry, String> {
-        let config = BASE64
-            .decode(&self.config)
-            .map_err(|error| format!("config: {error}"))?;
-        let attachment = Attachment {
-            container_id: self.container_id,
-            netns: PathBuf::from(self.netns),
-            ifname: self.if_name,
-            args: self.cni_args.unwrap_or_default(),
-            capabilities: self.capability_args.unwrap_or_default(),
-        };
-        Ok(Entry {
-            network: self.network_name,
-            attachment,
-            config,
-            result: self.result,
-        })
-    }
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)
-}
-
-/// Puts one file in another's place. Ext4 writes a file to the disk at once if it is renamed over
-/// another; an exchange of the two costs a fifth of that. Should the power fail, a file that is cut
-/// short is no entry.
-fn replace(temporary: &Path, path: &Path) -> io::Result<()> {
-    match renameat_with(CWD, temporary, CWD, path, RenameFlags::EXCHANGE) {
-        Ok(()) => fs::remove_file(temporary),
-        // There is none yet, or the file system cannot exchange.
-        Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            fs::rename(temporary, path)
-        }
-        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -446,7 +300,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -567,22 +421,6 @@ mod tests {
         assert_eq!(cache.read("n", &id).expect("fine"), None);
         cache.remove("n", &id).expect("fine");
         assert!(cache.list(Filter::default()).expect("fine").is_empty());
-    }
-
-    #[test]
-    fn what_killed_writers_left_is_swept() {
-        let (_dir, cache) = cache();
-        cache.write(&entry("n", "c", "eth0")).expect("written");
-        let own = cache.temporary();
-        // No process has a number as large as this; and one of a number used again.
-        let again = format!(".{}-0-0-1.tmp", std::process::id());
-        let dead = [".4294967295-0-0-1.tmp", &again].map(|name| cache.results.join(name));
-        for path in dead.iter().chain([&own]) {
-            fs::write(path, "").expect("written");
-        }
-        cache.sweep();
-        assert!(own.exists() && dead.iter().all(|path| !path.exists()));
-        assert_eq!(cache.list(Filter::default()).expect("listed").len(), 1);
     }
 
     #[test]
