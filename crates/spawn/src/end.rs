@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ignite_host::process::Status;
 use ignite_vmm::Reason;
-use ignite_wire::agent::PowerAction;
+use ignite_wire::agent::{ExitStatus, Message, PowerAction};
 use ignite_wire::supervisor::End;
 
 use crate::console::LastWords;
@@ -100,6 +100,27 @@ pub struct Outcome {
     pub message: Option<String>,
     /// What to do.
     pub hint: Option<String>,
+}
+
+impl Outcome {
+    /// What those are told who are attached to the console: an exit code as long as the guest ended by
+    /// itself.
+    pub fn farewell(&self) -> Message {
+        let by_itself = matches!(self.end, End::PoweredOff | End::Halted | End::Rebooted);
+        let code = self.exit_code.or_else(|| by_itself.then_some(0));
+        match code {
+            Some(code) => Message::Exit {
+                status: ExitStatus::Code { code },
+            },
+            None => Message::Error {
+                message: match &self.message {
+                    Some(message) => format!("the VM ended: {message}"),
+                    None => "the VM was killed".to_owned(),
+                },
+                hint: self.hint.clone(),
+            },
+        }
+    }
 }
 
 /// Weighs the evidence. `name` is the VM's, for hints.
