@@ -107,19 +107,19 @@ impl Outcome {
     /// itself.
     pub fn farewell(&self) -> Message {
         let by_itself = matches!(self.end, End::PoweredOff | End::Halted | End::Rebooted);
-        let code = self.exit_code.or_else(|| by_itself.then_some(0));
-        match code {
-            Some(code) => Message::Exit {
-                status: ExitStatus::Code { code },
-            },
-            None => Message::Error {
-                message: match &self.message {
-                    Some(message) => format!("the VM ended: {message}"),
-                    None => "the VM was killed".to_owned(),
-                },
-                hint: self.hint.clone(),
-            },
-        }
+        const SIGKILL: i32 = 9;
+        let status = match (self.exit_code, &self.message) {
+            (Some(code), _) => ExitStatus::Code { code },
+            (None, _) if by_itself => ExitStatus::Code { code: 0 },
+            (None, None) => ExitStatus::Signal { number: SIGKILL },
+            (None, Some(message)) => {
+                return Message::Error {
+                    message: format!("the VM ended: {message}"),
+                    hint: self.hint.clone(),
+                };
+            }
+        };
+        Message::Exit { status }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands, a file each: its flags, the call of the engine, what is printed.
 
+mod attach;
 mod cni;
 mod completion;
 mod create;
@@ -41,6 +42,7 @@ group! {
         "rm" => rm::Rm,
         "ps" => ps::Ps,
         "exec" => exec::Exec,
+        "attach" => attach::Attach,
         "logs" => logs::Logs,
         "inspect" => inspect::Inspect,
         "image" | "images" => image::Image,

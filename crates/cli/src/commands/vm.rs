@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{create, exec, inspect, kill, logs, pause, ps, rm, run, start, stop, update};
+use super::{attach, create, exec, inspect, kill, logs, pause, ps, rm, run, start, stop, update};
 use crate::context::{Context, Outcome};
 use crate::verb::{Verb, group};
 
@@ -32,6 +32,7 @@ group! {
         "ps" => ps::Ps,
         "ls" | "list" => Ls,
         "exec" => exec::Exec,
+        "attach" => attach::Attach,
         "logs" => logs::Logs,
         "inspect" => InspectVm,
     }

@@ -256,6 +256,7 @@ mod tests {
             holder: None,
             dns: Dns::default(),
             boot_timeout: Duration::ZERO,
+            terminal: None,
             release: Vec::new(),
             now: SystemTime::UNIX_EPOCH,
         })
