@@ -43,6 +43,7 @@ pub use vm::create::{CreateRequest, Created};
 pub use vm::exec::{Ended, Local, Streams as ExecStreams, size_of as terminal_size};
 pub use vm::list::VmLine;
 pub use vm::rates::Rates;
+pub use vm::ssh::SshError;
 pub use vm::start::Started;
 pub use vm::stop::Done;
 pub use vm::update::Changes;

@@ -20,6 +20,7 @@ mod rates;
 mod registry;
 mod rm;
 mod run;
+mod ssh;
 mod start;
 mod stop;
 mod update;
@@ -43,6 +44,7 @@ group! {
         "ps" => ps::Ps,
         "exec" => exec::Exec,
         "attach" => attach::Attach,
+        "ssh" => ssh::Ssh,
         "logs" => logs::Logs,
         "inspect" => inspect::Inspect,
         "image" | "images" => image::Image,

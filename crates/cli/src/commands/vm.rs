@@ -2,7 +2,9 @@
 
 use clap::Args;
 
-use super::{attach, create, exec, inspect, kill, logs, pause, ps, rm, run, start, stop, update};
+use super::{
+    attach, create, exec, inspect, kill, logs, pause, ps, rm, run, ssh, start, stop, update,
+};
 use crate::context::{Context, Outcome};
 use crate::verb::{Verb, group};
 
@@ -33,6 +35,7 @@ group! {
         "ls" | "list" => Ls,
         "exec" => exec::Exec,
         "attach" => attach::Attach,
+        "ssh" => ssh::Ssh,
         "logs" => logs::Logs,
         "inspect" => InspectVm,
     }

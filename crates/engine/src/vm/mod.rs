@@ -30,6 +30,7 @@ mod remove;
 pub(crate) mod repair;
 mod run;
 mod signal;
+pub(crate) mod ssh;
 pub(crate) mod start;
 pub(crate) mod stop;
 #[cfg(test)]

@@ -380,6 +380,11 @@ impl Start<'_> {
             holder: made.holder.clone(),
             dns,
             boot_timeout: options.boot_timeout,
+            ssh_keys: super::ssh::keys_of(
+                self.record.spec.ssh.as_ref(),
+                &self.lock.dir(),
+                self.record.uid,
+            )?,
             terminal: options.console.as_ref().and_then(|it| it.terminal.clone()),
             release: self.engine.release_command(self.record.uid)?,
             now: SystemTime::now(),

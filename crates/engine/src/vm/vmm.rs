@@ -257,6 +257,7 @@ mod tests {
             dns: Dns::default(),
             boot_timeout: Duration::ZERO,
             terminal: None,
+            ssh_keys: Vec::new(),
             release: Vec::new(),
             now: SystemTime::UNIX_EPOCH,
         })
