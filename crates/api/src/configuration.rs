@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{IdPrefix, NetworkPlugin, Object, VmSpec, VmmChoice, VmmUsers};
+use crate::{DetachKeys, IdPrefix, NetworkPlugin, Object, VmSpec, VmmChoice, VmmUsers};
 
 /// What holds on a host where nothing else is said.
 pub type Configuration = Object<ConfigurationSpec, NoStatus>;
@@ -40,6 +40,9 @@ pub struct ConfigurationSpec {
     /// The users VMMs run as, one for each VM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vmm_users: Option<VmmUsers>,
+    /// The keys that leave a terminal session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detach_keys: Option<DetachKeys>,
 }
 
 /// A configuration has no status; an empty one is read.

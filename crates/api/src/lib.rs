@@ -12,6 +12,7 @@
 mod address;
 mod balloon;
 mod configuration;
+mod detach;
 mod dns;
 mod env;
 mod interface;
@@ -40,6 +41,7 @@ mod vmm;
 pub use address::{Address, AddressError, Subnet, SubnetError};
 pub use balloon::{BalloonError, check_balloon};
 pub use configuration::{Configuration, ConfigurationSpec};
+pub use detach::{DetachKeys, DetachKeysError};
 pub use dns::{Dns, DnsError};
 pub use env::{EnvError, EnvVar};
 pub use interface::{InterfaceError, InterfaceFault, InterfaceSpec, MAX_INTERFACES};

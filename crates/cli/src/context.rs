@@ -1,6 +1,6 @@
 //! What every command has at hand.
 
-use ignite_engine::{Cancel, Config, Engine};
+use ignite_engine::{Cancel, Config, Engine, Inbox};
 use ignite_program::{FAILED, Failure};
 
 use crate::globals::Globals;
@@ -46,13 +46,18 @@ impl Context {
     /// A handle that the first Ctrl-C uses, so that what was begun is taken back; the second one ends
     /// the program. To be called before any other thread starts.
     pub fn cancel(&self) -> Result<Cancel, Failure> {
+        self.cancel_with_inbox().map(|(cancel, _)| cancel)
+    }
+
+    /// The same, and where signals go once there is nothing to take back any more.
+    pub fn cancel_with_inbox(&self) -> Result<(Cancel, Inbox), Failure> {
         let cancel = Cancel::new().map_err(std::io::Error::from)?;
         let (handle, terminal) = (cancel.clone(), self.terminal);
-        ignite_engine::on_termination(move || {
+        let inbox = ignite_engine::on_termination(move || {
             terminal.stderr("interrupted: taking back what was begun (once more to end at once)\n");
             handle.cancel();
         })?;
-        Ok(cancel)
+        Ok((cancel, inbox))
     }
 
     /// Does something with each of many objects: a failure with one is told and in the way of no other.

@@ -15,8 +15,10 @@ mod globals;
 mod listing;
 mod output;
 mod progress;
+mod raw;
 #[cfg(test)]
 mod reference;
+mod seat;
 mod table;
 mod terminal;
 mod values;

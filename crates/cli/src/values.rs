@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ignite_api::{
-    Address, ByteRate, Dns, EnvVar, Label, Limit, Mac, Name, PortMapping, Size, VmmChoice,
+    Address, ByteRate, DetachKeys, Dns, EnvVar, Label, Limit, Mac, Name, PortMapping, Size,
+    VmmChoice,
 };
 use ignite_program::{Parser, message};
 
@@ -55,6 +56,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             )
         })
 }
+
+/// Parser of [`DetachKeys`].
+pub const DETACH_KEYS: Parser<DetachKeys> = value;
 
 /// Parser of [`Size`].
 pub const SIZE: Parser<Size> = value;

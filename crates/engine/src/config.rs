@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ignite_api::{IdPrefix, NetworkPlugin, VmSpec, VmmChoice, VmmUsers};
+use ignite_api::{DetachKeys, IdPrefix, NetworkPlugin, VmSpec, VmmChoice, VmmUsers};
 use ignite_store::Paths;
+use ignite_wire::guest;
 
 use crate::Error;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub vmm_users: VmmUsers,
     /// Programs of VMMs that are named, and not looked for.
     pub vmm_programs: ignite_vmm::Programs,
+    /// The keys that leave a terminal session.
+    pub detach_keys: DetachKeys,
     /// CNI's runtime: where plugins are, and how long they may take.
     pub cni: ignite_cni::runtime::Runtime,
 }
@@ -42,6 +45,7 @@ impl Default for Config {
             vm_defaults: VmSpec::default(),
             vmm_users: VmmUsers::default(),
             vmm_programs: vmm_programs(),
+            detach_keys: DetachKeys::default(),
             cni: runtime(),
         }
     }
@@ -93,6 +97,15 @@ pub struct StartOptions {
     pub vmm: Option<VmmChoice>,
     /// Whether Firecracker's jailer confines it, other than before.
     pub jailer: Option<bool>,
+    /// Who sits before its console from the moment the guest is ready, if anybody does.
+    pub console: Option<Onlooker>,
+}
+
+/// Who sits before a console.
+#[derive(Debug, Clone, Default)]
+pub struct Onlooker {
+    /// Their terminal, where they have one.
+    pub terminal: Option<guest::Terminal>,
 }
 
 impl StartOptions {
@@ -108,6 +121,7 @@ impl Default for StartOptions {
             network_plugin: None,
             vmm: None,
             jailer: None,
+            console: None,
         }
     }
 }

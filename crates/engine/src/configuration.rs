@@ -124,6 +124,9 @@ impl Config {
         if let Some(defaults) = said.vm_defaults {
             self.vm_defaults = defaults;
         }
+        if let Some(keys) = said.detach_keys {
+            self.detach_keys = keys;
+        }
         if let Some(users) = said.vmm_users {
             self.vmm_users = users;
         }

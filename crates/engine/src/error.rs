@@ -183,6 +183,9 @@ pub enum Error {
     /// The supervisor's control socket.
     #[error(transparent)]
     Control(#[from] control::Error),
+    /// Keys of ssh, or the way to a VM by it.
+    #[error(transparent)]
+    Ssh(#[from] crate::vm::ssh::SshError),
     /// A VM that runs could not be given other rates.
     #[error("the rates of VM {name} stay as they were")]
     RatesNotChanged {
@@ -281,6 +284,7 @@ impl Error {
             Self::NotRunning { name } => Some(format!("start it with: ignite start {name}")),
             Self::StillEnding { log, .. } => Some(format!("try again in a minute, or see {}", log.display())),
             Self::DoesNotEnd { name } => Some(format!("see what it does with: ignite logs {name}")),
+            Self::Ssh(error) => Some(error.hint()),
             Self::Control(error)
             | Self::RatesNotChanged { source: error, .. }
             | Self::BalloonNotChanged { source: error, .. } => error.hint(),

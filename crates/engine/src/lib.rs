@@ -21,12 +21,13 @@ mod timings;
 mod vm;
 
 pub use cancel::{Cancel, Cancelled};
-pub use config::{Config, DEFAULT_GRACE, StartOptions};
+pub use config::{Config, DEFAULT_GRACE, Onlooker, StartOptions};
 pub use error::Error;
 pub use ignite_cni::AttachmentId;
 pub use ignite_image::Progress;
 pub use ignite_store::{Managed, State};
-pub use ignite_wire::agent::{ExecRequest, ExitStatus};
+pub use ignite_wire::agent::{ExecRequest, ExitStatus, TerminalSize};
+pub use ignite_wire::guest::Terminal;
 pub use ignite_wire::supervisor::End;
 pub use imports::Imported;
 pub use network::manage::{
@@ -35,12 +36,14 @@ pub use network::manage::{
 };
 pub use network::tool::{EnvironmentError, PluginVersions, Tool, ToolEnvironment, ToolStatus};
 pub use report::{Report, Silent};
-pub use termination::on_termination;
+pub use termination::{Inbox, on_termination};
 pub use timings::{Phase, PhaseReport, Timings, TimingsReport};
+pub use vm::attach::Console;
 pub use vm::create::{CreateRequest, Created};
-pub use vm::exec::Streams as ExecStreams;
+pub use vm::exec::{Ended, Local, Streams as ExecStreams, size_of as terminal_size};
 pub use vm::list::VmLine;
 pub use vm::rates::Rates;
+pub use vm::ssh::SshError;
 pub use vm::start::Started;
 pub use vm::stop::Done;
 pub use vm::update::Changes;
@@ -73,6 +76,11 @@ impl Engine {
             }
         }
         Ok(engine)
+    }
+
+    /// The keys that leave a terminal session where nothing else is said.
+    pub fn detach_keys(&self) -> &ignite_api::DetachKeys {
+        &self.config.detach_keys
     }
 
     /// What a new VM has where nothing else is said.

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::str::FromStr;
 
 use ignite_api::{
-    AddressError, DnsError, EnvError, IdPrefixError, InterfaceNameError, LabelError, MacError,
-    NameError, NetworkPluginError, PortError, RateError, SizeError, VmmChoiceError,
+    AddressError, DetachKeysError, DnsError, EnvError, IdPrefixError, InterfaceNameError,
+    LabelError, MacError, NameError, NetworkPluginError, PortError, RateError, SizeError,
+    VmmChoiceError,
 };
 
 /// An error that knows what to do about it.
@@ -26,6 +27,7 @@ macro_rules! hinted {
 
 hinted!(
     AddressError,
+    DetachKeysError,
     DnsError,
     EnvError,
     IdPrefixError,

@@ -6,7 +6,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use ignite_host::signal::{PollFd, PollFlags, poll};
 use ignite_wire::agent::Frame;
 use rustix::fs::Mode;
 
@@ -90,6 +92,23 @@ impl Control {
     pub fn send(&mut self, id: ClientId, frame: &Frame) -> bool {
         self.client(id)
             .is_some_and(|stream| stream.send(frame).is_ok())
+    }
+
+    /// Sends what waits for clients, to those who read it within that time.
+    pub fn deliver(&mut self, within: Duration) {
+        let deadline = Instant::now() + within;
+        loop {
+            self.clients
+                .retain(|_, stream| stream.flush().is_ok() && stream.waiting() > 0);
+            let streams = self.clients.values();
+            let mut fds: Vec<PollFd<'_>> = streams
+                .map(|stream| PollFd::new(stream, PollFlags::OUT))
+                .collect();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if fds.is_empty() || left.is_zero() || poll(&mut fds, Some(left)).is_err() {
+                return;
+            }
+        }
     }
 
     /// Closes a connection.

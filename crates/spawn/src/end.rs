@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ignite_host::process::Status;
 use ignite_vmm::Reason;
-use ignite_wire::agent::PowerAction;
+use ignite_wire::agent::{ExitStatus, Message, PowerAction};
 use ignite_wire::supervisor::End;
 
 use crate::console::LastWords;
@@ -100,6 +100,27 @@ pub struct Outcome {
     pub message: Option<String>,
     /// What to do.
     pub hint: Option<String>,
+}
+
+impl Outcome {
+    /// What those are told who are attached to the console: an exit code as long as the guest ended by
+    /// itself.
+    pub fn farewell(&self) -> Message {
+        let by_itself = matches!(self.end, End::PoweredOff | End::Halted | End::Rebooted);
+        const SIGKILL: i32 = 9;
+        let status = match (self.exit_code, &self.message) {
+            (Some(code), _) => ExitStatus::Code { code },
+            (None, _) if by_itself => ExitStatus::Code { code: 0 },
+            (None, None) => ExitStatus::Signal { number: SIGKILL },
+            (None, Some(message)) => {
+                return Message::Error {
+                    message: format!("the VM ended: {message}"),
+                    hint: self.hint.clone(),
+                };
+            }
+        };
+        Message::Exit { status }
+    }
 }
 
 /// Weighs the evidence. `name` is the VM's, for hints.

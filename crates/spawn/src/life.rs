@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
 use ignite_host::fs::read_bounded;
 use ignite_host::process::Watched;
@@ -26,9 +27,13 @@ use crate::record::Status;
 use crate::release;
 use crate::start::{Error, Started, Steps, start};
 use crate::supervisor::{Parts, Remains, Supervisor};
+use crate::viewers::Viewers;
 
 /// Bytes of a plan; a larger file is something else.
 const MAX_PLAN: u64 = 4 << 20;
+
+/// How long clients may take to read what they were sent before the VM ended.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// SIGTERM stops the VM; SIGINT and SIGHUP are a terminal's, and none of ours.
 const SIGNALS: [i32; 3] = [15, 2, 1];
@@ -54,13 +59,13 @@ pub fn live(options: &Options) -> Result<(), String> {
         });
     })?;
     let mut status = Status::starting(&plan.vm_dir);
-    let end = run(&plan, live, &mut notify, &mut status);
+    let mut end = run(&plan, live, &mut notify, &mut status);
     if let Err(error) = status.stopped(&end.outcome) {
         log::line(&log::chain(&error));
     }
     step::reached(Step::SuperviseStopped);
     // Clients that wait for the end find it written down.
-    drop(end.control);
+    end.tell_clients();
     let failed = (!notify.is_over()).then(|| Event::Failed {
         message: end.outcome.message.unwrap_or_default(),
         hint: end.outcome.hint,
@@ -85,7 +90,7 @@ fn read_plan(path: &Path) -> Result<Plan, String> {
 struct Ended {
     outcome: Outcome,
     console: Vec<String>,
-    control: Option<Control>,
+    clients: Option<(Control, Viewers)>,
 }
 
 impl Ended {
@@ -98,8 +103,19 @@ impl Ended {
                 hint: error.hint(),
             },
             console: Vec::new(),
-            control: None,
+            clients: None,
         }
+    }
+
+    /// Tells those who are attached, and lets everybody go.
+    fn tell_clients(&mut self) {
+        let Some((mut control, viewers)) = self.clients.take() else {
+            return;
+        };
+        for (client, frame) in viewers.tell_all(&self.outcome.farewell()) {
+            control.send(client, &frame);
+        }
+        control.deliver(FAREWELL);
     }
 }
 
@@ -228,12 +244,13 @@ fn attend(
             mut evidence,
             console,
             control,
+            viewers,
         }) => {
             evidence.out_of_memory = group.ran_out_of_memory();
             Ended {
                 outcome: outcome(&evidence, &plan.name),
                 console,
-                control: Some(control),
+                clients: Some((control, viewers)),
             }
         }
         // The VMM ends with us.

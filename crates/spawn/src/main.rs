@@ -34,6 +34,7 @@ mod release;
 mod start;
 mod stream;
 mod supervisor;
+mod viewers;
 
 use std::process::ExitCode;
 

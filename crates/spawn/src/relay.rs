@@ -96,8 +96,8 @@ impl Relay {
         let kept = match &frame.message {
             Message::Stdin(data) => channel.to_agent.spend(data.len()),
             Message::Credit { bytes } => channel.to_client.grant(*bytes),
-            Message::StdinEnd | Message::Signal { .. } => true,
-            Message::Close => {
+            Message::StdinEnd | Message::Signal { .. } | Message::Resize(_) => true,
+            Message::Close | Message::Detach => {
                 self.channels.remove(&number);
                 true
             }
@@ -176,6 +176,13 @@ impl Relay {
                 message: frame.message,
             },
         )
+    }
+
+    /// Whether this channel of the client's is a program's.
+    pub fn is_open(&self, client: ClientId, number: u32) -> bool {
+        self.channels
+            .values()
+            .any(|channel| channel.client == client && channel.number == number)
     }
 
     /// Whether the client has a program running.

@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::running::Running;
+use crate::terminal::Terminal;
 
 /// Longer than anything takes that works.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -107,6 +108,16 @@ impl Invocation {
     /// # Errors
     /// If it cannot start.
     pub fn start(self) -> Result<Running> {
+        let line = self.line();
+        self.child().map(|child| Running::new(child, line))
+    }
+
+    /// Starts it in the background, for who reads and writes its pipes as bytes. It
+    /// ends with its host at the latest.
+    ///
+    /// # Errors
+    /// If it cannot start.
+    pub fn child(self) -> Result<Child> {
         let mut command = Command::new(&self.prefix[0]);
         command
             .args(&self.prefix[1..])
@@ -116,10 +127,26 @@ impl Invocation {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let child = command
+        command
             .spawn()
-            .with_context(|| format!("cannot start {}", self.line()))?;
-        Ok(Running::new(child, self.line()))
+            .with_context(|| format!("cannot start {}", self.line()))
+    }
+
+    /// Starts it at a terminal of this size.
+    ///
+    /// # Errors
+    /// If it cannot start.
+    pub fn at_terminal(self, rows: u16, columns: u16) -> Result<Terminal> {
+        let mut command = Command::new(&self.prefix[0]);
+        for word in &self.prefix[1..] {
+            command.arg(word);
+            if word == "setsid" {
+                // The terminal is the session's: its size is told, its end ends it.
+                command.arg("--ctty");
+            }
+        }
+        command.args(&self.variables).args(&self.argv);
+        Terminal::start(command, self.line(), rows, columns)
     }
 
     /// The command line, for messages.

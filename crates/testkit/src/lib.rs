@@ -27,6 +27,7 @@ pub mod place;
 pub mod registry;
 pub mod running;
 pub mod template;
+pub mod terminal;
 pub mod vmm;
 pub mod wait;
 
@@ -35,4 +36,5 @@ pub use docker::Docker;
 pub use host::Host;
 pub use lan::Lan;
 pub use running::Running;
+pub use terminal::Terminal;
 pub use wait::wait_until;

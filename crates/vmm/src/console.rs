@@ -51,6 +51,13 @@ impl Console {
     }
 }
 
+impl Console {
+    /// To be polled for room for input.
+    pub fn input(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
+    }
+}
+
 impl Read for &Console {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.output).read(buffer)

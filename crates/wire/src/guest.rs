@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::agent::TerminalSize;
+
 /// Where the guest finds its configuration, in the initramfs.
 pub const CONFIG_PATH: &str = "ignite.json";
 
@@ -54,6 +56,9 @@ pub struct Config {
     /// How the machine is switched off.
     #[serde(default)]
     pub power_off: PowerOff,
+    /// The terminal at the other end of the console, where a person sits before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<Terminal>,
 }
 
 impl Config {
@@ -77,8 +82,20 @@ impl Config {
             agent: Transport::default(),
             agent_token: String::new(),
             power_off: PowerOff::default(),
+            terminal: None,
         }
     }
+}
+
+/// A person's terminal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terminal {
+    /// How large it is.
+    pub size: TerminalSize,
+    /// What it is called (`TERM`), for the command; empty where nobody knows.
+    #[serde(default)]
+    pub name: String,
 }
 
 /// What carries the agent's stream.

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use ignite_api::{
-    Address, Dns, EnvVar, InterfaceSpec, Kind, Label, Mac, Metadata, Name, PortMapping, Size, Vm,
-    VmSpec, VmmChoice,
+    Address, Dns, EnvVar, InterfaceSpec, Kind, Label, Mac, Metadata, Name, PortMapping, Size, Ssh,
+    Vm, VmSpec, VmmChoice,
 };
 use ignite_engine::{CreateRequest, Report};
 use ignite_program::Failure;
@@ -140,6 +140,16 @@ pub struct VmArgs {
     #[arg(long, value_name = "IMAGE", hide = true)]
     sandbox_image: Option<String>,
 
+    /// Let root enter by ssh: with a key pair made for the VM, or by the public key of a file
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    ssh: Option<String>,
+
     /// Remove the VM when it has ended
     #[arg(long)]
     rm: bool,
@@ -181,6 +191,7 @@ impl VmArgs {
         spec.cpus = self.cpus.unwrap_or(spec.cpus);
         spec.memory = self.memory.unwrap_or(spec.memory);
         spec.balloon = self.balloon.or(spec.balloon);
+        spec.ssh = self.ssh.map(ssh).transpose()?.or(spec.ssh);
         spec.disk_size = self.size.unwrap_or(spec.disk_size);
         replace(&mut spec.command, self.command);
         replace(&mut spec.env, self.env);
@@ -203,6 +214,15 @@ impl VmArgs {
         };
         Ok((request, self.registry))
     }
+}
+
+/// A pair where no file is named; else the file by its whole path, since it is the VM's for life.
+fn ssh(file: String) -> Result<Ssh, Failure> {
+    Ok(match file.as_str() {
+        "" | "true" => Ssh::Generate,
+        "false" => Ssh::Off,
+        path => Ssh::Key(std::path::absolute(path)?.display().to_string()),
+    })
 }
 
 /// What a flag gave takes the place of the default as a whole.

@@ -1,24 +1,21 @@
 //! `ignite exec`: run something in a VM.
 
-use std::io::{stderr, stdout};
-use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use clap::Args;
 use ignite_api::EnvVar;
-use ignite_engine::{ExecRequest, ExecStreams, ExitStatus};
-use ignite_program::{Failure, NO_READER};
+use ignite_engine::{ExecRequest, Report};
+use ignite_program::{Failure, USAGE};
 
 use crate::context::{Context, Outcome};
-use crate::terminal::Outlet;
+use crate::seat::{self, DetachArgs, SESSION_FAILED, Seat};
 use crate::values;
 use crate::verb::Verb;
-
-/// Exit code where `exec` failed itself.
-const EXEC_FAILED: u8 = 125;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite exec web -- ls -l /
+  ignite exec -it web -- sh
   ignite exec -e MODE=test -w /srv web make check
   tar c . | ignite exec web -- tar x -C /srv
 
@@ -35,6 +32,14 @@ pub struct Exec {
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     command: Vec<String>,
 
+    /// Give the program a terminal: the one this command is run at
+    #[arg(short, long)]
+    tty: bool,
+
+    /// Pass input on, which is done anyway
+    #[arg(short, long)]
+    interactive: bool,
+
     /// Environment variable; NAME alone takes its value from here (repeatable)
     #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = values::env)]
     env: Vec<EnvVar>,
@@ -46,45 +51,74 @@ pub struct Exec {
     /// Working directory in the VM
     #[arg(short, long, value_name = "DIR", default_value = "/")]
     workdir: String,
+
+    #[command(flatten)]
+    detach: DetachArgs,
+
+    /// Taken from older scripts, and not used
+    #[arg(long, value_name = "FILE", hide = true)]
+    identity: Option<PathBuf>,
+
+    /// Taken from older scripts, and not used
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    timeout: Option<u32>,
 }
 
 impl Verb for Exec {
     const ABOUT: &'static str = "Run a program in a VM that runs";
 
     fn run(self, context: &Context) -> Outcome {
-        self.exec(context)
-            .map_err(|failure| failure.with_code(EXEC_FAILED))
+        self.exec(context).map_err(|failure| match failure.code() {
+            USAGE => failure,
+            _ => failure.with_code(SESSION_FAILED),
+        })
     }
 }
 
 impl Exec {
     fn exec(self, context: &Context) -> Outcome {
+        self.check()?;
+        let inbox = Seat::signals()?;
+        let terminal = self
+            .tty
+            .then(|| seat::onlooker().terminal.unwrap_or_default());
+        let named = terminal
+            .as_ref()
+            .filter(|terminal| !terminal.name.is_empty())
+            .map(|terminal| format!("TERM={}", terminal.name));
+        let given = self.env.iter().map(ToString::to_string);
         let request = ExecRequest {
             argv: self.command,
-            env: self.env.iter().map(ToString::to_string).collect(),
+            env: named.into_iter().chain(given).collect(),
             user: self.user,
             cwd: self.workdir,
             stdin: true,
+            terminal: terminal.map(|terminal| terminal.size),
         };
-        let engine = context.engine()?;
-        let (stdin, mut stderr) = (std::io::stdin(), stderr().lock());
-        let mut stdout = Outlet::new(stdout().lock());
-        let streams = ExecStreams {
-            stdin: Some(stdin.as_fd()),
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-        };
-        let ended = engine.exec(&self.vm, request, streams);
-        if stdout.is_gone() {
-            return Ok(NO_READER);
-        }
-        let status = ended?;
-        drop((stdout, stderr));
-        if let ExitStatus::NotFound { message } | ExitStatus::NotExecutable { message } = &status {
+        if self.identity.is_some() || self.timeout.is_some() {
             context
                 .terminal
-                .failure(&Failure::new(message.clone(), None));
+                .warn("--identity and --timeout are not used: a VM's agent needs no key");
         }
-        Ok(u8::try_from(status.code()).unwrap_or(u8::MAX))
+        let engine = context.engine()?;
+        let seat = Seat::of_program(self.tty, self.detach.keys(&engine), inbox);
+        seat.sit(context, &self.vm, |streams, local| {
+            engine.exec_at(&self.vm, request, streams, local)
+        })
+    }
+
+    /// What can be told of the flags alone.
+    fn check(&self) -> Result<(), Failure> {
+        if self.interactive && self.vm.contains('/') {
+            return Err(Failure::usage(
+                format!("-i takes no key, and {} is no VM", self.vm),
+                Some("leave out the key: a VM's agent needs none".to_owned()),
+            ));
+        }
+        if self.tty {
+            seat::wants_terminal()
+        } else {
+            Ok(())
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, a file each: its flags, the call of the engine, what is printed.
 
+mod attach;
 mod cni;
 mod completion;
 mod create;
@@ -19,6 +20,7 @@ mod rates;
 mod registry;
 mod rm;
 mod run;
+mod ssh;
 mod start;
 mod stop;
 mod update;
@@ -41,6 +43,8 @@ group! {
         "rm" => rm::Rm,
         "ps" => ps::Ps,
         "exec" => exec::Exec,
+        "attach" => attach::Attach,
+        "ssh" => ssh::Ssh,
         "logs" => logs::Logs,
         "inspect" => inspect::Inspect,
         "image" | "images" => image::Image,

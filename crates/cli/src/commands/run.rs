@@ -3,22 +3,25 @@
 use std::time::Duration;
 
 use clap::Args;
-use ignite_engine::Report;
+use ignite_engine::{Report, StartOptions};
+use ignite_program::FAILED;
 
 use super::create::VmArgs;
-use super::start::StartArgs;
+use super::start::{ConsoleArgs, StartArgs};
 use crate::context::{Context, Outcome};
+use crate::seat::{self, SESSION_FAILED};
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite run --name web -p 8080:80 nginx
-  ignite run --rm -e MODE=test debian:12 -- sh -c 'echo $MODE'
+  ignite run -it --rm -e MODE=test debian:12 -- bash
   ignite run -p 127.0.0.1:8443:443 -p 9000-9003:9000-9003/udp --dns 9.9.9.9 registry.example/app:1.0
   ignite run --memory 2GB --kernel-image host dir:./rootfs
 
 IMAGE is a reference to an image in a registry, or a source as `ignite image import` takes it.
-If the VM cannot be started, or Ctrl-C is pressed, nothing of it is left.";
+If the VM cannot be started, or Ctrl-C is pressed, nothing of it is left. With -i the exit code is the
+command's; 125 if it could not be started.";
 
 /// A VM whose command ends sooner was probably meant to do something else.
 const TOO_SOON: Duration = Duration::from_secs(1);
@@ -34,25 +37,48 @@ pub struct Run {
 
     #[command(flatten)]
     start: StartArgs,
+
+    /// Insist on a terminal: with -i, or alone, sit down before the console
+    #[arg(short, long)]
+    tty: bool,
+
+    #[command(flatten)]
+    console: ConsoleArgs,
 }
 
 impl Verb for Run {
     const ABOUT: &'static str = "Create a VM and start it";
 
     fn run(self, context: &Context) -> Outcome {
-        let cancel = context.cancel()?;
+        let attached = self.tty || self.console.interactive;
+        self.create_and_start(context, attached)
+            .map_err(|failure| match failure.code() {
+                FAILED if attached => failure.with_code(SESSION_FAILED),
+                _ => failure,
+            })
+    }
+}
+
+impl Run {
+    fn create_and_start(self, context: &Context, attached: bool) -> Outcome {
+        if self.tty {
+            seat::wants_terminal()?;
+        }
+        let (cancel, inbox) = context.cancel_with_inbox()?;
         let config = context.config()?;
         let (request, registry) = self.vm.request(&config.vm_defaults, context)?;
         let engine = registry.engine(config)?;
-        let started = engine.run(
-            request,
-            &self.start.options(None),
-            context.terminal,
-            &cancel,
-        )?;
+        let options = StartOptions {
+            console: attached.then(seat::onlooker),
+            ..self.start.options(None)
+        };
+        let started = engine.run(request, &options, context.terminal, &cancel)?;
+        self.start.print_timings(context, &started.timings);
+        if attached {
+            return self.console.sit(context, &engine, started, inbox);
+        }
         context.terminal.info(&started.describe());
         context.terminal.line(started.uid.as_str())?;
-        self.start.print_timings(context, &started.timings);
         // A guest that is ready still completes its root: some part of what it needed to boot.
         let too_soon = TOO_SOON + (started.timings.boot() / 4).min(MOST_TO_COMPLETE);
         if !context.terminal.is_quiet()

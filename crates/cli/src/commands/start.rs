@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ignite_api::{NetworkPlugin, VmmChoice};
-use ignite_engine::{Report, StartOptions, Timings};
+use ignite_engine::{Engine, Inbox, Report, StartOptions, Started, Timings};
+use ignite_program::{FAILED, Failure};
 
 use crate::context::{Context, Outcome};
+use crate::seat::{self, DetachArgs, SESSION_FAILED, Seat};
 use crate::values;
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite start web
+  ignite start -i web
   ignite start --timings web
   ignite start --vmm qemu web";
 
@@ -40,25 +43,73 @@ pub struct Start {
 
     #[command(flatten)]
     start: StartArgs,
+
+    #[command(flatten)]
+    console: ConsoleArgs,
 }
 
 impl Verb for Start {
     const ABOUT: &'static str = "Start a VM that was created or stopped";
 
     fn run(self, context: &Context) -> Outcome {
-        let cancel = context.cancel()?;
+        let attached = self.console.interactive;
+        self.start(context).map_err(|failure| match failure.code() {
+            FAILED if attached => failure.with_code(SESSION_FAILED),
+            _ => failure,
+        })
+    }
+}
+
+impl Start {
+    fn start(self, context: &Context) -> Outcome {
+        let (cancel, inbox) = context.cancel_with_inbox()?;
+        let attached = self.console.interactive;
         let options = StartOptions {
             vmm: self.vmm,
             jailer: self.jailer,
+            console: attached.then(seat::onlooker),
             ..self.start.options(context.globals.places.network_plugin)
         };
-        let started = context
-            .engine()?
-            .start(&self.vm, &options, context.terminal, &cancel)?;
+        let engine = context.engine()?;
+        let started = engine.start(&self.vm, &options, context.terminal, &cancel)?;
+        if attached {
+            self.start.print_timings(context, &started.timings);
+            return self.console.sit(context, &engine, started, inbox);
+        }
         context.terminal.info(&started.describe());
         context.terminal.line(started.uid.as_str())?;
         self.start.print_timings(context, &started.timings);
         Ok(0)
+    }
+}
+
+/// Flags of a start before whose console somebody sits down.
+#[derive(Debug, Args)]
+pub struct ConsoleArgs {
+    /// Sit down before the console, and stay until the VM ends (Docker's -a means the same)
+    #[arg(short, long, short_alias = 'a', alias = "attach")]
+    pub interactive: bool,
+
+    #[command(flatten)]
+    detach: DetachArgs,
+}
+
+impl ConsoleArgs {
+    /// Sits before the console of a VM that was just started.
+    pub fn sit(
+        self,
+        context: &Context,
+        engine: &Engine,
+        started: Started,
+        inbox: Inbox,
+    ) -> Outcome {
+        let seat = Seat::of_console(true, self.detach.keys(engine), inbox);
+        let console = started
+            .console
+            .ok_or_else(|| Failure::new("the VM was started without its console", None))?;
+        seat.sit(context, started.name.as_str(), |streams, local| {
+            console.run(streams, local)
+        })
     }
 }
 

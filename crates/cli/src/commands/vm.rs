@@ -2,7 +2,9 @@
 
 use clap::Args;
 
-use super::{create, exec, inspect, kill, logs, pause, ps, rm, run, start, stop, update};
+use super::{
+    attach, create, exec, inspect, kill, logs, pause, ps, rm, run, ssh, start, stop, update,
+};
 use crate::context::{Context, Outcome};
 use crate::verb::{Verb, group};
 
@@ -32,6 +34,8 @@ group! {
         "ps" => ps::Ps,
         "ls" | "list" => Ls,
         "exec" => exec::Exec,
+        "attach" => attach::Attach,
+        "ssh" => ssh::Ssh,
         "logs" => logs::Logs,
         "inspect" => InspectVm,
     }

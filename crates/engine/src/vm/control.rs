@@ -114,6 +114,18 @@ impl Control {
         Ok(())
     }
 
+    /// Sends all that is queued, as long as somebody takes it soon.
+    pub fn deliver(&mut self) -> Result<(), Error> {
+        const WITHIN: Duration = Duration::from_secs(5);
+        let deadline = Instant::now() + WITHIN;
+        self.flush()?;
+        while self.queued() > 0 {
+            self.wait(deadline)?;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
     /// The next frame that has arrived whole; none if more bytes must come first.
     pub fn receive(&mut self) -> Result<Option<Frame>, Error> {
         let mut buffer = [0; 16 * 1024];

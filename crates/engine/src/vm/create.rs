@@ -68,6 +68,8 @@ struct Parts {
     macs: Vec<Mac>,
     image: ImageRecord,
     kernel: KernelRecord,
+    /// The one asked for by name.
+    public_key: Option<String>,
 }
 
 impl Engine {
@@ -97,6 +99,7 @@ impl Engine {
             macs,
             image,
             kernel,
+            public_key,
         } = self.parts(&request, None, report, cancel)?;
         let (lock, record) = {
             let _in_use = self.in_use(Access::Use)?;
@@ -105,6 +108,8 @@ impl Engine {
             let mut record = self.record(request, name, &image, &kernel)?;
             // A VM is there with its disk, or not at all.
             let begun = self.vms.begin(record.uid)?;
+            let ssh = record.spec.ssh.as_ref();
+            super::ssh::make_keys(ssh, public_key.as_deref(), begun.directory(), record.uid)?;
             let image = self.images.dir(image.uid).join(crate::image::FILE);
             record.disk = self.make_disk(&record, (begun.directory(), &image), cancel)?;
             step::reached(Step::CreateDisk);
@@ -147,6 +152,7 @@ impl Engine {
     ) -> Result<Parts, Error> {
         let name = self.free_identity(&request.vm, instead_of)?;
         check(&request.vm)?;
+        let public_key = super::ssh::named_key(request.vm.spec.ssh.as_ref())?;
         let wanted = interfaces(&request.vm.spec.network.interfaces);
         plugin::check(self.config.network_plugin, &wanted)?;
         let macs = wanted_macs(&request.vm.spec.network.interfaces);
@@ -160,6 +166,7 @@ impl Engine {
             macs,
             image,
             kernel,
+            public_key,
         })
     }
 

@@ -9,6 +9,7 @@
 //!
 //! A VM that runs may stand still in between: `paused`.
 
+pub(crate) mod attach;
 pub(crate) mod children;
 pub(crate) mod control;
 pub(crate) mod create;
@@ -16,6 +17,7 @@ mod events;
 pub(crate) mod exec;
 mod group;
 mod inspect;
+mod keyboard;
 pub(crate) mod list;
 mod logs;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod remove;
 pub(crate) mod repair;
 mod run;
 mod signal;
+pub(crate) mod ssh;
 pub(crate) mod start;
 pub(crate) mod stop;
 #[cfg(test)]
@@ -36,6 +39,7 @@ pub(crate) mod update;
 mod user;
 pub(crate) mod vmm;
 
+use ignite_api::Uid;
 use ignite_store::Liveness;
 use ignite_wire::agent::{ExecRequest, ExitStatus};
 
@@ -49,6 +53,27 @@ impl Engine {
         request: ExecRequest,
         streams: exec::Streams<'_>,
     ) -> Result<ExitStatus, Error> {
+        match self.exec_at(text, request, streams, exec::Local::default())? {
+            exec::Ended::Exit(status) => Ok(status),
+            // Nobody was there to leave it.
+            exec::Ended::Detached | exec::Ended::Signal(_) => Ok(ExitStatus::Code { code: 0 }),
+        }
+    }
+
+    /// The same for a person at a terminal, who may leave before the end, or be sent signals.
+    pub fn exec_at(
+        &self,
+        text: &str,
+        request: ExecRequest,
+        streams: exec::Streams<'_>,
+        local: exec::Local<'_>,
+    ) -> Result<exec::Ended, Error> {
+        let (_, control) = self.control_of(text)?;
+        Ok(exec::run(control, request, streams, local)?)
+    }
+
+    /// A connection to the supervisor of a VM that runs.
+    fn control_of(&self, text: &str) -> Result<(Uid, control::Control), Error> {
         let uid = self.vms.resolve(text)?;
         if !Liveness::is_held(&self.config.paths, uid)? {
             return Err(Error::NotRunning {
@@ -56,6 +81,6 @@ impl Engine {
             });
         }
         let control = control::Control::connect(&self.config.paths.vm_run(uid))?;
-        Ok(exec::run(control, request, streams)?)
+        Ok((uid, control))
     }
 }

@@ -44,6 +44,10 @@ pub struct Parts<'a> {
     pub dns: Dns,
     /// Time within which the agent must be ready.
     pub boot_timeout: Duration,
+    /// Public keys that may enter by ssh.
+    pub ssh_keys: Vec<String>,
+    /// The terminal before the guest's console, if there is one.
+    pub terminal: Option<guest::Terminal>,
     /// The supervisor's last act.
     pub release: Vec<String>,
     /// The wall clock.
@@ -155,6 +159,8 @@ fn guest(parts: &Parts<'_>) -> Config {
         }),
         agent,
         power_off,
+        terminal: parts.terminal.clone(),
+        ssh_keys: parts.ssh_keys.clone(),
         // The supervisor makes the token, for each start one.
         ..Config::new(record.name.as_str(), record.process.clone())
     }

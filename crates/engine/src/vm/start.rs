@@ -19,6 +19,7 @@ use ignite_host::step::{self, Step};
 use ignite_store::{Liveness, NetworkRecord, VmLock, VmRecord, VmSummary};
 use ignite_wire::supervisor::{Event, Plan};
 
+use super::attach::Console;
 use super::children;
 use super::events::Events;
 use super::plan::{self as supervision, Parts};
@@ -42,7 +43,7 @@ const HOST_NETNS_FD: i32 = 12;
 const SUPERVISOR_SLACK: Duration = Duration::from_secs(30);
 
 /// A VM that was started.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Started {
     /// Its uid.
     pub uid: Uid,
@@ -54,6 +55,8 @@ pub struct Started {
     pub networks: Vec<String>,
     /// Where the time went.
     pub timings: Timings,
+    /// The console, for who asked for it.
+    pub console: Option<Console>,
 }
 
 impl Started {
@@ -276,11 +279,13 @@ impl Start<'_> {
         self.cancel.check()?;
         let plan = self.plan(options, &made, parts)?;
         let supervisor = self.spawn(&plan, &made.namespace)?;
-        let waited = self.wait(&supervisor, options.boot_timeout + SUPERVISOR_SLACK);
+        let onlooker = options.console.as_ref();
+        let limit = options.boot_timeout + SUPERVISOR_SLACK;
+        let waited = self.wait(&supervisor, limit, onlooker.map(|_| &*plan.0.run_dir));
         if waited.is_err() {
             end(&supervisor.child);
         }
-        waited?;
+        let console = waited?;
         children::keep(supervisor.child);
         Ok(Started {
             uid: self.record.uid,
@@ -292,6 +297,7 @@ impl Start<'_> {
                 .collect(),
             networks: networks(&made.attached),
             timings: self.timings.clone(),
+            console,
         })
     }
 
@@ -374,6 +380,12 @@ impl Start<'_> {
             holder: made.holder.clone(),
             dns,
             boot_timeout: options.boot_timeout,
+            ssh_keys: super::ssh::keys_of(
+                self.record.spec.ssh.as_ref(),
+                &self.lock.dir(),
+                self.record.uid,
+            )?,
+            terminal: options.console.as_ref().and_then(|it| it.terminal.clone()),
             release: self.engine.release_command(self.record.uid)?,
             now: SystemTime::now(),
         });
@@ -417,17 +429,28 @@ impl Start<'_> {
         })
     }
 
-    /// Waits for the agent's word, through the supervisor.
-    fn wait(&mut self, supervisor: &Supervisor, limit: Duration) -> Result<(), Error> {
+    /// Waits for the agent's word, through the supervisor; with the console open from before that, where
+    /// the runtime directory says which.
+    fn wait(
+        &mut self,
+        supervisor: &Supervisor,
+        limit: Duration,
+        attach_in: Option<&Path>,
+    ) -> Result<Option<Console>, Error> {
         let deadline = Instant::now() + limit;
+        let mut console = None;
         let mut events = supervisor.events.iter(self.cancel, deadline);
         loop {
             match events.next()? {
-                Some(Event::Started { .. }) => self.timings.end("supervisor"),
+                Some(Event::Started { .. }) => {
+                    console = attach_in.map(Console::open).transpose()?;
+                    self.timings.end("supervisor");
+                }
                 Some(Event::Ready) => {
                     step::reached(Step::StartReady);
                     self.timings.end("boot");
-                    return Ok(self.cancel.check()?);
+                    self.cancel.check()?;
+                    return Ok(console);
                 }
                 Some(Event::Failed {
                     message,

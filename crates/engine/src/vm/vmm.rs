@@ -256,6 +256,8 @@ mod tests {
             holder: None,
             dns: Dns::default(),
             boot_timeout: Duration::ZERO,
+            terminal: None,
+            ssh_keys: Vec::new(),
             release: Vec::new(),
             now: SystemTime::UNIX_EPOCH,
         })

@@ -12,6 +12,7 @@
 mod port;
 mod program;
 mod shutdown;
+mod wires;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,10 +27,13 @@ use crate::machine::Machine;
 use crate::root::Root;
 use crate::{boot, console, power};
 use ignite_host::signal::{PollFd, PollFlags, Signals, poll};
-use ignite_wire::agent::{ExecRequest, ExitStatus, Frame, Message, PowerAction, VERSION};
+use ignite_wire::agent::{
+    ExecRequest, ExitStatus, Frame, Message, PowerAction, TerminalSize, VERSION,
+};
 pub use port::Port;
 use program::{Program, Stream};
 use shutdown::Shutdown;
+pub use wires::resize;
 
 /// What the agent is called, so that [`crate::main`] knows its role. The `@` asks the inits that
 /// kill everybody at the end to spare it: it serves no user space (systemd's "root storage daemons").
@@ -248,7 +252,11 @@ impl Agent {
 
     /// The host closed its side: nobody listens to any program.
     fn disconnect(&mut self) {
-        for (_, program) in std::mem::take(&mut self.programs) {
+        let (detached, heard) = std::mem::take(&mut self.programs)
+            .into_iter()
+            .partition(|(_, program)| program.is_detached());
+        self.programs = detached;
+        for program in heard.into_values() {
             program.abandon();
         }
         self.port.reset();
@@ -265,6 +273,7 @@ impl Agent {
         match frame.message {
             Message::Ping(number) => self.send(channel, Message::Pong(number)),
             Message::Shutdown { grace_ms } => self.shut_down(grace_ms),
+            Message::Resize(size) if channel == 0 => resize_console(size),
             Message::Exec(request) => self.exec(channel, &request),
             Message::Close => {
                 if let Some(program) = self.programs.remove(&channel) {
@@ -339,8 +348,10 @@ impl Agent {
             .filter_map(|(channel, program)| Some((*channel, program.ended()?)))
             .collect();
         for (channel, status) in ended {
-            self.programs.remove(&channel);
-            self.send(channel, Message::Exit { status });
+            let program = self.programs.remove(&channel);
+            if program.is_some_and(|program| !program.is_detached()) {
+                self.send(channel, Message::Exit { status });
+            }
         }
     }
 
@@ -399,5 +410,12 @@ impl Agent {
         for program in self.programs.values() {
             program.signal(libc::SIGTERM);
         }
+    }
+}
+
+/// Whoever runs in the console's foreground gets SIGWINCH. The console is where the agent complains.
+fn resize_console(size: TerminalSize) {
+    if let Err(error) = resize(rustix::stdio::stderr(), size) {
+        console::warn(&error);
     }
 }

@@ -7,11 +7,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 
 use ignite_host::signal::PollFlags;
-use ignite_wire::agent::{Credits, DATA_CHUNK, ExecRequest, ExitStatus, Message};
-use rustix::io::{Errno, read, write};
+use ignite_wire::agent::{Credits, DATA_CHUNK, ExecRequest, ExitStatus, Message, TerminalSize};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::launch::{Launch, start_failure};
+use super::wires::{Terminal, Wires};
+use crate::launch::{Launch, find_user, start_failure};
 use crate::root::Root;
 use crate::sys;
 
@@ -43,18 +43,11 @@ pub struct Program {
     child: Child,
     /// Readable when the program has ended; also keeps its number from being used again.
     end: OwnedFd,
-    input: Option<Input>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
+    wires: Wires,
     credits: Credits,
     status: Option<ExitStatus>,
-}
-
-/// Input on its way to the program.
-struct Input {
-    pipe: OwnedFd,
-    waiting: Vec<u8>,
-    ended: bool,
+    /// Nobody listens, and it goes on.
+    detached: bool,
 }
 
 impl Program {
@@ -74,75 +67,55 @@ impl Program {
             env: &env,
             user,
             cwd,
-            terminal: false,
+            terminal: request.terminal.is_some(),
         };
         let mut command = launch.command(root)?;
-        let stdin = if request.stdin {
-            Stdio::piped()
-        } else {
-            nothing(null)?
-        };
-        command
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
         let program = argv.first().map_or("", String::as_str);
+        let terminal = request
+            .terminal
+            .map(|size| open_terminal(size, user, root))
+            .transpose()?;
+        let [stdin, stdout, stderr] = match &terminal {
+            Some(terminal) => terminal.streams().map_err(|error| no_terminal(&error))?,
+            None if request.stdin => [Stdio::piped(), Stdio::piped(), Stdio::piped()],
+            None => [nothing(null)?, Stdio::piped(), Stdio::piped()],
+        };
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
         let child = command
             .spawn()
             .map_err(|error| start_failure(program, &error))?;
-        Self::watch(child).map_err(|error| ExitStatus::NotExecutable {
+        // It holds the terminal's streams.
+        drop(command);
+        Self::watch(child, terminal).map_err(|error| ExitStatus::NotExecutable {
             message: format!("cannot watch {program}: {error}"),
         })
     }
 
-    fn watch(mut child: Child) -> io::Result<Self> {
+    fn watch(mut child: Child, terminal: Option<Terminal>) -> io::Result<Self> {
         let end = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-        let input = child
-            .stdin
-            .take()
-            .map(OwnedFd::from)
-            .map(nonblocking)
-            .transpose()?;
-        let stdout = child
-            .stdout
-            .take()
-            .map(OwnedFd::from)
-            .map(nonblocking)
-            .transpose()?;
-        let stderr = child
-            .stderr
-            .take()
-            .map(OwnedFd::from)
-            .map(nonblocking)
-            .transpose()?;
-        let input = input.map(|pipe| Input {
-            pipe,
-            waiting: Vec::new(),
-            ended: false,
-        });
-        let credits = Credits::new();
+        let wires = match terminal {
+            Some(terminal) => Wires::terminal(terminal)?,
+            None => Wires::pipes(&mut child)?,
+        };
         Ok(Self {
             child,
             end,
-            input,
-            stdout,
-            stderr,
-            credits,
+            wires,
+            credits: Credits::new(),
             status: None,
+            detached: false,
         })
     }
 
-    /// What to wait for; output only if there is `room` for it and the client granted some.
+    /// What to wait for; output only if there is `room` for it and the client granted some, or nobody
+    /// is to get it.
     pub fn streams(&self, room: bool) -> [Option<Stream>; 4] {
-        let readable = room && self.credits.available() > 0;
-        let waiting = self
-            .input
-            .as_ref()
-            .is_some_and(|input| !input.waiting.is_empty());
+        let readable = self.detached || (room && self.credits.available() > 0);
+        let output = |stream| (readable && self.descriptor(stream).is_some()).then_some(stream);
         [
-            waiting.then_some(Stream::Stdin),
-            (readable && self.stdout.is_some()).then_some(Stream::Stdout),
-            (readable && self.stderr.is_some()).then_some(Stream::Stderr),
+            self.wires.is_feeding().then_some(Stream::Stdin),
+            output(Stream::Stdout),
+            output(Stream::Stderr),
             self.status.is_none().then_some(Stream::End),
         ]
     }
@@ -150,17 +123,18 @@ impl Program {
     /// The descriptor of a stream, while it is open.
     pub fn descriptor(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
         match stream {
-            Stream::Stdin => self.input.as_ref().map(|input| input.pipe.as_fd()),
-            Stream::Stdout => self.stdout.as_ref().map(AsFd::as_fd),
-            Stream::Stderr => self.stderr.as_ref().map(AsFd::as_fd),
             Stream::End => Some(self.end.as_fd()),
+            stream => self.wires.descriptor(stream),
         }
     }
 
     /// Does what a stream is ready for; gives what there is to tell.
     pub fn serve(&mut self, stream: Stream) -> Option<Message> {
         match stream {
-            Stream::Stdin => self.feed(),
+            Stream::Stdin => {
+                let fed = self.wires.feed();
+                self.consumed(fed)
+            }
             Stream::Stdout => self.forward(stream).map(Message::Stdout),
             Stream::Stderr => self.forward(stream).map(Message::Stderr),
             Stream::End => {
@@ -173,21 +147,27 @@ impl Program {
     /// Does what the client says on the program's channel.
     pub fn obey(&mut self, message: Message) -> Option<Message> {
         match message {
-            Message::Stdin(data) => self.take_input(data),
-            Message::StdinEnd => {
-                self.end_input();
-                None
-            }
-            Message::Signal { number } => {
-                self.signal(number);
-                None
-            }
-            Message::Credit { bytes } => {
-                self.credits.granted(bytes);
-                None
-            }
-            _ => None,
+            Message::Stdin(data) => return self.take_input(&data),
+            Message::StdinEnd => self.wires.end_input(),
+            Message::Signal { number } => self.signal(number),
+            Message::Credit { bytes } => self.credits.granted(bytes),
+            Message::Resize(size) => self.wires.resize(size),
+            Message::Detach => self.detach(),
+            _ => {}
         }
+        None
+    }
+
+    fn detach(&mut self) {
+        self.detached = true;
+        if self.status.is_some() {
+            self.wires.discard();
+        }
+    }
+
+    /// Whether it goes on with nobody listening.
+    pub fn is_detached(&self) -> bool {
+        self.detached
     }
 
     /// Sends a signal to the program and those it started in its session's first group.
@@ -199,9 +179,7 @@ impl Program {
 
     /// How the program ended, when it has and its output was all passed on.
     pub fn ended(&self) -> Option<ExitStatus> {
-        self.status
-            .clone()
-            .filter(|_| self.stdout.is_none() && self.stderr.is_none())
+        self.status.clone().filter(|_| self.wires.is_drained())
     }
 
     /// The next piece of what an ended program left in its pipes.
@@ -221,7 +199,7 @@ impl Program {
         }
     }
 
-    fn take_input(&mut self, data: Vec<u8>) -> Option<Message> {
+    fn take_input(&mut self, data: &[u8]) -> Option<Message> {
         if let Err(overrun) = self.credits.received(data.len()) {
             self.signal(libc::SIGKILL);
             return Some(Message::Error {
@@ -229,77 +207,29 @@ impl Program {
                 hint: None,
             });
         }
-        match &mut self.input {
-            Some(input) if !input.ended => {
-                input.waiting.extend_from_slice(&data);
-                self.feed()
-            }
-            // The program closed its input, or never had one.
-            _ => self.consumed(data.len()),
-        }
-    }
-
-    fn end_input(&mut self) {
-        if let Some(input) = &mut self.input {
-            input.ended = true;
-            if input.waiting.is_empty() {
-                self.input = None;
-            }
-        }
-    }
-
-    /// Gives the program what input it takes; a grant if one is due.
-    fn feed(&mut self) -> Option<Message> {
-        let input = self.input.as_mut()?;
-        let consumed = match write(&input.pipe, &input.waiting) {
-            Ok(count) => {
-                input.waiting.drain(..count);
-                if input.waiting.is_empty() && input.ended {
-                    self.input = None;
-                }
-                count
-            }
-            Err(Errno::AGAIN | Errno::INTR) => 0,
-            Err(_) => {
-                let lost = input.waiting.len();
-                self.input = None;
-                lost
-            }
-        };
-        self.consumed(consumed)
+        let taken = self.wires.take_input(data);
+        self.consumed(taken)
     }
 
     fn consumed(&mut self, bytes: usize) -> Option<Message> {
-        self.credits
-            .consumed(bytes)
-            .map(|bytes| Message::Credit { bytes })
+        let grant = self.credits.consumed(bytes)?;
+        (!self.detached).then_some(Message::Credit { bytes: grant })
     }
 
-    /// Reads output as far as the client granted. Once the program has ended, an empty pipe is the
-    /// end of it: others may hold it open, but what the program itself wrote has been read.
+    /// Reads output as far as the client granted.
     fn forward(&mut self, stream: Stream) -> Option<Vec<u8>> {
-        let granted = self.credits.available();
-        if granted == 0 {
+        if self.detached {
+            // So that it does not wait for a reader who never comes.
+            self.wires.read(stream, DATA_CHUNK, self.status.is_some());
             return None;
         }
-        let ended = self.status.is_some();
-        let pipe = if stream == Stream::Stdout {
-            &mut self.stdout
-        } else {
-            &mut self.stderr
-        };
-        let mut data = vec![0; DATA_CHUNK.min(granted)];
-        match read(pipe.as_ref()?, &mut data) {
-            Ok(count) if count > 0 => {
-                data.truncate(count);
-                self.credits.spend(count);
-                return Some(data);
-            }
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) if !ended => {}
-            _ => *pipe = None,
+        let most = DATA_CHUNK.min(self.credits.available());
+        if most == 0 {
+            return None;
         }
-        None
+        let data = self.wires.read(stream, most, self.status.is_some())?;
+        self.credits.spend(data.len());
+        Some(data)
     }
 
     fn reap(&mut self) {
@@ -315,7 +245,24 @@ impl Program {
             },
         };
         self.status = Some(status);
-        self.input = None;
+        self.wires.program_ended();
+        if self.detached {
+            self.wires.discard();
+        }
+    }
+}
+
+fn open_terminal(size: TerminalSize, user: &str, root: &Root) -> Result<Terminal, ExitStatus> {
+    // Who it is was asked before: the launch stands.
+    let owner = find_user(user, root).map_or(0, |user| user.uid);
+    Terminal::open(size, owner).map_err(|error| no_terminal(&error))
+}
+
+fn no_terminal(error: &io::Error) -> ExitStatus {
+    ExitStatus::NotExecutable {
+        message: format!(
+            "cannot open a terminal in the VM: {error} (has it a devpts file system at /dev/pts?)"
+        ),
     }
 }
 
@@ -325,9 +272,4 @@ fn nothing(null: &File) -> Result<Stdio, ExitStatus> {
         .map_err(|error| ExitStatus::NotExecutable {
             message: format!("cannot open /dev/null: {error}"),
         })
-}
-
-fn nonblocking(pipe: OwnedFd) -> io::Result<OwnedFd> {
-    rustix::io::ioctl_fionbio(&pipe, true)?;
-    Ok(pipe)
 }

@@ -15,7 +15,7 @@ use std::process::Command;
 
 use ignite_host::fs::RootDir;
 use ignite_wire::agent::ExitStatus;
-use ignite_wire::guest::{CONFIG_PATH, Config, Process};
+use ignite_wire::guest::{CONFIG_PATH, Config, Process, Terminal};
 use rustix::fs::{FsWord, statfs};
 use rustix::mount::{MountFlags, mount_move};
 use rustix::process::{chdir, chroot};
@@ -111,6 +111,7 @@ pub fn hand_over(
             stop_signal,
         } => {
             mount_for_command(&root);
+            let env = &with_terminal(config.terminal.as_ref(), env);
             let launch = Launch {
                 argv,
                 env,
@@ -141,6 +142,18 @@ fn move_kernel_filesystems(root: &Root) -> Result<(), Error> {
         root.link(target, path)?;
     }
     Ok(root.move_mount("/proc", "/proc")?)
+}
+
+/// The console as large as the terminal in front of it, and the environment with its name, where there
+/// is one and the environment has none.
+fn with_terminal(terminal: Option<&Terminal>, env: &[String]) -> Vec<String> {
+    let Some(terminal) = terminal else {
+        return env.to_vec();
+    };
+    // A console without a size is one all the same.
+    let _ = crate::agent::resize(rustix::stdio::stdin(), terminal.size);
+    let named = (!terminal.name.is_empty()).then(|| format!("TERM={}", terminal.name));
+    named.into_iter().chain(env.iter().cloned()).collect()
 }
 
 /// What an init would mount. A command may do without any of it.

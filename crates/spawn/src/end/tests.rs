@@ -314,3 +314,25 @@ fn a_sudden_end_of_the_command_brings_a_hint() {
     let later = outcome(&ended(Duration::from_secs(2)), "web");
     assert_eq!((later.exit_code, later.hint), (Some(3), None));
 }
+
+#[test]
+fn those_at_the_console_hear_how_it_ended() {
+    let said = |end, exit_code, message: Option<&str>| {
+        let outcome = Outcome {
+            end,
+            exit_code,
+            message: message.map(str::to_owned),
+            hint: None,
+        };
+        match outcome.farewell() {
+            Message::Exit { status } => Ok(status.code()),
+            Message::Error { message, .. } => Err(message),
+            other => panic!("{other:?} is no farewell"),
+        }
+    };
+    assert_eq!(said(End::PoweredOff, Some(3), None), Ok(3));
+    assert_eq!(said(End::PoweredOff, None, None), Ok(0));
+    assert_eq!(said(End::Killed, None, None), Ok(137));
+    let panicked = said(End::Panicked, None, Some("the guest's kernel panicked"));
+    assert!(panicked.is_err_and(|message| message.contains("panicked")));
+}

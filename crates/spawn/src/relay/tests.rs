@@ -49,6 +49,23 @@ fn a_channel_ends_with_the_program() {
 }
 
 #[test]
+fn a_program_that_is_left_alone_says_nothing_more() {
+    let mut relay = with_two_clients();
+    let size = ignite_wire::agent::TerminalSize {
+        rows: 24,
+        columns: 80,
+    };
+    let resize = |channel| frame(channel, Message::Resize(size));
+    assert_eq!(relay.client_said(9, resize(1)), Step::ToAgent(resize(2)));
+    let detach = |channel| frame(channel, Message::Detach);
+    assert_eq!(relay.client_said(9, detach(1)), Step::ToAgent(detach(2)));
+    let output = frame(2, Message::Stdout(b"x".to_vec()));
+    assert_eq!(relay.agent_said(output), Step::Nothing);
+    // Nor is it killed with its client.
+    assert_eq!(relay.client_gone(9), []);
+}
+
+#[test]
 fn who_goes_is_told_to_the_other_side() {
     let mut relay = with_two_clients();
     assert_eq!(relay.client_gone(9), [frame(2, Message::Close)]);
@@ -115,6 +132,7 @@ fn acts() -> impl Strategy<Value = Act> {
         (0usize..100_000).prop_map(|length| Message::Stdout(vec![0; length])),
         (0u32..100_000).prop_map(|bytes| Message::Credit { bytes }),
         Just(Message::Close),
+        Just(Message::Detach),
         Just(Message::Exit {
             status: ExitStatus::Code { code: 0 }
         }),

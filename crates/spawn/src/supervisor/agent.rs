@@ -231,6 +231,8 @@ impl Supervisor<'_> {
             log::line(&log::chain(&error));
         }
         step::reached(step::Step::SuperviseReady);
+        self.viewers.ready();
+        self.tell_console_size();
         self.parts.notify.send(&Event::Ready);
     }
 

@@ -42,8 +42,9 @@ impl Supervisor<'_> {
         }
     }
 
-    fn disconnect(&mut self, id: ClientId) {
+    pub(super) fn disconnect(&mut self, id: ClientId) {
         self.parts.control.disconnect(id);
+        self.viewers.gone(id);
         for frame in self.relay.client_gone(id) {
             self.tell_agent(&frame);
         }
@@ -52,6 +53,12 @@ impl Supervisor<'_> {
     fn client_said(&mut self, id: ClientId, frame: Frame) {
         if frame.channel == 0 {
             return self.request(id, frame.message);
+        }
+        if frame.message == Message::Attach {
+            return self.attach(id, frame.channel);
+        }
+        if self.viewers.has(id, frame.channel) {
+            return self.viewer_said(id, frame);
         }
         if matches!(frame.message, Message::Exec(_)) && !self.agent_is_ready() {
             let answer = refusal(frame.channel, self.why_no_agent());

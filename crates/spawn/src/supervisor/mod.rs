@@ -11,6 +11,7 @@
 //! than its share of a processor, and nothing a guest or a client sends is kept without a bound.
 
 mod agent;
+mod attach;
 mod balloon;
 mod bounds;
 mod clients;
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 use ignite_host::process::Watched;
 use ignite_host::signal::{Signals, poll};
 use ignite_vmm::{Driver, Report};
-use ignite_wire::agent::{Frame, Limits, Message};
+use ignite_wire::agent::{Frame, Limits, Message, TerminalSize};
 use ignite_wire::guest::PowerOff;
 use ignite_wire::supervisor::{Attachment, Plan};
 
@@ -41,6 +42,7 @@ use crate::network::{Network, Side};
 use crate::notify::Notify;
 use crate::record::Status;
 use crate::relay::Relay;
+use crate::viewers::Viewers;
 use balloon::Balloon;
 use bounds::Bounds;
 use pace::Pace;
@@ -108,6 +110,8 @@ pub struct Remains {
     pub console: Vec<String>,
     /// The control socket, whose clients wait for the end.
     pub control: Control,
+    /// Those of them who see the console.
+    pub viewers: Viewers,
 }
 
 /// The supervisor of one running VM.
@@ -117,6 +121,9 @@ pub struct Supervisor<'a> {
     /// Streams that have nothing more to say are not polled.
     closed: Vec<Source>,
     relay: Relay,
+    viewers: Viewers,
+    /// How large the terminal before the console is, as far as somebody said.
+    console_size: Option<TerminalSize>,
     tail: Tail,
     vmm_tail: Tail,
     evidence: Evidence,
@@ -149,6 +156,8 @@ impl<'a> Supervisor<'a> {
             parts,
             closed: Vec::new(),
             relay: Relay::default(),
+            viewers: Viewers::default(),
+            console_size: None,
             tail: Tail::default(),
             vmm_tail: Tail::default(),
             evidence,
@@ -200,6 +209,7 @@ impl<'a> Supervisor<'a> {
             evidence: self.evidence,
             console: self.tail.lines(),
             control: self.parts.control,
+            viewers: self.viewers,
         })
     }
 
@@ -223,6 +233,7 @@ impl<'a> Supervisor<'a> {
             Source::Process => self.process_ended(),
             Source::Holder => self.holder_ended(),
             Source::Console => self.console(),
+            Source::ConsoleInput => self.type_in(),
             Source::VmmOutput => self.vmm_output(),
             Source::Vmm => self.vmm_reports(),
             Source::Agent => self.agent(),
@@ -326,6 +337,10 @@ impl<'a> Supervisor<'a> {
     }
 
     fn console(&mut self) {
+        if self.viewers.are_waiting() && self.parts.link.is_open() {
+            // That the guest is ready was said before what is printed from then on.
+            self.agent();
+        }
         let mut buffer = [0; CONSOLE_READ];
         match self.parts.driver.console().read(&mut buffer) {
             Ok(0) => self.close(Source::Console),
@@ -341,6 +356,7 @@ impl<'a> Supervisor<'a> {
             log::line(&format!("the console is no longer kept: {error}"));
             self.parts.console = None;
         }
+        self.show(bytes);
         if let Some(words) = self.tail.push(bytes) {
             self.last_words(words);
         }

@@ -38,7 +38,7 @@ fn voice(source: Source) -> Option<usize> {
         // A port rests by itself.
         Source::Port(..) => None,
         Source::Signals | Source::Process | Source::Holder => None,
-        Source::Listener | Source::Client(_) => None,
+        Source::Listener | Source::Client(_) | Source::ConsoleInput => None,
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Source {
     Holder,
     /// The guest's console.
     Console,
+    /// The same the other way.
+    ConsoleInput,
     /// What the VMM prints.
     VmmOutput,
     /// The VMM's control stream.
@@ -49,6 +51,14 @@ impl Supervisor<'_> {
             list.read(Source::Holder, holder.as_fd());
         }
         list.read(Source::Console, parts.driver.console().as_fd());
+        if self.viewers.input().is_some() {
+            list.add(
+                Source::ConsoleInput,
+                parts.driver.console().input(),
+                false,
+                true,
+            );
+        }
         list.read(Source::VmmOutput, parts.vmm_output.as_fd());
         for (control, write) in parts.driver.control() {
             list.both(Source::Vmm, control, write);

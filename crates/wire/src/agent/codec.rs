@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::message::Message;
+use super::message::{Message, TerminalSize};
 
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 9;
@@ -84,6 +84,9 @@ mod kind {
     pub(super) const LIMIT: u8 = 24;
     pub(super) const DONE: u8 = 25;
     pub(super) const BALLOON: u8 = 26;
+    pub(super) const RESIZE: u8 = 27;
+    pub(super) const DETACH: u8 = 28;
+    pub(super) const ATTACH: u8 = 29;
 }
 
 impl Frame {
@@ -131,6 +134,12 @@ fn encode_payload(message: &Message, out: &mut Vec<u8>) -> u8 {
         Message::Signal { number } => bytes(kind::SIGNAL, &number.to_le_bytes(), out),
         Message::Credit { bytes: n } => bytes(kind::CREDIT, &n.to_le_bytes(), out),
         Message::Close => kind::CLOSE,
+        Message::Resize(TerminalSize { rows, columns }) => {
+            out.extend_from_slice(&rows.to_le_bytes());
+            bytes(kind::RESIZE, &columns.to_le_bytes(), out)
+        }
+        Message::Detach => kind::DETACH,
+        Message::Attach => kind::ATTACH,
         Message::Shutdown { grace_ms } => bytes(kind::SHUTDOWN, &grace_ms.to_le_bytes(), out),
         Message::Stop { grace_ms } => bytes(kind::STOP, &grace_ms.to_le_bytes(), out),
         Message::Kill => kind::KILL,
@@ -182,6 +191,9 @@ fn decode_payload(kind: u8, payload: &[u8]) -> Result<Message, Error> {
             bytes: u32::from_le_bytes(fixed(kind, payload)?),
         },
         kind::CLOSE => empty(kind, payload, Message::Close)?,
+        kind::RESIZE => Message::Resize(size(payload)?),
+        kind::DETACH => empty(kind, payload, Message::Detach)?,
+        kind::ATTACH => empty(kind, payload, Message::Attach)?,
         kind::SHUTDOWN => Message::Shutdown {
             grace_ms: u64::from_le_bytes(fixed(kind, payload)?),
         },
@@ -216,6 +228,15 @@ fn hello(payload: &[u8]) -> Result<Message, Error> {
     Ok(Message::Hello {
         version: u32::from_le_bytes(fixed(kind::HELLO, version)?),
         token: token.to_vec(),
+    })
+}
+
+/// Rows, then columns.
+fn size(payload: &[u8]) -> Result<TerminalSize, Error> {
+    let [r0, r1, c0, c1] = fixed(kind::RESIZE, payload)?;
+    Ok(TerminalSize {
+        rows: u16::from_le_bytes([r0, r1]),
+        columns: u16::from_le_bytes([c0, c1]),
     })
 }
 

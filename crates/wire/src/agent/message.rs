@@ -59,6 +59,16 @@ pub enum Message {
     /// Client or supervisor: nobody listens to this channel any more; its program is killed and no
     /// `Exit` follows.
     Close,
+    /// Client: the terminal has another size, the program's or the console's. Supervisor, channel 0: the
+    /// console's has.
+    Resize(TerminalSize),
+    /// Client: nobody listens to this channel any more; its program goes on, what it prints is thrown
+    /// away, and no `Exit` follows. Of an attached console: it is left alone.
+    Detach,
+    /// Client, control socket only: what the guest prints on its console from now on, or from the moment
+    /// it is ready, comes as `Stdout` on this channel, which must be free; `Stdin` is what is typed there.
+    /// `Exit` follows when the guest has ended by itself, `Error` when it ended in another way.
+    Attach,
     /// Supervisor: shut the guest down in order.
     Shutdown {
         /// Milliseconds until what does not end by itself is killed.
@@ -129,6 +139,16 @@ pub enum PowerAction {
     Reboot,
 }
 
+/// How large a terminal is, in characters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of a line.
+    pub columns: u16,
+}
+
 /// A program to run in the guest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -143,6 +163,10 @@ pub struct ExecRequest {
     pub cwd: String,
     /// Whether `Stdin` frames follow; otherwise the input is `/dev/null`.
     pub stdin: bool,
+    /// The program's input and output are a terminal of this size, where there is one: what it prints
+    /// comes as `Stdout`, and there is input whatever `stdin` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<TerminalSize>,
 }
 
 /// How a program ended.

@@ -19,8 +19,13 @@
 //!     | Pong ------------>|                 | Credit ------------>|   Stdin was consumed
 //!     |<-------- Shutdown |                 |<------------ Credit |   output was consumed
 //!     | Ended, Going ---->|                 |<------------ Signal |
+//!                                           |<------------ Resize |   of the program's terminal
 //!                                           | Exit -------------->|   last frame of the channel
 //!                                           |<------------- Close |   or: kill it, nobody listens
+//!                                           |<------------ Detach |   or: let it go on unheard
+//!
+//!   channel m of a client at the control socket: the guest's console, after `Attach`; the same frames
+//!   but `Signal`, to and from the supervisor itself
 //! ```
 //!
 //! Each side may have [`INITIAL_WINDOW`] bytes of data (`Stdin` one way; `Stdout` and `Stderr`
@@ -42,7 +47,7 @@ pub use codec::{Decoder, Error, Frame, HEADER_LEN, MAX_PAYLOAD};
 pub use credits::{Credits, INITIAL_WINDOW, Overrun};
 pub use message::{
     ExecRequest, ExitStatus, Limits, Message, Passed, PowerAction, Refusals, SupervisorStatus,
-    Traffic, VmmCounters,
+    TerminalSize, Traffic, VmmCounters,
 };
 
 /// Version of the protocol, said in [`Message::Hello`].

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent::{ExecRequest, ExitStatus, Limits, PowerAction, SupervisorStatus};
+use crate::agent::{ExecRequest, ExitStatus, Limits, PowerAction, SupervisorStatus, TerminalSize};
 use crate::supervisor::Rate;
 
 fn text() -> impl Strategy<Value = String> {
@@ -21,17 +21,23 @@ fn status() -> impl Strategy<Value = ExitStatus> {
     ]
 }
 
+fn size() -> impl Strategy<Value = TerminalSize> {
+    (any::<u16>(), any::<u16>()).prop_map(|(rows, columns)| TerminalSize { rows, columns })
+}
+
 fn exec() -> impl Strategy<Value = ExecRequest> {
     let list = || prop::collection::vec(text(), 0..4);
-    (list(), list(), text(), text(), any::<bool>()).prop_map(|(argv, env, user, cwd, stdin)| {
-        ExecRequest {
+    let terminal = prop::option::of(size());
+    (list(), list(), text(), text(), any::<bool>(), terminal).prop_map(
+        |(argv, env, user, cwd, stdin, terminal)| ExecRequest {
             argv,
             env,
             user,
             cwd,
             stdin,
-        }
-    })
+            terminal,
+        },
+    )
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -62,7 +68,10 @@ fn message() -> impl Strategy<Value = Message> {
             Message::Pause,
             Message::Resume,
             Message::Status,
+            Message::Detach,
+            Message::Attach,
         ]),
+        size().prop_map(Message::Resize),
         any::<i32>().prop_map(|code| Message::Ended { code }),
         action.prop_map(|action| Message::Going { action }),
         exec().prop_map(Message::Exec),

@@ -1,0 +1,71 @@
+//! `ignite ssh`: into a VM by its ssh server.
+
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use clap::Args;
+use ignite_program::Failure;
+
+use crate::context::{Context, Outcome};
+use crate::values;
+use crate::verb::Verb;
+
+const EXAMPLES: &str = "\
+Examples:
+  ignite run --ssh --name web registry.example/with-sshd
+  ignite ssh web
+  ignite ssh web -- tail -n 5 /var/log/syslog
+
+For images with an ssh server; `ignite exec -it web -- sh` needs none. The exit code is that of ssh: the
+command's, or 255. The VM's own key is believed the first time, and held to from then on.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Ssh {
+    /// VM, by name, uid, or the beginning of either
+    vm: String,
+
+    /// Command to run there instead of a shell
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+
+    /// Private key to enter with [default: the one made by `create --ssh`]
+    #[arg(short, long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+
+    /// How long to wait for the server
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::duration)]
+    timeout: Duration,
+
+    /// Whether to ask for a terminal there [default: without a command, or where input is one]
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    tty: Option<bool>,
+}
+
+impl Verb for Ssh {
+    const ABOUT: &'static str = "Enter a VM by its ssh server";
+
+    fn run(self, context: &Context) -> Outcome {
+        let identity = self.identity.map(std::path::absolute).transpose()?;
+        let arguments = context.engine()?.ssh(&self.vm, identity, self.timeout)?;
+        let mut command = Command::new("ssh");
+        command.args(self.tty.map(|tty| if tty { "-t" } else { "-T" }));
+        command.args(arguments).args(self.command);
+        // Comes back only if there is no such program.
+        let error = command.exec();
+        Err(Failure::new(
+            format!("cannot run ssh: {error}"),
+            Some("install OpenSSH's client; on Debian: apt-get install openssh-client".to_owned()),
+        ))
+    }
+}

@@ -1,0 +1,240 @@
+//! What a program reads from and writes to: pipes, or a terminal.
+//!
+//! ```text
+//!   pipes       input --> stdin      stdout -->      stderr -->
+//!
+//!   terminal    input --> master == slave: the program's stdin, stdout and stderr
+//!               stdout <-- master
+//! ```
+//!
+//! Nothing here blocks. What waits for the program is bounded by the window of its channel.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Child, Stdio};
+
+use ignite_wire::agent::TerminalSize;
+use rustix::fs::{Mode, OFlags, fchown, open};
+use rustix::io::{Errno, read, write};
+use rustix::process::Uid;
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+use rustix::termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
+
+use super::program::Stream;
+
+/// What a terminal takes for the end of input (Ctrl-D).
+const END_OF_TRANSMISSION: u8 = 4;
+
+/// A new terminal: our side and the program's.
+pub struct Terminal {
+    master: OwnedFd,
+    slave: OwnedFd,
+}
+
+impl Terminal {
+    /// Opens one of the root's, which is this process's working directory, for a program of `owner`.
+    pub fn open(size: TerminalSize, owner: u32) -> io::Result<Self> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        // The second where the first is a link that leads out of the root, as this process sees it.
+        let master = open("dev/ptmx", flags, Mode::empty())
+            .or_else(|_| open("dev/pts/ptmx", flags, Mode::empty()))?;
+        unlockpt(&master)?;
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let slave = ioctl_tiocgptpeer(&master, flags)?;
+        let mut modes = tcgetattr(&slave)?;
+        modes.input_modes |= InputModes::IUTF8;
+        tcsetattr(&slave, OptionalActions::Now, &modes)?;
+        resize(&master, size)?;
+        // So that the program can open it by its name.
+        fchown(&slave, Some(Uid::from_raw(owner)), None)?;
+        Ok(Self { master, slave })
+    }
+
+    /// The program's input, output and error output.
+    pub fn streams(&self) -> io::Result<[Stdio; 3]> {
+        let slave = || self.slave.try_clone().map(Stdio::from);
+        Ok([slave()?, slave()?, slave()?])
+    }
+}
+
+/// Tells a terminal its size; whoever runs in its foreground gets SIGWINCH.
+pub fn resize(terminal: impl AsFd, size: TerminalSize) -> io::Result<()> {
+    let size = Winsize {
+        ws_row: size.rows,
+        ws_col: size.columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    Ok(tcsetwinsize(terminal, size)?)
+}
+
+/// Our side of what a program is connected to.
+pub struct Wires {
+    input: Option<Input>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    /// The program's side of its terminal, open as long as the program runs: a terminal that nobody has
+    /// open for a moment would hang up.
+    slave: Option<OwnedFd>,
+}
+
+/// Input on its way to the program.
+struct Input {
+    to: OwnedFd,
+    waiting: Vec<u8>,
+    ended: bool,
+    /// What is written where the input ends; a pipe's end needs nothing.
+    farewell: Option<u8>,
+}
+
+impl Wires {
+    /// The pipes a program was started with.
+    pub fn pipes(child: &mut Child) -> io::Result<Self> {
+        let ours = |end: Option<OwnedFd>| end.map(nonblocking).transpose();
+        let input = ours(child.stdin.take().map(OwnedFd::from))?;
+        Ok(Self {
+            input: input.map(|pipe| Input::new(pipe, None)),
+            stdout: ours(child.stdout.take().map(OwnedFd::from))?,
+            stderr: ours(child.stderr.take().map(OwnedFd::from))?,
+            slave: None,
+        })
+    }
+
+    /// The terminal a program was started with.
+    pub fn terminal(terminal: Terminal) -> io::Result<Self> {
+        let input = terminal.master.try_clone()?;
+        Ok(Self {
+            input: Some(Input::new(input, Some(END_OF_TRANSMISSION))),
+            stdout: Some(terminal.master),
+            stderr: None,
+            slave: Some(terminal.slave),
+        })
+    }
+
+    /// The descriptor of a stream, while it is open.
+    pub fn descriptor(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
+        match stream {
+            Stream::Stdin => self.input.as_ref().map(|input| input.to.as_fd()),
+            Stream::Stdout => self.stdout.as_ref().map(AsFd::as_fd),
+            Stream::Stderr => self.stderr.as_ref().map(AsFd::as_fd),
+            Stream::End => None,
+        }
+    }
+
+    /// Whether input waits for the program.
+    pub fn is_feeding(&self) -> bool {
+        let waiting = |input: &Input| !input.waiting.is_empty();
+        self.input.as_ref().is_some_and(waiting)
+    }
+
+    /// Whether all output was read.
+    pub fn is_drained(&self) -> bool {
+        self.stdout.is_none() && self.stderr.is_none()
+    }
+
+    /// Input for the program; how many bytes of the window are free again.
+    pub fn take_input(&mut self, data: &[u8]) -> usize {
+        match &mut self.input {
+            Some(input) if !input.ended => {
+                input.waiting.extend_from_slice(data);
+                self.feed()
+            }
+            // The program closed its input, or never had one.
+            _ => data.len(),
+        }
+    }
+
+    /// There is no more input.
+    pub fn end_input(&mut self) {
+        if let Some(input) = &mut self.input {
+            input.ended = true;
+            self.close_input_if_over();
+        }
+    }
+
+    /// Gives the program what input it takes; how many bytes of the window are free again.
+    pub fn feed(&mut self) -> usize {
+        let Some(input) = &mut self.input else {
+            return 0;
+        };
+        match write(&input.to, &input.waiting) {
+            Ok(count) => {
+                input.waiting.drain(..count);
+                self.close_input_if_over();
+                count
+            }
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(_) => {
+                let lost = input.waiting.len();
+                self.input = None;
+                lost
+            }
+        }
+    }
+
+    fn close_input_if_over(&mut self) {
+        let over = |input: &mut Input| input.ended && input.waiting.is_empty();
+        if let Some(input) = self.input.take_if(over)
+            && let Some(farewell) = input.farewell
+        {
+            // A terminal that has no room for it has a program that reads nothing.
+            let _ = write(&input.to, &[farewell]);
+        }
+    }
+
+    /// Reads at most `most` bytes of output. Once the program `has_ended`, an empty stream is the end of
+    /// it: others may hold it open, but what the program itself wrote has been read.
+    pub fn read(&mut self, stream: Stream, most: usize, has_ended: bool) -> Option<Vec<u8>> {
+        let from = match stream {
+            Stream::Stderr => &mut self.stderr,
+            _ => &mut self.stdout,
+        };
+        let mut data = vec![0; most];
+        match read(from.as_ref()?, &mut data) {
+            Ok(count) if count > 0 => {
+                data.truncate(count);
+                return Some(data);
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) if !has_ended => {}
+            _ => *from = None,
+        }
+        None
+    }
+
+    /// The terminal has another size, if there is one.
+    pub fn resize(&self, size: TerminalSize) {
+        if let (Some(_), Some(master)) = (&self.slave, &self.stdout) {
+            // One that hangs up in this moment needs no size.
+            let _ = resize(master, size);
+        }
+    }
+
+    /// The program is gone: nobody reads input any more, and its terminal may hang up.
+    pub fn program_ended(&mut self) {
+        self.input = None;
+        self.slave = None;
+    }
+
+    /// What is still to be read is nobody's.
+    pub fn discard(&mut self) {
+        self.stdout = None;
+        self.stderr = None;
+    }
+}
+
+impl Input {
+    fn new(to: OwnedFd, farewell: Option<u8>) -> Self {
+        Self {
+            to,
+            waiting: Vec::new(),
+            ended: false,
+            farewell,
+        }
+    }
+}
+
+fn nonblocking(pipe: OwnedFd) -> io::Result<OwnedFd> {
+    rustix::io::ioctl_fionbio(&pipe, true)?;
+    Ok(pipe)
+}

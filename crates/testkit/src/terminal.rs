@@ -1,0 +1,197 @@
+//! A command at a terminal: a person who types, and sees what it prints.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+
+use crate::wait_until;
+
+/// A command that runs at a terminal of its own. It ends when dropped.
+pub struct Terminal {
+    child: Child,
+    argv: String,
+    keyboard: File,
+    /// Kept open, so that the terminal can be looked at when the command has ended.
+    _line: OwnedFd,
+    screen: Arc<Mutex<Vec<u8>>>,
+    /// Where in the screen's bytes the next wait begins.
+    looked: usize,
+    ended: bool,
+}
+
+impl Terminal {
+    pub(crate) fn start(
+        mut command: Command,
+        argv: String,
+        rows: u16,
+        columns: u16,
+    ) -> Result<Self> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).context("cannot open a terminal")?;
+        grantpt(&master)?;
+        unlockpt(&master)?;
+        let line = ioctl_tiocgptpeer(&master, flags)?;
+        resize(&master, rows, columns)?;
+        for stream in [Command::stdin, Command::stdout, Command::stderr] {
+            stream(&mut command, Stdio::from(line.try_clone()?));
+        }
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {argv}"))?;
+        let keyboard = File::from(master);
+        let screen = Arc::default();
+        read_on(keyboard.try_clone()?, Arc::clone(&screen));
+        Ok(Self {
+            child,
+            argv,
+            keyboard,
+            _line: line,
+            screen,
+            looked: 0,
+            ended: false,
+        })
+    }
+
+    /// Types this.
+    ///
+    /// # Errors
+    /// If the terminal takes nothing.
+    pub fn type_in(&mut self, keys: impl AsRef<[u8]>) -> Result<()> {
+        self.keyboard
+            .write_all(keys.as_ref())
+            .context("cannot type")
+    }
+
+    /// Everything shown until now.
+    pub fn shown(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.screen)).into_owned()
+    }
+
+    /// Waits until `text` is shown, behind what was waited for last.
+    ///
+    /// # Errors
+    /// If it is not, with what was shown.
+    pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<()> {
+        let from = self.looked;
+        let screen = Arc::clone(&self.screen);
+        let found = wait_until(&format!("{text:?} on the screen"), limit, || {
+            let bytes = lock(&screen);
+            let rest = &bytes[from..];
+            let at = rest
+                .windows(text.len())
+                .position(|window| window == text.as_bytes());
+            at.with_context(|| format!("it shows:\n{}", String::from_utf8_lossy(rest)))
+        });
+        self.looked = from + found.with_context(|| self.argv.clone())? + text.len();
+        Ok(())
+    }
+
+    /// The terminal has another size, which its foreground is told.
+    ///
+    /// # Errors
+    /// If it cannot be set.
+    pub fn resize(&self, rows: u16, columns: u16) -> Result<()> {
+        resize(&self.keyboard, rows, columns)
+    }
+
+    /// Whether it echoes what is typed and edits lines, as before a program that wants every key.
+    ///
+    /// # Errors
+    /// If it cannot be told.
+    pub fn is_cooked(&self) -> Result<bool> {
+        let modes = tcgetattr(&self.keyboard).context("cannot look at the terminal")?;
+        Ok(modes
+            .local_modes
+            .contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG))
+    }
+
+    /// Sends the command itself a signal.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = crate::host::only_child(self.child.id())?;
+        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.argv))
+    }
+
+    /// Waits for its end; its exit code.
+    ///
+    /// # Errors
+    /// If it does not end.
+    pub fn wait(&mut self, limit: Duration) -> Result<i32> {
+        let child = &mut self.child;
+        let status = wait_until("its end", limit, || match child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err("it runs".to_owned()),
+            Err(error) => Err(error.to_string()),
+        });
+        let Ok(status) = status else {
+            bail!("{} does not end; it shows:\n{}", self.argv, self.shown());
+        };
+        self.ended = true;
+        let signal = status.signal().map(|signal| 128 + signal);
+        status.code().or(signal).context("an exit code")
+    }
+
+    /// Waits for its end, and wants this exit code and the terminal as it was.
+    ///
+    /// # Errors
+    /// What is not so.
+    pub fn ends_with(&mut self, code: i32, limit: Duration) -> Result<()> {
+        let ended = self.wait(limit)?;
+        ensure!(
+            ended == code,
+            "{} ended with {ended}, not {code}; it shows:\n{}",
+            self.argv,
+            self.shown()
+        );
+        ensure!(self.is_cooked()?, "{} leaves the terminal raw", self.argv);
+        Ok(())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if !self.ended {
+            if let Ok(pid) = crate::host::only_child(self.child.id()) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn resize(terminal: impl AsFd, rows: u16, columns: u16) -> Result<()> {
+    let size = Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(terminal, size).context("cannot resize the terminal")
+}
+
+/// Reads what is shown on a thread of its own, which ends with the terminal.
+fn read_on(mut from: File, screen: Arc<Mutex<Vec<u8>>>) {
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(read) = from.read(&mut buffer) {
+            lock(&screen).extend_from_slice(&buffer[..read]);
+        }
+    });
+}
+
+fn lock(screen: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    screen.lock().unwrap_or_else(PoisonError::into_inner)
+}
