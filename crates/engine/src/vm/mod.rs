@@ -29,6 +29,7 @@ pub(crate) mod repair;
 mod run;
 mod signal;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod stop;
 #[cfg(test)]
 mod tests;
