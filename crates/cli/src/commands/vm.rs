@@ -2,7 +2,10 @@
 
 use clap::Args;
 
-use super::{create, exec, inspect, kill, logs, pause, ps, rm, run, start, stop, update};
+use super::{
+    create, exec, inspect, kill, logs, pause, port, ps, rename, restart, rm, run, start, stats,
+    stop, update, wait,
+};
 use crate::context::{Context, Outcome};
 use crate::verb::{Verb, group};
 
@@ -27,10 +30,15 @@ group! {
         "kill" => kill::Kill,
         "pause" => pause::Pause,
         "unpause" => pause::Unpause,
+        "restart" => restart::Restart,
+        "rename" => rename::Rename,
+        "wait" => wait::Wait,
         "update" => update::Update,
         "rm" => rm::Rm,
         "ps" => ps::Ps,
         "ls" | "list" => Ls,
+        "stats" => stats::Stats,
+        "port" => port::Port,
         "exec" => exec::Exec,
         "logs" => logs::Logs,
         "inspect" => InspectVm,

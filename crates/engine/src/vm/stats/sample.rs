@@ -15,6 +15,9 @@ use crate::{Engine, Error};
 /// A VMM answers its supervisor within this, or is told as it was last heard.
 const COUNTING: Duration = Duration::from_millis(30);
 
+/// So many VMs are asked at one time.
+const ASKERS: usize = 16;
+
 /// What was counted of a VM since its start, and what it has now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
@@ -60,6 +63,23 @@ impl Engine {
             Err(_) if !is_held()? => Err(not_running()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The same of many VMs, asked at the same time; in their order.
+    pub fn samples(&self, texts: &[String]) -> Vec<Result<Sample, Error>> {
+        std::thread::scope(|scope| {
+            let chunk = texts.len().div_ceil(ASKERS).max(1);
+            let ask = |texts: &[String]| -> Vec<_> {
+                texts.iter().map(|text| self.sample(text)).collect()
+            };
+            let askers: Vec<_> = texts
+                .chunks(chunk)
+                .map(|texts| scope.spawn(move || ask(texts)))
+                .collect();
+            let told = askers.into_iter().map(|asker| asker.join());
+            told.flat_map(|told| told.expect("no asker panics"))
+                .collect()
+        })
     }
 
     /// A supervisor asks its VMM, and tells what it had told before: so it is asked twice.
