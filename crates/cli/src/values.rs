@@ -7,6 +7,7 @@ use ignite_api::{
     VmmChoice,
 };
 use ignite_program::{Parser, message};
+use jiff::Timestamp;
 
 pub use ignite_program::value;
 
@@ -59,6 +60,23 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// Parser of [`DetachKeys`].
 pub const DETACH_KEYS: Parser<DetachKeys> = value;
+/// Parses a moment: so long ago, as RFC 3339 writes it, or seconds since the epoch.
+pub fn moment(text: &str) -> Result<Timestamp, String> {
+    let seconds = text.parse::<i64>().ok();
+    let epoch = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let ago = || {
+        let ago = duration(text).ok().filter(|_| seconds.is_none())?;
+        Timestamp::now().checked_sub(ago).ok()
+    };
+    epoch
+        .or_else(ago)
+        .or_else(|| text.parse().ok())
+        .ok_or_else(|| {
+            format!(
+                "{text:?} is not a moment\nhint: write how long ago, such as 10m, or 2026-01-31T12:00:00Z"
+            )
+        })
+}
 
 /// Parser of [`Size`].
 pub const SIZE: Parser<Size> = value;
@@ -98,6 +116,18 @@ mod tests {
         }
         for text in ["", "s", "-1", "1.5s", "3 s", "3d", "99999999999999999h"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn moments() {
+        let second = |text| moment(text).map(|moment| moment.as_second());
+        assert_eq!(second("1700000000"), Ok(1_700_000_000));
+        assert_eq!(second("1970-01-01T01:00:00+01:00"), Ok(0));
+        let ago = Timestamp::now().as_second() - second("10m").expect("a duration");
+        assert!((600..660).contains(&ago), "{ago}");
+        for text in ["", "yesterday", "10x", "2026-01-31", "99999999999999h"] {
+            assert!(moment(text).is_err(), "{text}");
         }
     }
 

@@ -232,6 +232,23 @@ pub enum Error {
         /// One of them.
         first: String,
     },
+    /// Nobody hears what is told.
+    #[error("cannot write the result")]
+    Told(#[source] io::Error),
+    /// A VM that is gone when it has ended.
+    #[error("VM {name} is removed when it has ended, so it cannot be restarted")]
+    RemovesItself {
+        /// Its name.
+        name: String,
+    },
+    /// A manifest says what the VM is called.
+    #[error("VM {name} is kept as a manifest of {by} says")]
+    Managed {
+        /// Its name.
+        name: String,
+        /// Where the manifest is.
+        by: String,
+    },
     /// More than one failure; each is a line.
     #[error("several things failed:{}", each(.0))]
     Several(Vec<Error>),
@@ -297,9 +314,13 @@ impl Error {
             Self::InUse { first, .. } => {
                 Some(format!("remove the VMs first: ignite rm -f {first}, or use -f to remove all of them"))
             }
+            Self::RemovesItself { .. } => {
+                Some("create it without --rm to have one that can be".into())
+            }
+            Self::Managed { .. } => Some("change its name in the manifest".into()),
             Self::Several(errors) => errors.iter().find_map(Self::hint),
             Self::Invalid(_) => Some("see what a VM can have with: ignite create --help".into()),
-            Self::Cancelled(_) | Self::Spawn { .. } | Self::Prepare { .. } | Self::Watch(_) | Self::Console { .. } => None,
+            Self::Cancelled(_) | Self::Spawn { .. } | Self::Prepare { .. } | Self::Watch(_) | Self::Console { .. } | Self::Told(_) => None,
         }
     }
 

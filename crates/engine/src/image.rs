@@ -180,6 +180,10 @@ impl Import for ImageRecord {
         image
     }
 
+    fn imported(&self) -> jiff::Timestamp {
+        self.created
+    }
+
     fn of(vm: &VmRecord) -> Uid {
         vm.image.uid
     }

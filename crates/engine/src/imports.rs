@@ -55,6 +55,9 @@ pub(crate) trait Import: Entry {
     /// What people see of this one.
     fn object(self) -> Self::Object;
 
+    /// When it was imported.
+    fn imported(&self) -> Timestamp;
+
     /// The one of these that a VM uses.
     fn of(vm: &VmRecord) -> Uid;
 }

@@ -186,6 +186,10 @@ impl Import for KernelRecord {
         kernel
     }
 
+    fn imported(&self) -> jiff::Timestamp {
+        self.created
+    }
+
     fn of(vm: &VmRecord) -> Uid {
         vm.kernel.uid
     }

@@ -4,11 +4,16 @@
 //! Whatever a guest prints, the file stays below its limit (its newer half survives a cut), a line in
 //! memory is cut, and no more than [`TAIL_LINES`] are kept.
 
+mod times;
+
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::log;
+use times::Index;
 
 /// Lines kept for error messages.
 pub const TAIL_LINES: usize = 64;
@@ -106,23 +111,29 @@ pub struct Log {
     file: File,
     length: u64,
     limit: u64,
+    /// Without it the console is kept all the same.
+    index: Option<Index>,
 }
 
 impl Log {
     /// Opens the file to append to it, made if absent. A `limit` of 0 means none.
     pub fn open(path: &Path, limit: u64) -> io::Result<Self> {
         let file = append(path)?;
-        let length = file.metadata()?.len();
+        let (inode, length) = (file.metadata()?.ino(), file.metadata()?.len());
+        let index = Index::open(&path.with_extension("times"), inode, length);
         Ok(Self {
             path: path.to_owned(),
             file,
             length,
             limit,
+            index: kept(index),
         })
     }
 
     /// Appends `bytes`; where that goes past the limit, only the newer half is kept.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let length = self.length;
+        self.note(|index| index.mark(length));
         self.file.write_all(bytes)?;
         self.length += bytes.len() as u64;
         if self.limit > 0 && self.length > self.limit {
@@ -140,11 +151,27 @@ impl Log {
         old.seek(SeekFrom::Start(self.length - self.limit / 2))?;
         skip_line(&mut old, self.limit / 4)?;
         let mut new = append(&new_path)?;
-        self.length = io::copy(&mut old, &mut new)?;
+        let before = std::mem::replace(&mut self.length, io::copy(&mut old, &mut new)?);
+        let (inode, dropped) = (new.metadata()?.ino(), before.saturating_sub(self.length));
+        self.note(|index| index.cut(inode, dropped));
         std::fs::rename(&new_path, &self.path)?;
         self.file = new;
         Ok(())
     }
+
+    fn note(&mut self, what: impl FnOnce(&mut Index) -> io::Result<()>) {
+        if let Some(index) = &mut self.index
+            && kept(what(index)).is_none()
+        {
+            self.index = None;
+        }
+    }
+}
+
+/// That times are not kept is told, and hinders nothing.
+fn kept<T>(result: io::Result<T>) -> Option<T> {
+    let tell = |error: &io::Error| log::line(&format!("the console's times are not kept: {error}"));
+    result.inspect_err(tell).ok()
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -170,6 +197,7 @@ fn skip_line(file: &mut File, most: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ignite_wire::console::Times;
     use proptest::prelude::*;
 
     #[test]
@@ -212,8 +240,40 @@ mod tests {
         );
         assert_eq!(
             std::fs::read_dir(directory.path()).expect("list").count(),
-            1
+            2
         );
+    }
+
+    #[test]
+    fn the_index_follows_the_log_through_a_cut() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("console.log");
+        let mut log = Log::open(&path, 100).expect("open");
+        let begun = jiff::Timestamp::now().as_millisecond();
+        for number in 0..50 {
+            log.write(format!("line {number:02}\n").as_bytes())
+                .expect("write");
+            std::thread::sleep(std::time::Duration::from_millis(12));
+        }
+        let times = || {
+            let bytes = std::fs::read(directory.path().join("console.times")).expect("read");
+            Times::parse(&bytes).expect("an index")
+        };
+        let (inode, length) = {
+            let metadata = std::fs::metadata(&path).expect("there");
+            (metadata.ino(), metadata.len())
+        };
+        assert_eq!(times().inode, inode);
+        // Fifty lines of eight bytes were ever written.
+        assert_eq!(times().base + length, 400);
+        let last = times().at(399).expect("known");
+        assert!(last >= begun + 49 * 12, "{last} after {begun}");
+        drop(log);
+        Log::open(&path, 100)
+            .and_then(|mut log| log.write(b"again"))
+            .expect("write");
+        assert!(times().at(400).expect("known") >= last);
+        assert_eq!(times().at(399), Some(last));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::end::{Outcome, outcome};
 use crate::group::Group;
 use crate::holder;
 use crate::jail;
+use crate::journal;
 use crate::link::Link;
 use crate::log;
 use crate::network::{self, Network};
@@ -63,6 +64,7 @@ pub fn live(options: &Options) -> Result<(), String> {
     if let Err(error) = status.stopped(&end.outcome) {
         log::line(&log::chain(&error));
     }
+    journal::died(&plan, &end.outcome);
     step::reached(Step::SuperviseStopped);
     // Clients that wait for the end find it written down.
     end.tell_clients();

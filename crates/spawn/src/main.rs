@@ -22,6 +22,7 @@ mod group;
 mod holder;
 mod initramfs;
 mod jail;
+mod journal;
 mod life;
 mod link;
 mod log;

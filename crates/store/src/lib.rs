@@ -4,6 +4,7 @@
 //! /var/lib/ignite/                      [Paths::data]
 //!   lock                                taken for moments: names are unique
 //!   identity                            a number by which Docker's containers say whose they are
+//!   events.log                          [journal]: what happened to VMs
 //!   vm/index                            what `ps` shows, remembered by time of change
 //!   vm/<uid>/lock                       [VmLock]: one engine at a time
 //!           /vm.json                    [VmRecord]: the engine's, under the VM's lock
@@ -24,6 +25,7 @@ mod catalogue;
 mod error;
 
 mod index;
+pub mod journal;
 mod json;
 
 mod liveness;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ignite_api::{Kind, Uid};
+use ignite_api::{Kind, Name, Uid};
 use ignite_host::fs::Lock;
 use ignite_host::step::{self, Step};
 
@@ -258,6 +258,18 @@ impl VmLock {
     /// Replaces its record.
     pub fn write_record(&self, record: &VmRecord) -> Result<(), Error> {
         self.vms.objects.write(self.uid, record)
+    }
+
+    /// Gives it another name, which nobody may have.
+    pub fn rename(&self, name: Name) -> Result<(), Error> {
+        let _store = store_lock(&self.vms.paths.data)?;
+        let mut record = self.record()?;
+        if record.name == name {
+            return Ok(());
+        }
+        self.vms.check_name(name.as_str())?;
+        record.name = name;
+        self.write_record(&record)
     }
 
     /// Replaces its attachments.

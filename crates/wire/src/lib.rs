@@ -9,6 +9,7 @@
 //! Nothing here opens a socket or a file: what a guest says is parsed where it can reach nothing.
 
 pub mod agent;
+pub mod console;
 pub mod cpio;
 pub mod dhcp;
 pub mod dhcp6;

@@ -278,3 +278,19 @@ pub enum End {
     /// The container that owned the VM's network ended; the guest was shut down.
     NetworkLost,
 }
+
+impl End {
+    /// The exit code of a VM that ended like this, where its command's is not known.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::PoweredOff | Self::Halted | Self::Rebooted => 0,
+            // As of a program that SIGKILL ended.
+            Self::Killed => 128 + 9,
+            Self::Panicked
+            | Self::BootTimeout
+            | Self::VmmFailed
+            | Self::Lost
+            | Self::NetworkLost => 255,
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod cni;
 mod completion;
 mod create;
 mod doctor;
+mod events;
 mod exec;
 mod image;
 mod inspect;
@@ -15,17 +16,23 @@ mod logs;
 mod network;
 mod overlay;
 mod pause;
+mod port;
+mod prune;
 mod ps;
 mod rates;
 mod registry;
+mod rename;
+mod restart;
 mod rm;
 mod run;
 mod ssh;
 mod start;
+mod stats;
 mod stop;
 mod update;
 mod version;
 mod vm;
+mod wait;
 
 use crate::verb::group;
 
@@ -39,12 +46,19 @@ group! {
         "kill" => kill::Kill,
         "pause" => pause::Pause,
         "unpause" => pause::Unpause,
+        "restart" => restart::Restart,
+        "rename" => rename::Rename,
+        "wait" => wait::Wait,
         "update" => update::Update,
         "rm" => rm::Rm,
         "ps" => ps::Ps,
+        "stats" => stats::Stats,
+        "port" => port::Port,
         "exec" => exec::Exec,
         "attach" => attach::Attach,
         "ssh" => ssh::Ssh,
+        "events" => events::Events,
+        "prune" => prune::PruneVerb,
         "logs" => logs::Logs,
         "inspect" => inspect::Inspect,
         "image" | "images" => image::Image,

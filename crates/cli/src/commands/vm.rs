@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::{
-    attach, create, exec, inspect, kill, logs, pause, ps, rm, run, ssh, start, stop, update,
+    attach, create, exec, inspect, kill, logs, pause, port, ps, rename, restart, rm, run, ssh,
+    start, stats, stop, update, wait,
 };
 use crate::context::{Context, Outcome};
 use crate::verb::{Verb, group};
@@ -29,10 +30,15 @@ group! {
         "kill" => kill::Kill,
         "pause" => pause::Pause,
         "unpause" => pause::Unpause,
+        "restart" => restart::Restart,
+        "rename" => rename::Rename,
+        "wait" => wait::Wait,
         "update" => update::Update,
         "rm" => rm::Rm,
         "ps" => ps::Ps,
         "ls" | "list" => Ls,
+        "stats" => stats::Stats,
+        "port" => port::Port,
         "exec" => exec::Exec,
         "attach" => attach::Attach,
         "ssh" => ssh::Ssh,

@@ -118,7 +118,11 @@ impl Engine {
         };
         step::reached(Step::CreateRecorded);
         match cancel.check() {
-            Ok(()) => Ok((lock, record)),
+            Ok(()) => {
+                let image = [("image", record.image.name.as_str())];
+                self.note("create", record.uid, &record.name, &image);
+                Ok((lock, record))
+            }
             Err(cancelled) => {
                 self.undo_create(lock);
                 Err(cancelled.into())

@@ -152,6 +152,27 @@ impl Engine {
         ))
     }
 
+    /// The uid of the VM that `text` means.
+    pub fn uid(&self, text: &str) -> Result<Uid, Error> {
+        Ok(self.vms.resolve(text)?)
+    }
+
+    /// The line of the VM that `text` means.
+    pub fn vm_line(&self, text: &str) -> Result<VmLine, Error> {
+        let uid = self.vms.resolve(text)?;
+        let found = self.vms.summary()?.vms.into_iter().find(|vm| vm.uid == uid);
+        match found {
+            Some(vm) => Ok(VmLine::from(vm)),
+            // Its record says why it cannot be read, or that it is gone.
+            None => Err(self.vms.get(uid).err().map_or_else(
+                || Error::NotRunning {
+                    name: text.to_owned(),
+                },
+                Error::from,
+            )),
+        }
+    }
+
     /// What there is to do for a VM whose guest uses foreign addresses, from its records.
     fn hints(&self, uid: Uid) -> Result<Vec<String>, Error> {
         let record = match self.vms.get(uid) {

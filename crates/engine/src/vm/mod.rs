@@ -17,27 +17,33 @@ mod events;
 pub(crate) mod exec;
 mod group;
 mod inspect;
+mod journal;
 mod keyboard;
 pub(crate) mod list;
-mod logs;
+pub(crate) mod logs;
 #[cfg(test)]
 mod orphans;
 mod pause;
 mod plan;
+pub(crate) mod prune;
 pub(crate) mod rates;
 pub(crate) mod refusals;
 mod remove;
+mod rename;
 pub(crate) mod repair;
+mod restart;
 mod run;
 mod signal;
 pub(crate) mod ssh;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod stop;
 #[cfg(test)]
 mod tests;
 pub(crate) mod update;
 mod user;
 pub(crate) mod vmm;
+mod wait;
 
 use ignite_api::Uid;
 use ignite_store::Liveness;

@@ -38,7 +38,11 @@ impl Engine {
                 name: name.to_string(),
             });
         }
+        let event = if done == "paused" { "pause" } else { "unpause" };
         let changed = ask(&paths.vm_run(uid), request)?;
+        if changed {
+            self.note(event, uid, &name, &[]);
+        }
         let what = if changed { done } else { nothing };
         Ok(Done { uid, name, what })
     }

@@ -61,6 +61,7 @@ impl Engine {
         }
         drop(live);
         lock.remove()?;
+        self.note("remove", uid, &record.name, &[]);
         Ok(done(record.name))
     }
 

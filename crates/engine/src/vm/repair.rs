@@ -95,6 +95,14 @@ impl Engine {
                 // No room to say so is no reason to keep what the VM holds.
                 tracing::warn!(uid = %lock.uid(), %error, "the VM's end is not recorded");
             }
+            if let Ok(record) = lock.record() {
+                self.note(
+                    "die",
+                    record.uid,
+                    &record.name,
+                    &[("end", "lost"), ("exitCode", "255")],
+                );
+            }
             step::reached(Step::RepairRecorded);
         }
         self.release_locked(lock).map_err(several)
@@ -124,6 +132,15 @@ impl Engine {
             step::reached(Step::ReleaseUnnamed);
         }
         lock.write_network(&network).map_err(|e| one(e.into()))?;
+        if let Ok(record) = lock.record() {
+            for one in &made.attachments {
+                let of = [
+                    ("network", one.network.as_str()),
+                    ("interface", &one.interface),
+                ];
+                self.note("detach", record.uid, &record.name, &of);
+            }
+        }
         step::reached(Step::ReleaseDone);
         Ok(())
     }
@@ -224,7 +241,9 @@ impl Engine {
     /// Removes a VM that ended, if that was asked for when it was created.
     pub(crate) fn remove_if_asked(&self, lock: VmLock) -> Result<(), Error> {
         if lock.record()?.auto_remove && lock.status()?.state == State::Stopped {
+            let record = lock.record()?;
             lock.remove()?;
+            self.note("remove", record.uid, &record.name, &[]);
         }
         Ok(())
     }

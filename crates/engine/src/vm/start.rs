@@ -114,6 +114,7 @@ impl Engine {
             lock.write_record(&record)?;
         }
         let user = self.settle_user(lock, &mut record)?;
+        self.note("start", record.uid, &record.name, &[]);
         step::reached(Step::StartIdle);
         let mut start = Start {
             engine: self,
@@ -127,6 +128,9 @@ impl Engine {
         };
         let started = start.run(options);
         if let Err(error) = &started {
+            let reason = [("error", error.to_string())];
+            let reason = reason.each_ref().map(|(key, text)| (*key, text.as_str()));
+            self.note("start-failed", lock.uid(), &start.record.name, &reason);
             if let Err(error) = self.record_failed_start(lock, &start.live, &error.to_string()) {
                 tracing::warn!(uid = %lock.uid(), %error, "the record of the failed start stays");
             }
@@ -341,6 +345,8 @@ impl Start<'_> {
         };
         let made = plugin.attach(&request, &mut self.timings)?;
         self.timings.end_with_plugins("attachment", &made.plugins);
+        let VmRecord { uid, name, .. } = &self.record;
+        self.engine.note_attached(*uid, name, &made.attached);
         Ok(made)
     }
 

@@ -53,7 +53,11 @@ impl Engine {
     ) -> Result<Done, Error> {
         let uid = self.vms.resolve(text)?;
         let record = self.vms.get(uid)?;
+        let event = if what == "killed" { "kill" } else { "stop" };
         let ran = self.end_vm(&record, request, grace)?;
+        if ran {
+            self.note(event, uid, &record.name, &[]);
+        }
         // A VM that removes itself is gone by now.
         match self.lock_idle(uid) {
             Ok((lock, live)) => {

@@ -54,6 +54,7 @@ impl Engine {
             balloon: changes.balloon.is_some(),
         };
         self.set(&lock, &mut record, &wanted, touched)?;
+        self.note("update", uid, &record.name, &[]);
         Ok(Done {
             uid,
             name: record.name,

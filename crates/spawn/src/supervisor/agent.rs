@@ -12,6 +12,7 @@ use super::pace::Words;
 use super::{Source, Supervisor};
 use crate::console::one_line;
 use crate::end::{Complaint, Verdict};
+use crate::journal;
 use crate::link::FAREWELL_READS;
 use crate::log;
 use crate::relay::Step;
@@ -230,6 +231,7 @@ impl Supervisor<'_> {
         if let Err(error) = self.parts.status.running() {
             log::line(&log::chain(&error));
         }
+        journal::ready(self.parts.plan);
         step::reached(step::Step::SuperviseReady);
         self.viewers.ready();
         self.tell_console_size();

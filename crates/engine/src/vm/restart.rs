@@ -1,0 +1,31 @@
+//! `restart`: stop and start as one.
+
+use std::time::Duration;
+
+use super::start::Started;
+use crate::{Cancel, Engine, Error, Report, StartOptions};
+
+impl Engine {
+    /// Shuts the guest down in order, ends it past `grace`, and starts the VM again. One that does not run
+    /// is started.
+    pub fn restart(
+        &self,
+        text: &str,
+        grace: Duration,
+        options: &StartOptions,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<Started, Error> {
+        cancel.check()?;
+        let uid = self.vms.resolve(text)?;
+        let record = self.vms.get(uid)?;
+        if record.auto_remove {
+            return Err(Error::RemovesItself {
+                name: record.name.to_string(),
+            });
+        }
+        self.stop(uid.as_str(), grace)?;
+        cancel.check()?;
+        self.start(uid.as_str(), options, report, cancel)
+    }
+}

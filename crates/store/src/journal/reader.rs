@@ -1,0 +1,135 @@
+//! Reading the journal, and what is added to it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::{FILE, Happening, MAX_LINE, OLDER};
+use crate::{Error, Paths};
+
+/// The files are replaced in between: so often is looked again.
+const ATTEMPTS: u32 = 100;
+
+/// Where a reader is.
+#[derive(Debug)]
+pub struct Reader {
+    directory: PathBuf,
+    /// The file that is read, and its inode; it stays open though it be replaced.
+    open: Option<(File, u64)>,
+    lines: Lines,
+}
+
+impl Reader {
+    /// At the beginning of what is still there.
+    pub fn new(paths: &Paths) -> Self {
+        Self {
+            directory: paths.data.clone(),
+            open: None,
+            lines: Lines::default(),
+        }
+    }
+
+    /// What happened since the last time this was asked, oldest first.
+    pub fn read(&mut self) -> Result<Vec<Happening>, Error> {
+        let path = self.directory.join(FILE);
+        let mut found = Vec::new();
+        self.read_on(&mut found)
+            .map_err(Error::directory("read", path))?;
+        Ok(found)
+    }
+
+    fn read_on(&mut self, found: &mut Vec<Happening>) -> io::Result<()> {
+        self.rest(found)?;
+        let own = self.open.as_ref().map(|(_, inode)| *inode);
+        let (older, newer) = self.files()?;
+        let Some(newer) = newer else {
+            // Rotated in this moment, or never written.
+            return Ok(());
+        };
+        if own == Some(newer.1) {
+            return Ok(());
+        }
+        // What was written to the file before it was replaced.
+        self.rest(found)?;
+        if let Some(older) = older.filter(|(_, inode)| own != Some(*inode)) {
+            self.begin(older, found)?;
+        }
+        self.begin(newer, found)
+    }
+
+    fn begin(&mut self, file: (File, u64), found: &mut Vec<Happening>) -> io::Result<()> {
+        self.lines = Lines::default();
+        self.open = Some(file);
+        self.rest(found)
+    }
+
+    /// The rest of the open file.
+    fn rest(&mut self, found: &mut Vec<Happening>) -> io::Result<()> {
+        let Some((file, _)) = &mut self.open else {
+            return Ok(());
+        };
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            match file.read(&mut chunk)? {
+                0 => return Ok(()),
+                read => self.lines.push(&chunk[..read], found),
+            }
+        }
+    }
+
+    /// Both files, of one instant.
+    fn files(&self) -> io::Result<(Option<(File, u64)>, Option<(File, u64)>)> {
+        let path = self.directory.join(FILE);
+        for _ in 0..ATTEMPTS {
+            let newer = open(&path)?;
+            let older = open(&self.directory.join(OLDER))?;
+            let now = std::fs::metadata(&path).ok().map(|it| it.ino());
+            if now == newer.as_ref().map(|(_, inode)| *inode) {
+                return Ok((older, newer));
+            }
+        }
+        Ok((None, None))
+    }
+}
+
+fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
+    match File::open(path) {
+        Ok(file) => {
+            let inode = file.metadata()?.ino();
+            Ok(Some((file, inode)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes bytes as they come and gives events; lines that are none are passed over.
+#[derive(Debug, Default)]
+pub struct Lines {
+    line: Vec<u8>,
+    /// A line that is too long is passed over to its end.
+    is_too_long: bool,
+}
+
+impl Lines {
+    /// Reads `bytes` on; appends what they tell to `found`.
+    pub fn push(&mut self, bytes: &[u8], found: &mut Vec<Happening>) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.line.len() + piece.len() > MAX_LINE + 1 {
+                self.is_too_long = true;
+                self.line.clear();
+            }
+            if !self.is_too_long {
+                self.line.extend_from_slice(piece);
+            }
+            if piece.ends_with(b"\n") {
+                if !self.is_too_long {
+                    found.extend(serde_json::from_slice::<Happening>(&self.line).ok());
+                }
+                self.line.clear();
+                self.is_too_long = false;
+            }
+        }
+    }
+}
