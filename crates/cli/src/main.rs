@@ -17,6 +17,8 @@ mod output;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod select;
+mod shown;
 mod table;
 mod terminal;
 mod values;

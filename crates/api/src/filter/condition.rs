@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Image, Reference};
+use crate::{Metadata, Reference};
 
 /// What one `key=value` asks for.
 pub trait Condition: Sized {
@@ -119,6 +119,15 @@ impl ImageName {
     }
 }
 
+/// What conditions on images and kernels look at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageFacts {
+    /// Identity.
+    pub metadata: Metadata,
+    /// The reference it came by.
+    pub oci: Option<Reference>,
+}
+
 /// A condition on an image or a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageCondition(OfImage);
@@ -134,7 +143,7 @@ enum OfImage {
 }
 
 impl Condition for ImageCondition {
-    type Subject = Image;
+    type Subject = ImageFacts;
     const KEYS: &'static [&'static str] = &["name", "id", "reference", "label", "dangling"];
 
     fn read(key: &str, value: &str) -> Result<Self, &'static str> {
@@ -147,12 +156,12 @@ impl Condition for ImageCondition {
         }))
     }
 
-    fn holds(&self, image: &Image) -> bool {
+    fn holds(&self, image: &ImageFacts) -> bool {
         let metadata = &image.metadata;
         match &self.0 {
             OfImage::Name(pattern) => pattern.is_in(&metadata.name),
             OfImage::Id(id) => metadata.uid.is_some_and(|uid| uid.as_str().starts_with(id)),
-            OfImage::Reference(name) => image.spec.oci.as_ref().is_some_and(|it| name.is(it)),
+            OfImage::Reference(name) => image.oci.as_ref().is_some_and(|it| name.is(it)),
             OfImage::Label(label) => label.is_in(&metadata.labels),
             OfImage::Dangling(dangling) => *dangling == metadata.name.is_empty(),
         }

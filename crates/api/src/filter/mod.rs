@@ -16,7 +16,7 @@ mod template;
 mod tests;
 mod vm;
 
-pub use condition::{Condition, ImageCondition, NetworkCondition, NetworkFacts};
+pub use condition::{Condition, ImageCondition, ImageFacts, NetworkCondition, NetworkFacts};
 pub use error::{FilterError, FilterFault};
 pub use vm::{Moment, VmCondition};
 
@@ -79,6 +79,13 @@ impl<C: Condition> Filters<C> {
             }
         }
         Ok(true)
+    }
+
+    /// Carries the templates out on an example, whatever comes out; they fail as with any other.
+    pub fn check(&self, example: &Value) -> Result<(), TemplateError> {
+        self.templates
+            .iter()
+            .try_for_each(|it| it.holds(example).map(drop))
     }
 
     fn conditions_hold(&self, subject: &C::Subject) -> bool {
