@@ -11,6 +11,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::nearest::distance;
 use crate::{Address, BitRate, InterfaceName, Limit, Mac, NetworkName, Subnet};
 
 /// The most interfaces of one VM.
@@ -215,22 +216,6 @@ fn nearest(text: &str) -> Option<&'static str> {
     // Long texts are no slips, and cost the square of their length.
     let close = || (lower.len() <= 16).then(close).flatten();
     synonym.map(|(_, key)| *key).or_else(close).map(Key::as_str)
-}
-
-/// How many letters to put in, leave out or change (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (above, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = above + 1;
-        for (index, other) in to.iter().enumerate() {
-            let change = diagonal + usize::from(letter != *other);
-            diagonal = row[index + 1];
-            row[index + 1] = change.min(diagonal + 1).min(row[index] + 1);
-        }
-    }
-    row[to.len()]
 }
 
 impl InterfaceSpec {

@@ -6,6 +6,7 @@
 //!
 //! * [`decode`] reads one object from YAML or JSON, strictly.
 //! * [`validate`] reports every fault of a VM at once, each with its path.
+//! * [`template`] prints an object as a person's template says, [`filter`] says whether it is meant.
 //!
 //! Nothing here looks at the host: whether a port is free or an image exists is for others to find out.
 
@@ -15,12 +16,14 @@ mod configuration;
 mod detach;
 mod dns;
 mod env;
+pub mod filter;
 mod interface;
 mod label;
 mod mac;
 mod manifest;
 mod metadata;
 mod name;
+mod nearest;
 mod network;
 mod object;
 mod plugin;
@@ -31,10 +34,12 @@ mod reference;
 mod restart;
 mod size;
 mod ssh;
+pub mod template;
 mod text;
 mod uid;
 mod users;
 mod validate;
+pub mod view;
 mod vm;
 mod vmm;
 
@@ -50,6 +55,7 @@ pub use mac::{Mac, MacError};
 pub use manifest::{Manifest, ManifestError, decode, decode_over, encode_json, encode_yaml};
 pub use metadata::{ApiVersion, Kind, Metadata, Object};
 pub use name::{Name, NameError};
+pub use nearest::nearest;
 pub use network::{InterfaceName, InterfaceNameError, NetworkName, NetworkNameError};
 pub use object::{Image, ImageSpec, ImageStatus, Kernel, KernelSpec, KernelStatus, OciSource};
 pub use plugin::{NetworkPlugin, NetworkPluginError};
@@ -60,6 +66,7 @@ pub use reference::{Reference, ReferenceError};
 pub use restart::{RestartPolicy, RestartPolicyError};
 pub use size::{Size, SizeError};
 pub use ssh::Ssh;
+pub use template::{Template, TemplateError};
 pub use uid::{IdPrefix, IdPrefixError, Uid, UidError};
 pub use users::{VmmUsers, VmmUsersError};
 pub use validate::{Fault, MAX_CPUS, MIN_MEMORY, validate};

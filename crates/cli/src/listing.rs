@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::context::{Context, Outcome};
 use crate::duration::since;
 use crate::output::OutputArgs;
+use crate::select::{ListArgs, Listed};
 
 /// Prints the items, after a warning for everything that could not be read; `id` is what is left of
 /// them where only ids are wanted, `table` is for people.
@@ -29,6 +30,26 @@ pub fn list<T: Serialize>(
         false => table(&items),
     };
     context.terminal.result(&text)?;
+    Ok(0)
+}
+
+/// The same of those that are meant, and as a template says where there is one.
+pub fn select<T: Listed>(
+    context: &Context,
+    args: &ListArgs,
+    (items, faults): (Vec<T>, Vec<String>),
+    table: impl FnOnce(&[T]) -> String,
+) -> Outcome {
+    let form = args.template.form()?;
+    let items = args.choose(items)?;
+    let Some(form) = form else {
+        return list(context, &args.output, (items, faults), Listed::id, table);
+    };
+    for fault in faults {
+        context.terminal.warn(&fault);
+    }
+    let values: Vec<_> = items.iter().map(Listed::value).collect();
+    context.terminal.result(&form.render(&values)?)?;
     Ok(0)
 }
 

@@ -19,6 +19,8 @@ mod raw;
 #[cfg(test)]
 mod reference;
 mod seat;
+mod select;
+mod shown;
 mod table;
 mod terminal;
 mod values;

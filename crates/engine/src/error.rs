@@ -324,6 +324,11 @@ impl Error {
         }
     }
 
+    /// Whether there is nothing of the name or uid given.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_not_found())
+    }
+
     /// Whether what was asked for cannot be, as opposed to something that failed.
     pub fn is_usage(&self) -> bool {
         matches!(

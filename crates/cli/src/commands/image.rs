@@ -6,8 +6,8 @@ use ignite_engine::Report;
 use super::inspect::{FormArgs, Kind, show};
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
-use crate::listing::{identity, list, uid};
-use crate::output::OutputArgs;
+use crate::listing::{identity, select};
+use crate::select::ListArgs;
 use crate::table::Table;
 use crate::verb::{Verb, group};
 
@@ -83,13 +83,14 @@ impl Verb for Import {
 const LS_EXAMPLES: &str = "\
 Examples:
   ignite image ls
-  ignite image ls -o yaml";
+  ignite image ls -o yaml
+  ignite image ls -f reference=nginx -t '{{.Name}} {{.Size}}'";
 
 #[derive(Debug, Default, Args)]
 #[command(after_help = LS_EXAMPLES)]
 struct Ls {
     #[command(flatten)]
-    output: OutputArgs,
+    list: ListArgs,
 }
 
 impl Verb for Ls {
@@ -97,7 +98,7 @@ impl Verb for Ls {
 
     fn run(self, context: &Context) -> Outcome {
         let found = context.reader()?.images()?;
-        list(context, &self.output, found, uid, |images| {
+        select(context, &self.list, found, |images| {
             let mut table = Table::new(["IMAGE ID", "NAME", "CREATED", "SIZE"]);
             for image in images {
                 let [id, name, created] = identity(image);
@@ -145,17 +146,18 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 struct InspectImage {
-    /// Image, by name, uid, or the beginning of either
-    image: String,
+    /// Images, by name, uid, or the beginning of either
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
 
     #[command(flatten)]
     form: FormArgs,
 }
 
 impl Verb for InspectImage {
-    const ABOUT: &'static str = "Show all that is known of an image";
+    const ABOUT: &'static str = "Show all that is known of images";
 
     fn run(self, context: &Context) -> Outcome {
-        show(context, Kind::Image, &self.image, self.form)
+        show(context, Some(Kind::Image), &self.images, &self.form)
     }
 }

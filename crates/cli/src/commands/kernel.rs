@@ -6,8 +6,8 @@ use ignite_engine::Report;
 use super::inspect::{FormArgs, Kind, show};
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
-use crate::listing::{identity, list, uid};
-use crate::output::OutputArgs;
+use crate::listing::{identity, select};
+use crate::select::ListArgs;
 use crate::table::Table;
 use crate::verb::{Verb, group};
 
@@ -81,13 +81,14 @@ impl Verb for Import {
 const LS_EXAMPLES: &str = "\
 Examples:
   ignite kernel ls
-  ignite kernel ls -o json";
+  ignite kernel ls -o json
+  ignite kernel ls -t '{{.Name}} {{.Version}}'";
 
 #[derive(Debug, Default, Args)]
 #[command(after_help = LS_EXAMPLES)]
 struct Ls {
     #[command(flatten)]
-    output: OutputArgs,
+    list: ListArgs,
 }
 
 impl Verb for Ls {
@@ -95,7 +96,7 @@ impl Verb for Ls {
 
     fn run(self, context: &Context) -> Outcome {
         let found = context.reader()?.kernels()?;
-        list(context, &self.output, found, uid, |kernels| {
+        select(context, &self.list, found, |kernels| {
             let mut table = Table::new(["KERNEL ID", "NAME", "CREATED", "SIZE", "VERSION"]);
             for kernel in kernels {
                 let [id, name, created] = identity(kernel);
@@ -143,17 +144,18 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 struct InspectKernel {
-    /// Kernel, by name, uid, or the beginning of either
-    kernel: String,
+    /// Kernels, by name, uid, or the beginning of either
+    #[arg(required = true, value_name = "KERNEL")]
+    kernels: Vec<String>,
 
     #[command(flatten)]
     form: FormArgs,
 }
 
 impl Verb for InspectKernel {
-    const ABOUT: &'static str = "Show all that is known of a kernel";
+    const ABOUT: &'static str = "Show all that is known of kernels";
 
     fn run(self, context: &Context) -> Outcome {
-        show(context, Kind::Kernel, &self.kernel, self.form)
+        show(context, Some(Kind::Kernel), &self.kernels, &self.form)
     }
 }

@@ -6,10 +6,11 @@ use ignite_engine::{
 };
 use ignite_program::{FAILED, Failure};
 
-use super::inspect::FormArgs;
+use super::inspect::{FormArgs, Kind, show};
 use crate::context::{Context, Outcome};
-use crate::listing::list;
+use crate::listing::select;
 use crate::output::OutputArgs;
+use crate::select::ListArgs;
 use crate::table::Table;
 use crate::verb::{Verb, group};
 
@@ -51,6 +52,7 @@ Examples:
   ignite network ls
   ignite network ls -o json
   ignite network ls --quiet     names only
+  ignite network ls -f driver=bridge -t '{{.Name}} {{.Attachments}}'
 
 The first one is what VMs get unless told otherwise. Whether a network would take anyone now is known
 of networks with CNI version 1.1.0, to root.";
@@ -59,7 +61,7 @@ of networks with CNI version 1.1.0, to root.";
 #[command(after_help = LS_EXAMPLES)]
 struct Ls {
     #[command(flatten)]
-    output: OutputArgs,
+    list: ListArgs,
 }
 
 impl Verb for Ls {
@@ -67,8 +69,7 @@ impl Verb for Ls {
 
     fn run(self, context: &Context) -> Outcome {
         let found = context.reader()?.networks()?;
-        let name = |network: &NetworkLine| network.name.clone();
-        list(context, &self.output, found, name, table)
+        select(context, &self.list, found, table)
     }
 }
 
@@ -108,27 +109,25 @@ fn table(networks: &[NetworkLine]) -> String {
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   ignite network inspect ignite-cni-bridge
-  ignite network inspect -o yaml ignite-cni-bridge";
+  ignite network inspect -o yaml ignite-cni-bridge
+  ignite network inspect -t '{{range .Attachments}}{{.VM.Name}} {{.Addresses}}{{\"\\n\"}}{{end}}' blue";
 
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 struct Inspect {
-    /// Name of the network
-    network: String,
+    /// Names of networks
+    #[arg(required = true, value_name = "NETWORK")]
+    networks: Vec<String>,
 
     #[command(flatten)]
     form: FormArgs,
 }
 
 impl Verb for Inspect {
-    const ABOUT: &'static str = "Show all that is known of a network, with who is attached";
+    const ABOUT: &'static str = "Show all that is known of networks, with who is attached";
 
     fn run(self, context: &Context) -> Outcome {
-        let (network, faults) = context.reader()?.network(&self.network)?;
-        for fault in faults {
-            context.terminal.warn(&fault);
-        }
-        context.encode(self.form.output(), &network)
+        show(context, Some(Kind::Network), &self.networks, &self.form)
     }
 }
 

@@ -2,21 +2,31 @@
 
 use std::fmt;
 
-use clap::Args;
-use ignite_engine::{Report, VmLine};
+use clap::{Args, ValueEnum};
+use ignite_api::filter::{Filters, VmCondition};
+use ignite_api::template::Value;
+use ignite_api::{Kind, Metadata, Vm, VmSpec};
+use ignite_engine::{Engine, Report, VmLine};
+use ignite_program::Failure;
 use jiff::Timestamp;
 
 use crate::context::{Context, Outcome};
 use crate::duration::since;
-use crate::output::OutputArgs;
+use crate::output::Format;
+use crate::select::{Form, TemplateArgs, filters, keep, typo};
+use crate::shown;
 use crate::table::Table;
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite ps
-  ignite ps --all --quiet     uids only, of the stopped ones as well
-  ignite ps -o json";
+  ignite ps --all --quiet                 uids only, of the stopped ones as well
+  ignite ps -f status=exited -f label=app=web
+  ignite ps -f '{{.Spec.CPUs}}!=1,{{.ObjectMeta.Name}}=~web'
+  ignite ps -t '{{.ObjectMeta.Name}} {{.Status.Network.IPAddresses}}'
+
+docs/templates.md has all fields, functions and filters.";
 
 #[derive(Debug, Default, Args)]
 #[command(after_help = EXAMPLES)]
@@ -25,8 +35,39 @@ pub struct Ps {
     #[arg(short, long)]
     all: bool,
 
+    /// Only those this holds of: '{{.ObjectMeta.Name}}=web', or name=web (repeatable)
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
+
     #[command(flatten)]
-    output: OutputArgs,
+    template: TemplateArgs,
+
+    /// The newest so many, running or not
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    last: Option<usize>,
+
+    /// The newest one, running or not
+    #[arg(short, long, conflicts_with = "last")]
+    latest: bool,
+
+    /// json, yaml, or wide: a table with VMM, networks and labels
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
+    output: Option<Output>,
+
+    /// Nothing is ever cut off
+    #[arg(long, hide = true)]
+    no_trunc: bool,
+}
+
+/// Forms of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// JSON, indented
+    Json,
+    /// YAML
+    Yaml,
+    /// A table with more columns
+    Wide,
 }
 
 impl Ps {
@@ -40,27 +81,138 @@ impl Verb for Ps {
     const ABOUT: &'static str = "List VMs";
 
     fn run(self, context: &Context) -> Outcome {
+        let form = self.template.form()?;
+        let mut filters = filters::<VmCondition>(&self.filter)?;
         let engine = context.reader()?;
-        let (mut vms, faults) = engine.list(self.all)?;
+        resolve(&engine, &mut filters)?;
+        let newest = self.last.or(self.latest.then_some(1));
+        let stopped = filters.conditions().any(|it| it.means_stopped());
+        let (vms, faults) = engine.list(self.all || stopped || newest.is_some())?;
         for fault in faults {
             context.terminal.warn(&fault);
         }
-        if let Some(format) = self.output.output {
+        let now = Timestamp::now();
+        let is_wide = self.output == Some(Output::Wide);
+        let has_details = form.is_some() || is_wide || !filters.is_empty();
+        let mut vms = match has_details {
+            true => detailed(&engine, vms)?,
+            false => vms.into_iter().map(Row::from).collect(),
+        };
+        check(form.as_ref(), &filters)?;
+        vms = keep(vms, |row| row.is_meant(&filters, now))?;
+        if let Some(newest) = newest {
+            vms.sort_by_key(|row| std::cmp::Reverse(row.line.created));
+            vms.truncate(newest);
+        }
+        match form {
+            Some(form) => {
+                let values: Vec<Value> = vms.iter().map(|row| row.value(now)).collect();
+                context.terminal.result(&form.render(&values)?)?;
+                Ok(0)
+            }
+            None => self.print(context, &engine, vms, now),
+        }
+    }
+}
+
+impl Ps {
+    /// Without a template.
+    fn print(&self, context: &Context, engine: &Engine, rows: Vec<Row>, now: Timestamp) -> Outcome {
+        let format = match self.output {
+            Some(Output::Json) => Some(Format::Json),
+            Some(Output::Yaml) => Some(Format::Yaml),
+            Some(Output::Wide) | None => None,
+        };
+        if let Some(format) = format {
+            let mut vms: Vec<VmLine> = rows.into_iter().map(|row| row.line).collect();
             engine.add_interfaces(&mut vms)?;
             return context.encode(format, &vms);
         }
-        let text = match context.terminal.is_quiet() {
-            true => vms.iter().map(|vm| format!("{}\n", vm.uid)).collect(),
-            false => table(&vms, Timestamp::now()),
+        let text = match (context.terminal.is_quiet(), self.output) {
+            (true, _) => rows
+                .iter()
+                .map(|row| format!("{}\n", row.line.uid))
+                .collect(),
+            (false, Some(_)) => wide_table(&rows, now),
+            (false, None) => table(&rows, now),
         };
         context.terminal.result(&text)?;
-        for vm in vms.iter().filter(|vm| !vm.hints.is_empty()).take(MAX_HINTS) {
+        let told = rows
+            .iter()
+            .map(|row| &row.line)
+            .filter(|vm| !vm.hints.is_empty());
+        for vm in told.take(MAX_HINTS) {
             for hint in &vm.hints {
                 context.terminal.warn(&format!("VM {}: {hint}", vm.name));
             }
         }
         Ok(0)
     }
+}
+
+/// One VM of the list, and its object where that was asked for.
+#[derive(Debug)]
+struct Row {
+    line: VmLine,
+    vm: Option<Vm>,
+}
+
+impl From<VmLine> for Row {
+    fn from(line: VmLine) -> Self {
+        Self { line, vm: None }
+    }
+}
+
+impl Row {
+    fn value(&self, now: Timestamp) -> Value {
+        let vm = self
+            .vm
+            .as_ref()
+            .map(|vm| shown::vm_line(&self.line, vm, now));
+        vm.map_or(Value::Nil, Value::Object)
+    }
+
+    fn is_meant(
+        &self,
+        filters: &Filters<VmCondition>,
+        now: Timestamp,
+    ) -> Result<bool, ignite_api::TemplateError> {
+        match &self.vm {
+            Some(vm) if !filters.is_empty() => filters.accept(vm, &self.value(now)),
+            _ => Ok(true),
+        }
+    }
+}
+
+/// Adds to each line its object; a VM that was removed in the meantime is left out.
+fn detailed(engine: &Engine, lines: Vec<VmLine>) -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::with_capacity(lines.len());
+    for line in lines {
+        if let Some(vm) = engine.recorded(line.uid)? {
+            rows.push(Row { line, vm: Some(vm) });
+        }
+    }
+    Ok(rows)
+}
+
+/// Looks up the VMs that `before` and `since` name.
+fn resolve(engine: &Engine, filters: &mut Filters<VmCondition>) -> Result<(), Failure> {
+    for condition in filters.conditions() {
+        if let Some(moment) = condition.moment() {
+            moment.at = engine.inspect(&moment.of)?.metadata.created;
+        }
+    }
+    Ok(())
+}
+
+/// Fails on a field no VM has, though there be no VM to notice it.
+fn check(form: Option<&Form>, filters: &Filters<VmCondition>) -> Result<(), Failure> {
+    let vm = Vm::new(Kind::Vm, Metadata::default(), VmSpec::default());
+    let example = Value::Object(shown::vm(&vm));
+    if let Some(form) = form {
+        form.check(&example)?;
+    }
+    typo(filters.check(&example))
 }
 
 /// VMs about which there is more to say than fits into the table, at most.
@@ -71,21 +223,45 @@ const HEADER: [&str; 11] = [
     "NAME",
 ];
 
-fn table(vms: &[VmLine], now: Timestamp) -> String {
+fn table(rows: &[Row], now: Timestamp) -> String {
     let mut table = Table::new(HEADER);
-    for vm in vms {
-        push(&mut table, vm, now);
+    for row in rows {
+        with_cells(&row.line, now, |cells| table.push(cells));
     }
     table.render()
 }
 
-fn push(table: &mut Table<11>, vm: &VmLine, now: Timestamp) {
+const WIDE_HEADER: [&str; 14] = [
+    "VM ID", "IMAGE", "KERNEL", "SIZE", "CPUS", "MEMORY", "CREATED", "STATUS", "IPS", "PORTS",
+    "NAME", "VMM", "NETWORKS", "LABELS",
+];
+
+fn wide_table(rows: &[Row], now: Timestamp) -> String {
+    let mut table = Table::new(WIDE_HEADER);
+    for row in rows {
+        let Some(vm) = &row.vm else { continue };
+        let interfaces = vm.status.network.interfaces.iter();
+        let networks: Vec<&str> = interfaces.map(|it| it.network.as_str()).collect();
+        let labels = vm.metadata.labels.iter();
+        let labels: Vec<String> = labels
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let (vmm, networks, labels) = (&vm.status.runtime.name, Joined(&networks), Joined(&labels));
+        with_cells(&row.line, now, |[a, b, c, d, e, f, g, h, i, j, k]| {
+            table.push([a, b, c, d, e, f, g, h, i, j, k, vmm, &networks, &labels]);
+        });
+    }
+    table.render()
+}
+
+/// The cells every table has.
+fn with_cells(vm: &VmLine, now: Timestamp, push: impl FnOnce([&dyn fmt::Display; 11])) {
     let ago = |then| since(then, now).unwrap_or_else(|| "<unknown>".into());
     let created = match since(vm.created, now) {
         Some(age) => format!("{age} ago"),
         None => "<unknown>".into(),
     };
-    table.push([
+    push([
         &vm.uid,
         &vm.image,
         &vm.kernel,
@@ -155,7 +331,8 @@ mod tests {
             ended: Some(now),
             ..vm("stopped")
         };
-        insta::assert_snapshot!(table(&[vm("running"), vm("paused"), stopped], now), @"
+        let rows = [vm("running"), vm("paused"), stopped].map(Row::from);
+        insta::assert_snapshot!(table(&rows, now), @"
         VM ID              IMAGE          KERNEL                 SIZE     CPUS   MEMORY     CREATED   STATUS              IPS                  PORTS                                    NAME
         0123456789abcdef   nginx:latest   6.1.0-41-cloud-amd64   4.0 GB   2      512.0 MB   61m ago   Up 60m              10.61.0.2, fd00::2   0.0.0.0:8080->80/tcp, [::1]:53->53/udp   web
         0123456789abcdef   nginx:latest   6.1.0-41-cloud-amd64   4.0 GB   2      512.0 MB   61m ago   Up 60m (Paused)     10.61.0.2, fd00::2   0.0.0.0:8080->80/tcp, [::1]:53->53/udp   web

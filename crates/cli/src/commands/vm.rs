@@ -86,17 +86,18 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 struct InspectVm {
-    /// VM, by name, uid, or the beginning of either
-    vm: String,
+    /// VMs, by name, uid, or the beginning of either
+    #[arg(required = true, value_name = "VM")]
+    vms: Vec<String>,
 
     #[command(flatten)]
     form: inspect::FormArgs,
 }
 
 impl Verb for InspectVm {
-    const ABOUT: &'static str = "Show all that is known of a VM";
+    const ABOUT: &'static str = "Show all that is known of VMs";
 
     fn run(self, context: &Context) -> Outcome {
-        inspect::show(context, inspect::Kind::Vm, &self.vm, self.form)
+        inspect::show(context, Some(inspect::Kind::Vm), &self.vms, &self.form)
     }
 }

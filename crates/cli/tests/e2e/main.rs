@@ -31,6 +31,7 @@ mod pause;
 mod podman;
 mod ports;
 mod rates;
+mod selecting;
 mod sessions;
 mod sources;
 mod spoofing;

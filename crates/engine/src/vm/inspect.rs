@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ignite_api::{
-    InterfaceStatus, Kind, Metadata, NetworkStatus, OciSource, RuntimeStatus, Size, Vm, VmStatus,
+    InterfaceStatus, Kind, Metadata, NetworkStatus, OciSource, RuntimeStatus, Size, Uid, Vm,
+    VmStatus,
 };
 use ignite_store::{
     InterfaceRecord, Liveness, NetworkRecord, RefusedRecord, State, StatusRecord, VmRecord,
@@ -23,15 +24,9 @@ impl Engine {
         if let Err(error) = self.settle_update(uid) {
             tracing::warn!(%uid, %error, "the VM may have other rates than are told");
         }
-        let record = self.vms.get(uid)?;
-        let (status, network) = (self.vms.status(uid)?, self.vms.network(uid)?);
-        let live = Liveness::is_held(&self.config.paths, uid)?;
-        let size = self
-            .images
-            .get(record.image.uid)
-            .map(|image| image.size)
-            .unwrap_or_default();
+        let (record, status, network, live) = self.records(uid)?;
         let (uid, user) = (record.uid, record.user);
+        let size = self.image_size(&record);
         let told = live.then(|| refusals::ask(&self.config.paths.vm_run(uid)));
         let told = told.flatten().unwrap_or_default();
         let mut vm = object(record, status, &network, live, size);
@@ -42,6 +37,32 @@ impl Engine {
         vm.status.balloon = told.balloon.filter(|_| running).map(Size::from_bytes);
         vm.status.counters = told.vmm.map(by_name).unwrap_or_default();
         Ok(vm)
+    }
+
+    /// The VM as its records have it: nobody is asked, which would take its time for each of many. None
+    /// of one that was removed in the meantime.
+    pub fn recorded(&self, uid: Uid) -> Result<Option<Vm>, Error> {
+        match self.records(uid) {
+            Ok((record, status, network, live)) => {
+                let size = self.image_size(&record);
+                Ok(Some(object(record, status, &network, live, size)))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Its records, and whether somebody supervises it.
+    fn records(&self, uid: Uid) -> Result<(VmRecord, StatusRecord, NetworkRecord, bool), Error> {
+        let record = self.vms.get(uid)?;
+        let (status, network) = (self.vms.status(uid)?, self.vms.network(uid)?);
+        let live = Liveness::is_held(&self.config.paths, uid)?;
+        Ok((record, status, network, live))
+    }
+
+    fn image_size(&self, record: &VmRecord) -> Size {
+        let image = self.images.get(record.image.uid);
+        image.map(|image| image.size).unwrap_or_default()
     }
 }
 
