@@ -31,12 +31,13 @@ pub use ignite_wire::supervisor::End;
 pub use imports::Imported;
 pub use network::manage::{
     AttachmentLine, Checkup, Finding, Garbage, GarbageKind, GarbageMode, NetworkDetail,
-    NetworkLine, Owner, PluginDetail, Readiness, Released, Verdict, VmRef,
+    NetworkLine, NetworkSeen, Owner, PluginDetail, Readiness, Released, Verdict, VmRef,
 };
 pub use network::tool::{EnvironmentError, PluginVersions, Tool, ToolEnvironment, ToolStatus};
 pub use report::{Report, Silent};
 pub use termination::on_termination;
 pub use timings::{Phase, PhaseReport, Timings, TimingsReport};
+pub use vm::console::{CONSOLE_PIECE, ConsolePiece, ConsolePlace};
 pub use vm::create::{CreateRequest, Created};
 pub use vm::exec::Streams as ExecStreams;
 pub use vm::list::VmLine;

@@ -10,6 +10,7 @@
 //! A VM that runs may stand still in between: `paused`.
 
 pub(crate) mod children;
+pub(crate) mod console;
 pub(crate) mod control;
 pub(crate) mod create;
 mod events;
