@@ -43,6 +43,7 @@ pub use vm::exec::Streams as ExecStreams;
 pub use vm::list::VmLine;
 pub use vm::rates::Rates;
 pub use vm::start::Started;
+pub use vm::stats::{InterfaceRates, Sample, Usage, rates};
 pub use vm::stop::Done;
 pub use vm::update::Changes;
 

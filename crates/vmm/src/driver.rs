@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use ignite_host::process::{Child, Status};
-use ignite_wire::agent::VmmCounters;
+use ignite_wire::agent::{DiskCounters, VmmCounters};
 use ignite_wire::supervisor::{Machine, Rate, Vmm};
 
 use crate::firecracker::Firecracker;
@@ -263,6 +263,22 @@ impl Driver {
         }
     }
 
+    /// What passed to and from all disks, as last counted; none where that was never told.
+    pub fn disks(&self) -> Option<DiskCounters> {
+        match self {
+            Self::Qemu(qemu) => qemu.disks(),
+            Self::Firecracker(firecracker) => {
+                let counters = firecracker.counters();
+                Some(DiskCounters {
+                    read_bytes: counters.disk_read_bytes,
+                    written_bytes: counters.disk_written_bytes,
+                    reads: counters.disk_reads,
+                    writes: counters.disk_writes,
+                })
+            }
+        }
+    }
+
     /// Presses the power button, or Ctrl-Alt-Del where there is none, for guests that listen to it.
     pub fn power_button(&mut self) {
         match self {
@@ -308,11 +324,11 @@ impl Driver {
         }
     }
 
-    /// Has the VMM write down what it counts; [`Driver::counters`] knows it soon after, and so is the
-    /// balloon told of.
+    /// Has the VMM write down what it counts; [`Driver::counters`] and [`Driver::disks`] know it soon
+    /// after, and so is the balloon told of.
     pub fn count(&mut self) {
         match self {
-            Self::Qemu(_) => {}
+            Self::Qemu(qemu) => qemu.count(),
             Self::Firecracker(firecracker) => firecracker.count(),
         }
     }

@@ -22,13 +22,16 @@ impl Engine {
         };
         Ok(Some(Counters {
             vmm: status.vmm,
-            interfaces: counters(status, &self.vms.network(uid)?),
+            interfaces: counters(&status, &self.vms.network(uid)?),
         }))
     }
 }
 
 /// The host's words as the VM's: what goes into the tap comes out of the guest's interface.
-fn counters(status: SupervisorStatus, network: &NetworkRecord) -> Vec<InterfaceCounters> {
+pub(crate) fn counters(
+    status: &SupervisorStatus,
+    network: &NetworkRecord,
+) -> Vec<InterfaceCounters> {
     let refused = |interface: &str| {
         let refusals = status.refusals.iter().find(|it| it.interface == interface);
         refusals.map_or(0, |refusals| refusals.counts.total())
@@ -87,7 +90,7 @@ mod tests {
             }],
             ..SupervisorStatus::default()
         };
-        let all = counters(status, &NetworkRecord::default());
+        let all = counters(&status, &NetworkRecord::default());
         assert_eq!(all.len(), 2);
         assert_eq!(
             (all[0].rx_bytes, all[0].rx_packets, all[0].rx_dropped),

@@ -11,6 +11,8 @@ mod recover;
 mod tests;
 mod update;
 
+pub(crate) use counters::counters as interface_counters;
+
 use std::net::IpAddr;
 
 use ignite_api::Uid;

@@ -30,6 +30,7 @@ pub(crate) mod repair;
 mod run;
 mod signal;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod stop;
 #[cfg(test)]
 mod tests;

@@ -225,6 +225,12 @@ fn both_versions_are_counted() {
     let files = [
         ("memory.usage_in_bytes", "4096\n"),
         ("memory.max_usage_in_bytes", "8192\n"),
+        ("memory.limit_in_bytes", "16384\n"),
+        ("memory.max", "16384\n"),
+        (
+            "memory.stat",
+            "anon 9\ninactive_file 1024\ntotal_inactive_file 1024\n",
+        ),
         (
             "memory.oom_control",
             "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
@@ -248,6 +254,8 @@ fn both_versions_are_counted() {
     let expected = Usage {
         memory: Some(4096),
         memory_peak: Some(8192),
+        memory_idle: Some(1024),
+        memory_limit: Some(16384),
         oom_kills: Some(2),
         cpu: Some(Duration::from_micros(7)),
         throttled: Some(3),

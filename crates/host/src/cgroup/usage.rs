@@ -16,6 +16,10 @@ pub struct Usage {
     pub memory: Option<u64>,
     /// The most so far.
     pub memory_peak: Option<u64>,
+    /// Bytes of it that are copies of files nobody looked at lately.
+    pub memory_idle: Option<u64>,
+    /// The most there may be, where there is a bound.
+    pub memory_limit: Option<u64>,
     /// Processes the kernel ended because the group's memory was used up.
     pub oom_kills: Option<u64>,
     /// Processor time.
@@ -35,11 +39,17 @@ impl Usage {
             (Controller::Memory, Version::V1) => {
                 self.memory = number("memory.usage_in_bytes");
                 self.memory_peak = number("memory.max_usage_in_bytes");
+                self.memory_idle = counter("memory.stat", "total_inactive_file");
+                // Version 1 has a number for no bound, the greatest multiple of a page.
+                let limit = number("memory.limit_in_bytes");
+                self.memory_limit = limit.filter(|limit| *limit < 1 << 62);
                 self.oom_kills = counter("memory.oom_control", "oom_kill");
             }
             (Controller::Memory, Version::V2) => {
                 self.memory = number("memory.current");
                 self.memory_peak = number("memory.peak");
+                self.memory_idle = counter("memory.stat", "inactive_file");
+                self.memory_limit = number("memory.max");
                 self.oom_kills = counter("memory.events", "oom_kill");
             }
             (Controller::Cpu, _) => self.throttled = counter("cpu.stat", "nr_throttled"),

@@ -26,6 +26,23 @@ pub fn start_time(pid: i32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// Processor time and resident memory of a process and its threads; none where it is gone.
+///
+/// `/proc/<pid>/stat`: fields 14 and 15 are clock ticks, 24 is pages.
+pub fn usage(pid: i32) -> Option<(Duration, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    let ticks = number(14)?.saturating_add(number(15)?);
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    let page = rustix::param::page_size() as u64;
+    Some((
+        Duration::from_millis(ticks.saturating_mul(1000) / per_second),
+        number(24)?.saturating_mul(page),
+    ))
+}
+
 /// A process held by its pidfd.
 #[derive(Debug)]
 pub struct Watched {
@@ -86,6 +103,14 @@ mod tests {
         assert!(Watched::open(pid, begun).expect("asked").is_none());
         child.wait().expect("waited");
         assert!(Watched::open(pid, begun).expect("asked").is_none());
+    }
+
+    #[test]
+    fn what_a_process_has_used_is_told() {
+        let own = i32::try_from(std::process::id()).expect("a number");
+        let (_, memory) = usage(own).expect("it lives");
+        assert!(memory > 4096, "{memory}");
+        assert_eq!(usage(i32::MAX), None);
     }
 
     #[test]

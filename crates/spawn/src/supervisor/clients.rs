@@ -134,6 +134,7 @@ impl Supervisor<'_> {
             traffic: self.parts.network.traffic(),
             balloon: self.balloon.as_ref().and_then(Balloon::actual),
             vmm: self.parts.driver.counters(),
+            disks: self.parts.driver.disks(),
         };
         self.tell_client(id, &Frame::link(Message::StatusReply(status)));
     }

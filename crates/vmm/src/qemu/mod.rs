@@ -19,6 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use ignite_host::process::{self, Child, Spec, Stdio};
+use ignite_wire::agent::DiskCounters;
 use ignite_wire::supervisor::{Machine, Rate};
 
 use crate::{Console, Error, Reports, Request, Resources, Tap};
@@ -44,6 +45,8 @@ pub struct Qemu {
     outgoing: VecDeque<u8>,
     /// Bytes of the guest's memory.
     memory: u64,
+    /// How often it was asked what passed to and from the disks.
+    counted: u64,
 }
 
 impl Qemu {
@@ -116,6 +119,7 @@ impl Qemu {
             decoder: qmp::Decoder::new(machine.memory),
             outgoing: VecDeque::new(),
             memory: machine.memory,
+            counted: 0,
         };
         qemu.execute("qmp_capabilities");
         for (number, disk) in machine.disks.iter().enumerate() {
@@ -166,6 +170,19 @@ impl Qemu {
 
     pub(crate) fn inflate(&mut self, bytes: u64) {
         self.send(&qmp::balloon(self.left_by(bytes), true));
+    }
+
+    /// Asks what passed to and from the disks, unless it was and has not answered yet.
+    pub(crate) fn count(&mut self) {
+        if self.decoder.disks().1 == self.counted {
+            self.counted += 1;
+            self.send(&qmp::disks());
+        }
+    }
+
+    /// What passed to and from the disks, as last told.
+    pub(crate) fn disks(&self) -> Option<DiskCounters> {
+        self.decoder.disks().0
     }
 
     /// QEMU is told what the guest keeps.

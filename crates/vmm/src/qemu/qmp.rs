@@ -5,6 +5,7 @@
 //!
 //! QEMU relays what a guest does, so a line is bounded and unknown events are passed over.
 
+use ignite_wire::agent::DiskCounters;
 use ignite_wire::supervisor::Rate;
 use serde::Deserialize;
 use thiserror::Error as ThisError;
@@ -13,8 +14,8 @@ use super::command::AGENT_ID;
 use crate::words::one_line;
 use crate::{Reason, Report, Request};
 
-/// Longest line taken, in bytes; the longest known is the greeting with some hundred.
-pub const MAX_LINE: usize = 64 * 1024;
+/// Longest line taken, in bytes; the longest known tells of all disks, with some thousand of each.
+pub const MAX_LINE: usize = 256 * 1024;
 
 /// The most QEMU takes for a rate (`THROTTLE_VALUE_MAX`).
 const MOST_BYTES: u64 = 1_000_000_000_000_000;
@@ -75,6 +76,13 @@ pub fn balloon(left: u64, answered: bool) -> String {
     format!("{command}\n")
 }
 
+/// One line that asks what passed to and from the disks.
+pub fn disks() -> String {
+    format!("{{\"execute\":\"query-blockstats\",\"id\":\"{DISKS}\"}}\n")
+}
+
+const DISKS: &str = "disks";
+
 const REQUESTS: [Request; 4] = [
     Request::Pause,
     Request::Resume,
@@ -97,15 +105,28 @@ pub struct Decoder {
     line: Vec<u8>,
     /// Bytes of the guest's memory: QEMU tells what a balloon leaves of them.
     memory: u64,
+    told: Told,
+}
+
+/// What was told of the disks.
+#[derive(Debug, Default)]
+struct Told {
+    disks: Option<DiskCounters>,
+    answers: u64,
 }
 
 impl Decoder {
     /// Of a guest with that many bytes of memory.
     pub fn new(memory: u64) -> Self {
         Self {
-            line: Vec::new(),
             memory,
+            ..Self::default()
         }
+    }
+
+    /// What passed to and from the disks, as last told, and how often [`disks`] was answered.
+    pub fn disks(&self) -> (Option<DiskCounters>, u64) {
+        (self.told.disks, self.told.answers)
     }
 
     /// Reads `bytes` on; appends what they tell to `reports`.
@@ -117,7 +138,12 @@ impl Decoder {
             let line = std::mem::take(&mut self.line);
             if !line.trim_ascii().is_empty() {
                 let message: Incoming = serde_json::from_slice(&line).map_err(Error::Malformed)?;
-                reports.extend(message.report(self.memory));
+                if message.id.as_deref() == Some(DISKS) {
+                    self.told.answers += 1;
+                    self.told.disks = message.disks().or(self.told.disks);
+                } else {
+                    reports.extend(message.report(self.memory));
+                }
             }
         }
         self.append(rest)
@@ -141,6 +167,25 @@ struct Incoming {
     id: Option<String>,
     #[serde(default)]
     data: Data,
+    /// What was asked for.
+    #[serde(default, rename = "return")]
+    answer: serde_json::Value,
+}
+
+/// A disk of [`disks`], with the fields that are looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Disk {
+    stats: DiskStats,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DiskStats {
+    rd_bytes: u64,
+    wr_bytes: u64,
+    rd_operations: u64,
+    wr_operations: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -163,6 +208,21 @@ struct Data {
 }
 
 impl Incoming {
+    /// The sums of all disks, where this tells of them.
+    fn disks(self) -> Option<DiskCounters> {
+        let disks: Vec<Disk> = serde_json::from_value(self.answer).ok()?;
+        let sum = |of: fn(&DiskStats) -> u64| {
+            let numbers = disks.iter().map(|disk| of(&disk.stats));
+            numbers.fold(0, u64::saturating_add)
+        };
+        Some(DiskCounters {
+            read_bytes: sum(|disk| disk.rd_bytes),
+            written_bytes: sum(|disk| disk.wr_bytes),
+            reads: sum(|disk| disk.rd_operations),
+            writes: sum(|disk| disk.wr_operations),
+        })
+    }
+
     fn report(self, memory: u64) -> Option<Report> {
         let is_of = |request: &Request| self.id.as_deref() == Some(id(*request));
         match (self.error, REQUESTS.into_iter().find(is_of)) {
@@ -249,6 +309,31 @@ mod tests {
         {"execute":"balloon","arguments":{"value":268435456},"id":"inflate"}
         {"execute":"balloon","arguments":{"value":201326592}}
         "#);
+    }
+
+    #[test]
+    fn all_disks_are_summed_up() {
+        let mut decoder = Decoder::default();
+        let mut reports = Vec::new();
+        let line = concat!(
+            r#"{"return": [{"device": "", "parent": {"stats": {"rd_bytes": 9}}, "#,
+            r#""stats": {"rd_bytes": 512, "wr_bytes": 1024, "rd_operations": 2, "wr_operations": 3}, "#,
+            r#""qdev": "/machine/peripheral/drive0/virtio-backend"}, {"stats": {"rd_bytes": 100}}], "#,
+            r#""id": "disks"}"#,
+            "\r\n"
+        );
+        decoder.push(line.as_bytes(), &mut reports).expect("QMP");
+        let expected = DiskCounters {
+            read_bytes: 612,
+            written_bytes: 1024,
+            reads: 2,
+            writes: 3,
+        };
+        assert_eq!(decoder.disks(), (Some(expected), 1));
+        let refused = b"{\"id\": \"disks\", \"error\": {\"desc\": \"no\"}}\n";
+        decoder.push(refused, &mut reports).expect("QMP");
+        assert_eq!(decoder.disks(), (Some(expected), 2));
+        assert_eq!(reports, []);
     }
 
     #[test]

@@ -209,6 +209,23 @@ pub struct SupervisorStatus {
     /// What the VMM counted itself, where it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vmm: Option<VmmCounters>,
+    /// What passed to and from its disks, once the VMM told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disks: Option<DiskCounters>,
+}
+
+/// What a guest did with its disks since it was started, all of them together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DiskCounters {
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
+    /// Reads.
+    pub reads: u64,
+    /// Writes.
+    pub writes: u64,
 }
 
 /// What a VMM counted since it was started, all devices of a kind together.

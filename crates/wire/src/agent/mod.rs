@@ -41,8 +41,8 @@ mod message;
 pub use codec::{Decoder, Error, Frame, HEADER_LEN, MAX_PAYLOAD};
 pub use credits::{Credits, INITIAL_WINDOW, Overrun};
 pub use message::{
-    ExecRequest, ExitStatus, Limits, Message, Passed, PowerAction, Refusals, SupervisorStatus,
-    Traffic, VmmCounters,
+    DiskCounters, ExecRequest, ExitStatus, Limits, Message, Passed, PowerAction, Refusals,
+    SupervisorStatus, Traffic, VmmCounters,
 };
 
 /// Version of the protocol, said in [`Message::Hello`].
