@@ -16,6 +16,7 @@
 //! is mocked: the product, its VMM, CNI plugins and registries run as they are.
 
 pub mod boot;
+pub mod browser;
 pub mod command;
 pub mod docker;
 pub mod firecracker;
@@ -30,6 +31,7 @@ pub mod template;
 pub mod vmm;
 pub mod wait;
 
+pub use browser::Browser;
 pub use command::{Invocation, Output};
 pub use docker::Docker;
 pub use host::Host;

@@ -3,6 +3,7 @@
 mod cni;
 mod completion;
 mod create;
+mod dashboard;
 mod doctor;
 mod exec;
 mod image;
@@ -51,6 +52,7 @@ group! {
         "rmi" => image::Rm,
         "rmk" => kernel::Rm,
         "cni" => cni::Cni,
+        "dashboard" => dashboard::Dashboard,
         "doctor" => doctor::Doctor,
         "version" => version::Version,
         "completion" => completion::Completion,
