@@ -116,6 +116,7 @@ e2e-fixtures: helper
 	@tools/libcni.sh
 	@tools/beside.sh podman podman conmon crun
 	@tools/beside.sh docker docker.io containerd runc tini
+	@tools/beside.sh chromium chromium chromium-common fonts-dejavu-core
 	@tools/kernel.sh >/dev/null
 	@tools/images.sh busy systemd
 

@@ -16,6 +16,7 @@ mod cni_result;
 mod cni_words;
 mod daemon_desired;
 mod daemon_listing;
+mod dashboard_request;
 mod docker_answers;
 mod image_archive;
 mod image_decompress;
@@ -57,7 +58,7 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 37] = [
+const TARGETS: [(&str, Target); 38] = [
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
     ("api_words", api_words::run),
@@ -69,6 +70,7 @@ const TARGETS: [(&str, Target); 37] = [
     ("cni_words", cni_words::run),
     ("daemon_desired", daemon_desired::run),
     ("daemon_listing", daemon_listing::run),
+    ("dashboard_request", dashboard_request::run),
     ("docker_answers", docker_answers::run),
     ("image_archive", image_archive::run),
     ("image_decompress", image_decompress::run),

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("ignite-spawn", 4),
     ("ignite-guest", 4),
     ("ignite-program", 3),
+    ("ignite-dashboard", 3),
     ("ignite-engine", 2),
     ("ignite-store", 1),
     ("ignite-cni", 1),

@@ -33,13 +33,14 @@ pub use ignite_wire::supervisor::End;
 pub use imports::Imported;
 pub use network::manage::{
     AttachmentLine, Checkup, Finding, Garbage, GarbageKind, GarbageMode, NetworkDetail,
-    NetworkLine, Owner, PluginDetail, Readiness, Released, Verdict, VmRef,
+    NetworkLine, NetworkSeen, Owner, PluginDetail, Readiness, Released, Verdict, VmRef,
 };
 pub use network::tool::{EnvironmentError, PluginVersions, Tool, ToolEnvironment, ToolStatus};
 pub use report::{Report, Silent};
 pub use termination::{Inbox, on_termination};
 pub use timings::{Phase, PhaseReport, Timings, TimingsReport};
 pub use vm::attach::Console;
+pub use vm::console::{CONSOLE_PIECE, ConsolePiece, ConsolePlace};
 pub use vm::create::{CreateRequest, Created};
 pub use vm::exec::{Ended, Local, Streams as ExecStreams, size_of as terminal_size};
 pub use vm::list::VmLine;

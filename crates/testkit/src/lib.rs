@@ -16,6 +16,7 @@
 //! is mocked: the product, its VMM, CNI plugins and registries run as they are.
 
 pub mod boot;
+pub mod browser;
 pub mod command;
 pub mod docker;
 pub mod firecracker;
@@ -31,6 +32,7 @@ pub mod terminal;
 pub mod vmm;
 pub mod wait;
 
+pub use browser::Browser;
 pub use command::{Invocation, Output};
 pub use docker::Docker;
 pub use host::Host;

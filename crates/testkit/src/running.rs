@@ -81,6 +81,21 @@ impl Running {
         }
     }
 
+    /// The next line of its stdout, which is not kept.
+    ///
+    /// # Errors
+    /// If it ends, or says nothing within `limit`.
+    pub fn line(&mut self, limit: Duration) -> Result<String> {
+        match self.lines.recv_timeout(limit) {
+            Ok(line) => Ok(line),
+            Err(RecvTimeoutError::Timeout) => bail!("{} said nothing in {limit:?}", self.argv),
+            Err(RecvTimeoutError::Disconnected) => {
+                let errors = self.errors();
+                bail!("{} ended: {errors}", self.argv)
+            }
+        }
+    }
+
     /// What it has written to stdout until now.
     pub fn said(&mut self) -> &str {
         self.seen.extend(self.lines.try_iter());

@@ -4,6 +4,7 @@ mod attach;
 mod cni;
 mod completion;
 mod create;
+mod dashboard;
 mod doctor;
 mod events;
 mod exec;
@@ -69,6 +70,7 @@ group! {
         "rmi" => image::Rm,
         "rmk" => kernel::Rm,
         "cni" => cni::Cni,
+        "dashboard" => dashboard::Dashboard,
         "doctor" => doctor::Doctor,
         "version" => version::Version,
         "completion" => completion::Completion,

@@ -12,6 +12,7 @@ mod configuration;
 mod confinement;
 mod crashes;
 mod daemon;
+mod dashboard;
 mod default_network;
 mod disks;
 mod docker;

@@ -19,6 +19,7 @@ mod log;
 mod place;
 mod record;
 mod reserve;
+mod seen;
 mod services;
 mod status;
 mod token;
@@ -31,6 +32,7 @@ pub use log::{LogRequest, Speaker};
 pub use place::{NoOverlayName, OverlayName};
 pub use record::HostChoice;
 pub use reserve::Reservation;
+pub use seen::{OverlaySeen, PeerSeen};
 pub use status::OverlayStatus;
 pub use token::{NewToken, TokenLine};
 

@@ -11,6 +11,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod children;
+pub(crate) mod console;
 pub(crate) mod control;
 pub(crate) mod create;
 mod events;

@@ -18,6 +18,7 @@ mod inspect;
 mod list;
 mod look;
 pub(crate) mod ours;
+mod picture;
 mod survey;
 
 use std::collections::BTreeSet;
@@ -35,6 +36,7 @@ pub use gc::{Garbage, Kind as GarbageKind, Mode as GarbageMode, Released};
 pub use inspect::{NetworkDetail, PluginDetail};
 pub(crate) use list::readiness;
 pub use list::{NetworkLine, Readiness};
+pub use picture::NetworkSeen;
 pub(crate) use survey::usable;
 pub use survey::{AttachmentLine, Owner, VmRef};
 
