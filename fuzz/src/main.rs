@@ -21,6 +21,7 @@ mod image_archive;
 mod image_decompress;
 mod image_layout;
 mod image_registry;
+mod image_superblock;
 mod image_tar;
 mod image_unpack;
 mod kernel_config;
@@ -57,7 +58,7 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 37] = [
+const TARGETS: [(&str, Target); 38] = [
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
     ("api_words", api_words::run),
@@ -74,6 +75,7 @@ const TARGETS: [(&str, Target); 37] = [
     ("image_decompress", image_decompress::run),
     ("image_layout", image_layout::run),
     ("image_registry", image_registry::run),
+    ("image_superblock", image_superblock::run),
     ("image_tar", image_tar::run),
     ("image_unpack", image_unpack::run),
     ("kernel_config", kernel_config::run),
