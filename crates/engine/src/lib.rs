@@ -44,6 +44,7 @@ pub use vm::rates::Rates;
 pub use vm::start::Started;
 pub use vm::stop::Done;
 pub use vm::update::Changes;
+pub use vm::volumes::{VolumeError, volumes_of};
 
 use std::path::PathBuf;
 

@@ -54,6 +54,9 @@ pub struct Config {
     /// How the machine is switched off.
     #[serde(default)]
     pub power_off: PowerOff,
+    /// What is mounted besides, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
 }
 
 impl Config {
@@ -77,8 +80,25 @@ impl Config {
             agent: Transport::default(),
             agent_token: String::new(),
             power_off: PowerOff::default(),
+            volumes: Vec::new(),
         }
     }
+}
+
+/// A volume and its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    /// Its name, for messages.
+    pub name: String,
+    /// Block device in the guest, `/dev/vdc`, or the tag of a shared directory.
+    pub source: String,
+    /// File system type: `ext4`, or `virtiofs` for a shared directory.
+    pub filesystem: String,
+    /// Mount point; made if it is missing.
+    pub target: String,
+    /// Whether it is mounted read-only.
+    pub read_only: bool,
 }
 
 /// What carries the agent's stream.

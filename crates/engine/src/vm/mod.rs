@@ -35,6 +35,7 @@ mod tests;
 pub(crate) mod update;
 mod user;
 pub(crate) mod vmm;
+pub(crate) mod volumes;
 
 use ignite_store::Liveness;
 use ignite_wire::agent::{ExecRequest, ExitStatus};
