@@ -22,6 +22,7 @@ mod image_archive;
 mod image_decompress;
 mod image_layout;
 mod image_registry;
+mod image_superblock;
 mod image_tar;
 mod image_unpack;
 mod kernel_config;
@@ -76,6 +77,7 @@ const TARGETS: [(&str, Target); 38] = [
     ("image_decompress", image_decompress::run),
     ("image_layout", image_layout::run),
     ("image_registry", image_registry::run),
+    ("image_superblock", image_superblock::run),
     ("image_tar", image_tar::run),
     ("image_unpack", image_unpack::run),
     ("kernel_config", kernel_config::run),

@@ -42,6 +42,7 @@ mod validate;
 pub mod view;
 mod vm;
 mod vmm;
+mod volume;
 
 pub use address::{Address, AddressError, Subnet, SubnetError};
 pub use balloon::{BalloonError, check_balloon};
@@ -71,8 +72,11 @@ pub use uid::{IdPrefix, IdPrefixError, Uid, UidError};
 pub use users::{VmmUsers, VmmUsersError};
 pub use validate::{Fault, MAX_CPUS, MIN_MEMORY, validate};
 pub use vm::{
-    BlockDevice, ConfinementStatus, CopyFile, InterfaceStatus, KernelChoice, NetworkSpec,
-    NetworkStatus, OciChoice, RefusedFrames, RefusedStatus, RuntimeStatus, StorageSpec,
-    UnknownInterface, Vm, VmSpec, VmStatus, Volume, VolumeMount,
+    ConfinementStatus, CopyFile, InterfaceStatus, KernelChoice, NetworkSpec, NetworkStatus,
+    OciChoice, RefusedFrames, RefusedStatus, RuntimeStatus, UnknownInterface, Vm, VmSpec, VmStatus,
 };
 pub use vmm::{DiskFormat, DiskOrigin, DiskStatus, VmmChoice, VmmChoiceError};
+pub use volume::{
+    BlockDevice, HostPath, MAX_VOLUMES, StorageSpec, Volume, VolumeError, VolumeFlag, VolumeMount,
+    VolumeSource, VolumeStatus, check_mount_path,
+};

@@ -7,9 +7,10 @@ use std::collections::HashSet;
 use std::fmt;
 
 use crate::interface::MAX_ADDRESSES;
+use crate::volume::plain;
 use crate::{
-    CopyFile, InterfaceSpec, MAX_INTERFACES, Name, PortMapping, Size, StorageSpec, Vm, VmSpec,
-    check_balloon,
+    CopyFile, InterfaceSpec, MAX_INTERFACES, MAX_VOLUMES, Name, PortMapping, Size, StorageSpec, Vm,
+    VmSpec, VolumeSource, check_balloon, check_mount_path,
 };
 
 /// Most virtual processors.
@@ -137,18 +138,29 @@ fn check_storage(storage: &StorageSpec, faults: &mut Vec<Fault>) {
                 format!("{:?} is there twice", volume.name),
             ));
         }
-        match &volume.block_device {
-            None => faults.push(Fault::new(
+        match volume.source() {
+            None if volume.block_device.is_none() => faults.push(Fault::new(
                 format!("{path}.blockDevice"),
-                "no device is named",
+                "one of blockDevice, file and directory is wanted",
             )),
-            Some(device) => check_unique_path(
-                &format!("{path}.blockDevice.path"),
-                &device.path,
-                &mut devices,
-                faults,
-            ),
+            None => faults.push(Fault::new(
+                path,
+                "has more than one of blockDevice, file and directory",
+            )),
+            Some(source) => {
+                let field = format!("{path}.{}.path", source.field());
+                check_unique_path(&field, source.path(), &mut devices, faults);
+                let is_directory = matches!(source, VolumeSource::Directory(_));
+                if is_directory && storage.mount_of(&volume.name).is_none() {
+                    faults.push(Fault::new(path, "is a directory, and mounted nowhere"));
+                }
+            }
         }
+    }
+    if storage.volumes.len() > MAX_VOLUMES {
+        let count = storage.volumes.len();
+        let message = format!("{count} are too many; a VM has at most {MAX_VOLUMES}");
+        faults.push(Fault::new("spec.storage.volumes", message));
     }
     let (mut mounted, mut targets) = (HashSet::new(), HashSet::new());
     for (index, mount) in storage.volume_mounts.iter().enumerate() {
@@ -164,12 +176,12 @@ fn check_storage(storage: &StorageSpec, faults: &mut Vec<Fault>) {
                 format!("{:?} is mounted twice", mount.name),
             ));
         }
-        check_unique_path(
-            &format!("{path}.mountPath"),
-            &mount.mount_path,
-            &mut targets,
-            faults,
-        );
+        let (path, target) = (format!("{path}.mountPath"), &mount.mount_path);
+        if let Err(problem) = check_mount_path(target) {
+            faults.push(Fault::new(path, format!("{target:?} {problem}")));
+        } else if !targets.insert(plain(target)) {
+            faults.push(Fault::new(path, format!("{target:?} is there twice")));
+        }
     }
 }
 
@@ -302,10 +314,11 @@ mod tests {
                 block_device: Some(BlockDevice {
                     path: "dev/x".into(),
                 }),
+                ..Volume::default()
             },
             Volume {
                 name: "a".into(),
-                block_device: None,
+                ..Volume::default()
             },
         ];
         vm.spec.storage.volume_mounts = vec![VolumeMount {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     BitRate, ByteRate, DiskStatus, Dns, EnvVar, IdPrefix, InterfaceName, InterfaceSpec, Kind,
     Limit, Mac, Metadata, NetworkPlugin, Object, OciSource, PortMapping, Reference, RestartPolicy,
-    Size, Ssh, VmmChoice,
+    Size, Ssh, StorageSpec, VmmChoice, VolumeStatus,
 };
 
 /// A microVM.
@@ -253,47 +253,6 @@ impl NetworkSpec {
     }
 }
 
-/// A VM's further disks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct StorageSpec {
-    /// Disks by name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub volumes: Vec<Volume>,
-    /// Where they are mounted.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub volume_mounts: Vec<VolumeMount>,
-}
-
-/// One disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Volume {
-    /// Its name in the manifest.
-    pub name: String,
-    /// The device of the host behind it.
-    #[serde(default)]
-    pub block_device: Option<BlockDevice>,
-}
-
-/// A device of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BlockDevice {
-    /// Its absolute path.
-    pub path: String,
-}
-
-/// A mount of one disk in the guest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct VolumeMount {
-    /// The disk's name.
-    pub name: String,
-    /// Absolute path in the guest.
-    pub mount_path: String,
-}
-
 /// One file to copy into a VM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -333,6 +292,9 @@ pub struct VmStatus {
     /// Its disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskStatus>,
+    /// How its volumes are joined to the guest; only while it runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeStatus>,
     /// What its VMM counted since its start, by name; only while it runs, and where the VMM counts.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub counters: BTreeMap<String, u64>,

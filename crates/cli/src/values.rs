@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ignite_api::{
     Address, ByteRate, DetachKeys, Dns, EnvVar, Label, Limit, Mac, Name, PortMapping, Size,
-    VmmChoice,
+    VmmChoice, VolumeFlag,
 };
 use ignite_program::{Parser, message};
 use jiff::Timestamp;
@@ -20,6 +20,19 @@ pub fn ports(text: &str) -> Result<Ports, String> {
     PortMapping::parse_all([text])
         .map(Ports)
         .map_err(|error| message(&error))
+}
+
+/// What one `--volumes` stands for.
+#[derive(Debug, Clone)]
+pub struct Volumes(pub Vec<VolumeFlag>);
+
+/// Parses one `--volumes`: volumes between commas.
+pub fn volumes(text: &str) -> Result<Volumes, String> {
+    let parsed = VolumeFlag::parse_all(text).map(Volumes);
+    parsed.map_err(|error| match error.hint() {
+        Some(hint) => format!("{error}\nhint: {hint}"),
+        None => error.to_string(),
+    })
 }
 
 /// Parses `NAME=value`, or `NAME` for the value it has in our own environment.

@@ -9,6 +9,7 @@ use ignite_host::error::chain;
 use crate::Cancelled;
 use crate::network;
 use crate::vm::control;
+use crate::vm::volumes::VolumeError;
 
 /// Errors of the engine.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,9 @@ pub enum Error {
         /// Its name.
         name: &'static str,
     },
+    /// A volume.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// The VM's network.
     #[error(transparent)]
     Network(#[from] network::Error),
@@ -294,6 +298,7 @@ impl Error {
             Self::Vmm(error) => error.hint(),
             Self::NoProgram { .. } => Some("install Ignite's programs together: make install".into()),
             Self::Network(error) => error.hint(),
+            Self::Volume(error) => error.hint(),
             Self::Process(error) => error.hint(),
             Self::Boot { hint, .. } => hint.clone(),
             Self::SupervisorDied { log } => Some(format!("see {}", log.display())),

@@ -52,6 +52,7 @@ pub use vm::start::Started;
 pub use vm::stats::{InterfaceRates, Sample, Usage, rates};
 pub use vm::stop::Done;
 pub use vm::update::Changes;
+pub use vm::volumes::{VolumeError, volumes_of};
 
 use std::path::PathBuf;
 

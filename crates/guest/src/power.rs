@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ignite_wire::agent::PowerAction;
 use ignite_wire::guest::PowerOff;
-use rustix::mount::{MountFlags, mount_remount};
+use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 use rustix::process::{WaitOptions, wait};
 use rustix::system::{RebootCommand, reboot};
 
@@ -19,6 +19,7 @@ pub fn down(action: PowerAction, power_off: PowerOff) -> ! {
     sys::kill(sys::EVERYONE, libc::SIGKILL);
     reap_everyone();
     rustix::fs::sync();
+    unmount_volumes();
     // "." rather than "/": the agent's own root is the initramfs.
     let _ = mount_remount(".", MountFlags::RDONLY, c"");
     let _ = reboot(command(action, power_off));
@@ -26,6 +27,43 @@ pub fn down(action: PowerAction, power_off: PowerOff) -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(3600));
     }
+}
+
+/// Disks and shared directories besides the root, the last one first; what somebody still holds is at
+/// least written.
+fn unmount_volumes() {
+    let mounts = std::fs::read_to_string("proc/self/mounts").unwrap_or_default();
+    for target in volumes(&mounts).iter().rev() {
+        if unmount(target.as_str(), UnmountFlags::empty()).is_err() {
+            let _ = mount_remount(target.as_str(), MountFlags::RDONLY, c"");
+        }
+    }
+}
+
+/// Where they are mounted, below the working directory, from `/proc/self/mounts` (proc(5)).
+fn volumes(mounts: &str) -> Vec<String> {
+    let place = |line: &str| {
+        let mut words = line.split(' ');
+        let (source, target, kind) = (words.next()?, words.next()?, words.next()?);
+        let below = target.strip_prefix('/').filter(|below| !below.is_empty())?;
+        (source.starts_with("/dev/") || kind == "virtiofs").then(|| unescape(below))
+    };
+    mounts.lines().filter_map(place).collect()
+}
+
+/// The four characters the kernel writes as octal numbers.
+fn unescape(path: &str) -> String {
+    let escapes = [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ];
+    escapes
+        .iter()
+        .fold(path.to_owned(), |path, (escape, character)| {
+            path.replace(escape, character)
+        })
 }
 
 /// A machine without a switch ends by a reset only. What was meant, the supervisor has been told.
@@ -54,6 +92,14 @@ fn reap_everyone() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn volumes_are_disks_and_shared_directories() {
+        let mounts = "/dev/vda / ext4 rw 0 0\nproc /proc proc rw 0 0\n\
+                      /dev/vdb /lib/modules/6.1 ext4 ro 0 0\n\
+                      /dev/vdc /my\\040data xfs rw 0 0\nshare0 /src virtiofs rw 0 0\n";
+        assert_eq!(volumes(mounts), ["lib/modules/6.1", "my data", "src"]);
+    }
 
     #[test]
     fn a_machine_without_a_switch_is_reset() {

@@ -89,6 +89,13 @@ impl Root {
         Ok(regular && stat.st_mode & 0o111 != 0)
     }
 
+    /// Opens a file for reading.
+    pub fn open_file(&self, path: &str) -> io::Result<File> {
+        Ok(self
+            .resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)?
+            .into())
+    }
+
     /// The first bytes of a regular file, `length` at most.
     pub fn read_head(&self, path: &str, length: u64) -> io::Result<Vec<u8>> {
         let file = File::from(self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)?);

@@ -22,6 +22,7 @@ pub mod http;
 mod inherited;
 pub mod iptables;
 pub mod link;
+pub mod loop_device;
 mod netlink;
 pub mod netns;
 pub mod nft;

@@ -30,6 +30,7 @@ mod progress;
 pub mod registry;
 mod source;
 mod staging;
+pub mod superblock;
 
 pub use container::ContainerError;
 pub use digest::Digest;

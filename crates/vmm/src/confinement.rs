@@ -32,7 +32,10 @@ pub fn own_memory(machine: &Machine) -> u64 {
         Vmm::QemuKvm => 128 * MIB,
         Vmm::Firecracker => 32 * MIB,
     };
-    base + u64::from(machine.cpus) * EACH_CPU + machine.memory / TABLES
+    /// Of whoever serves a directory: what it knows of the files its guest knows of.
+    const EACH_SHARE: u64 = 64 * MIB;
+    let shares = machine.shares.len() as u64 * EACH_SHARE;
+    base + u64::from(machine.cpus) * EACH_CPU + machine.memory / TABLES + shares
 }
 
 /// Bytes the file of a disk of `size` bytes may have, whatever its format: qcow2 has tables of about

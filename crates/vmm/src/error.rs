@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ignite_host::confine;
 use ignite_host::cpu::Virtualisation;
+use ignite_host::fs::DiskError;
 use ignite_host::process;
 
 const INSTALL: &str =
@@ -65,6 +66,17 @@ pub enum Error {
         /// The reason.
         source: io::Error,
     },
+    /// A volume cannot be used.
+    #[error("cannot give the VM its volume")]
+    Volume(#[from] DiskError),
+    /// A directory cannot be shared.
+    #[error("cannot share {} with the VM", path.display())]
+    Share {
+        /// The directory.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
     /// The VMM's surroundings could not be made; unconfined it is not started.
     #[error("cannot confine the virtual machine monitor")]
     Confine(#[source] Box<confine::Error>),
@@ -106,6 +118,7 @@ impl Error {
             }),
             Self::NoFirecracker(error) => error.hint(),
             Self::Firecracker(error) => error.hint(),
+            Self::Volume(error) => error.hint(),
             Self::TooManyDevices { .. } => Some("give the VM fewer networks or disks".to_owned()),
             Self::LongArguments { .. } => {
                 Some("give the kernel fewer arguments of your own".to_owned())

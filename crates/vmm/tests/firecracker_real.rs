@@ -57,7 +57,9 @@ impl Place {
                 format: DiskFormat::Raw,
                 read_only: false,
                 rate: Some(rate()),
+                volume: None,
             }],
+            shares: Vec::new(),
         };
         Self { directory, machine }
     }

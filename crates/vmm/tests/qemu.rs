@@ -52,6 +52,7 @@ impl Guest {
             initramfs: PathBuf::from("/nonexistent"),
             cmdline: String::new(),
             disks: disks(directory.path()),
+            shares: Vec::new(),
         };
         let resources = Resources {
             nics: Vec::new(),
@@ -178,6 +179,7 @@ fn an_overlay_of_ours_is_taken_whatever_its_path() {
             format,
             read_only: false,
             rate: None,
+            volume: None,
         }]
     });
     guest.wait_for_console("Hi");
@@ -203,6 +205,7 @@ fn a_second_vmm_may_read_what_the_first_reads_and_write_nothing_of_its() {
             format,
             read_only: false,
             rate: None,
+            volume: None,
         }]
     };
     for path in [&own, &other] {

@@ -59,6 +59,9 @@ pub struct Config {
     /// The terminal at the other end of the console, where a person sits before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terminal: Option<Terminal>,
+    /// What is mounted besides, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
 }
 
 impl Config {
@@ -83,6 +86,7 @@ impl Config {
             agent_token: String::new(),
             power_off: PowerOff::default(),
             terminal: None,
+            volumes: Vec::new(),
         }
     }
 }
@@ -96,6 +100,22 @@ pub struct Terminal {
     /// What it is called (`TERM`), for the command; empty where nobody knows.
     #[serde(default)]
     pub name: String,
+}
+
+/// A volume and its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    /// Its name, for messages.
+    pub name: String,
+    /// Block device in the guest, `/dev/vdc`, or the tag of a shared directory.
+    pub source: String,
+    /// File system type: `ext4`, or `virtiofs` for a shared directory.
+    pub filesystem: String,
+    /// Mount point; made if it is missing.
+    pub target: String,
+    /// Whether it is mounted read-only.
+    pub read_only: bool,
 }
 
 /// What carries the agent's stream.

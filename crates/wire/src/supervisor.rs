@@ -115,6 +115,23 @@ pub struct Machine {
     pub cmdline: String,
     /// Disks in the guest's order: `/dev/vda`, `/dev/vdb`, ...
     pub disks: Vec<Disk>,
+    /// Directories of the host's that the guest has by virtio-fs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<Share>,
+}
+
+/// A directory of the host's, with the program that serves it to the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Share {
+    /// The directory.
+    pub path: PathBuf,
+    /// What the guest knows it by.
+    pub tag: String,
+    /// Whether the guest may only read it.
+    pub read_only: bool,
+    /// `virtiofsd`, the vhost-user daemon that serves it.
+    pub server: PathBuf,
 }
 
 /// The driver and how it accelerates.
@@ -142,6 +159,19 @@ pub struct Disk {
     /// How fast it may be read and written; none for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// What it is where it is not Ignite's own but somebody's volume: only opened, and never given away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeKind>,
+}
+
+/// A disk of the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VolumeKind {
+    /// A regular file.
+    File,
+    /// A block device.
+    BlockDevice,
 }
 
 /// Format of a disk's file.

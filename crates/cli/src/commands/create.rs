@@ -11,14 +11,14 @@ use ignite_program::Failure;
 use super::rates::RateArgs;
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
-use crate::values::{self, Ports};
+use crate::values::{self, Ports, Volumes};
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
 Examples:
   ignite create --name web -p 8080:80 nginx
   ignite create --memory 2GB --cpus 2 --size 8GB debian:12
-  ignite create --vmm firecracker debian:12
+  ignite create -v ./site:/srv/www:ro -v /dev/sdb1:/data nginx
   ignite create --ip 10.61.0.50 --network lan --network storage:ip=10.9.0.5/24,ifname=data debian:12
   ignite create oci:./build/image -- /usr/bin/server --verbose
 
@@ -97,6 +97,10 @@ pub struct VmArgs {
     /// Publish ports: [HOST_IP:]HOST_PORT:VM_PORT[/udp], also ranges (repeatable, or with commas)
     #[arg(short, long, value_name = "MAPPING", value_parser = values::ports)]
     ports: Vec<Ports>,
+
+    /// Give it a block device, a file with a file system, or a directory of the host (repeatable, or with commas)
+    #[arg(short, long, value_name = "SOURCE:MOUNT[:ro]", value_parser = values::volumes)]
+    volumes: Vec<Volumes>,
 
     /// Network to attach to, an interface each (repeatable) [default: the first one in /etc/cni/net.d]
     ///
@@ -185,6 +189,8 @@ impl VmArgs {
                 .collect(),
             ..Metadata::default()
         };
+        let flags = self.volumes.into_iter().flat_map(|volumes| volumes.0);
+        let storage = ignite_engine::volumes_of(flags)?;
         let mut spec = defaults.clone();
         spec.vmm = self.vmm.or(spec.vmm);
         spec.jailer |= self.jailer;
@@ -198,6 +204,9 @@ impl VmArgs {
         replace(&mut spec.dns, self.dns);
         replace(&mut spec.network.ports, ports);
         replace(&mut spec.network.interfaces, interfaces);
+        if !storage.volumes.is_empty() {
+            spec.storage = storage;
+        }
         self.rates.rates().apply(&mut spec).map_err(|error| {
             let hint = error.hint();
             Failure::usage(error, hint)

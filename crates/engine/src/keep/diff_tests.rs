@@ -111,7 +111,7 @@ const EDITS: [(&str, Reach, Edit); 28] = [
     ("spec.storage", Reach::Recreate, |vm| {
         vm.spec.storage.volumes.push(ignite_api::Volume {
             name: "data".into(),
-            block_device: None,
+            ..ignite_api::Volume::default()
         });
     }),
     ("spec.copyFiles", Reach::Recreate, |vm| {

@@ -10,7 +10,7 @@ use ignite_store::{
 };
 use ignite_wire::guest::Process;
 
-use super::signal;
+use super::{signal, volumes};
 use crate::imports::Access;
 use crate::network::plugin;
 use crate::{Cancel, Engine, Error, Report};
@@ -157,6 +157,7 @@ impl Engine {
         let name = self.free_identity(&request.vm, instead_of)?;
         check(&request.vm)?;
         let public_key = super::ssh::named_key(request.vm.spec.ssh.as_ref())?;
+        volumes::check(&request.vm.spec.storage)?;
         let wanted = interfaces(&request.vm.spec.network.interfaces);
         plugin::check(self.config.network_plugin, &wanted)?;
         let macs = wanted_macs(&request.vm.spec.network.interfaces);

@@ -4,18 +4,23 @@ use std::collections::BTreeMap;
 
 use ignite_api::{
     InterfaceStatus, Kind, Metadata, NetworkStatus, OciSource, RuntimeStatus, Size, Uid, Vm,
-    VmStatus,
+    VmStatus, VolumeStatus,
 };
 use ignite_store::{
     InterfaceRecord, Liveness, NetworkRecord, RefusedRecord, State, StatusRecord, VmRecord,
 };
 
+use ignite_host::fs::read_bounded;
 use ignite_wire::agent::VmmCounters;
-use ignite_wire::supervisor::End;
+use ignite_wire::supervisor::{End, Plan};
 
 use super::group::confinement;
-use super::refusals;
+use super::start::PLAN;
+use super::{refusals, volumes};
 use crate::{Engine, Error};
+
+/// Bytes of a plan; a larger file is something else.
+const MAX_PLAN: u64 = 4 << 20;
 
 impl Engine {
     /// The VM that `text` means.
@@ -29,11 +34,14 @@ impl Engine {
         let size = self.image_size(&record);
         let told = live.then(|| refusals::ask(&self.config.paths.vm_run(uid)));
         let told = told.flatten().unwrap_or_default();
-        let mut vm = object(record, status, &network, live, size);
+        let mut vm = object(record.clone(), status, &network, live, size);
         let confined = || confinement(uid, user, &self.vms.dir(uid));
         vm.status.confinement = vm.status.running.then(confined).flatten();
         refusals::add(&mut vm.status.network.interfaces, told.refusals);
         let running = vm.status.running;
+        if running {
+            vm.status.volumes = self.joined(&record);
+        }
         vm.status.balloon = told.balloon.filter(|_| running).map(Size::from_bytes);
         vm.status.counters = told.vmm.map(by_name).unwrap_or_default();
         Ok(vm)
@@ -63,6 +71,19 @@ impl Engine {
     fn image_size(&self, record: &VmRecord) -> Size {
         let image = self.images.get(record.image.uid);
         image.map(|image| image.size).unwrap_or_default()
+    }
+}
+
+impl Engine {
+    /// How the volumes of a VM that runs are joined, as its start was planned.
+    fn joined(&self, record: &VmRecord) -> Vec<VolumeStatus> {
+        if record.spec.storage.volumes.is_empty() {
+            return Vec::new();
+        }
+        let plan = self.config.paths.vm_run(record.uid).join(PLAN);
+        let plan = read_bounded(&plan, MAX_PLAN).ok();
+        let plan: Option<Plan> = plan.and_then(|plan| serde_json::from_slice(&plan).ok());
+        plan.map_or_else(Vec::new, |plan| volumes::status(record, &plan.machine))
     }
 }
 
@@ -117,6 +138,7 @@ fn object(
         },
         confinement: None,
         balloon: None,
+        volumes: Vec::new(),
         counters: BTreeMap::new(),
         disk: Some(record.disk.into()),
         start_time: status.started.filter(|_| running),

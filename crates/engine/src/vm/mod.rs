@@ -44,6 +44,7 @@ mod tests;
 pub(crate) mod update;
 mod user;
 pub(crate) mod vmm;
+pub(crate) mod volumes;
 mod wait;
 
 use ignite_api::Uid;

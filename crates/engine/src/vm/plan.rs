@@ -11,6 +11,7 @@ use ignite_wire::supervisor::{
 
 use super::rates;
 use super::vmm::disk_file;
+use super::volumes::Joined;
 use crate::network::attached::Attached;
 
 /// The console log is cut to its newer half past this.
@@ -34,6 +35,8 @@ pub struct Parts<'a> {
     pub initramfs: PathBuf,
     /// Whether the kernel has a disk of modules.
     pub modules: Option<PathBuf>,
+    /// Its volumes.
+    pub volumes: Joined,
     /// The image's ext4 file.
     pub image: PathBuf,
     /// What the network gave.
@@ -93,9 +96,20 @@ fn confinement(parts: &Parts<'_>) -> Confinement {
             .saturating_add(ignite_vmm::own_memory(&machine)),
         cpu_millis: machine.cpus.saturating_mul(1000).saturating_add(CPU_MILLIS),
         tasks: machine.cpus.saturating_add(TASKS),
-        file_bytes: ignite_vmm::file_bytes(parts.record.spec.disk_size.bytes()),
+        file_bytes: file_bytes(parts),
         jailer: parts.jailer.clone(),
     }
+}
+
+/// The largest file the VMM may make: of its disk, of a volume, and of the memory it shares with those
+/// who serve directories.
+fn file_bytes(parts: &Parts<'_>) -> u64 {
+    let disk = ignite_vmm::file_bytes(parts.record.spec.disk_size.bytes());
+    let memory = match parts.volumes.shares.as_slice() {
+        [] => 0,
+        _ => parts.record.spec.memory.bytes(),
+    };
+    disk.max(parts.volumes.largest).max(memory)
 }
 
 fn machine(parts: &Parts<'_>) -> Machine {
@@ -106,7 +120,9 @@ fn machine(parts: &Parts<'_>) -> Machine {
         format: DiskFormat::Raw,
         read_only: true,
         rate: None,
+        volume: None,
     }));
+    disks.extend(parts.volumes.disks.iter().cloned());
     Machine {
         vmm: parts.vmm.0,
         program: parts.vmm.1.clone(),
@@ -117,6 +133,7 @@ fn machine(parts: &Parts<'_>) -> Machine {
         initramfs: parts.initramfs.clone(),
         cmdline: record.cmdline.clone(),
         disks,
+        shares: parts.volumes.shares.clone(),
     }
 }
 
@@ -133,6 +150,7 @@ fn root(parts: &Parts<'_>) -> Disk {
         },
         read_only: false,
         rate: rates::limits(record).disk,
+        volume: None,
     }
 }
 
@@ -161,6 +179,7 @@ fn guest(parts: &Parts<'_>) -> Config {
         power_off,
         terminal: parts.terminal.clone(),
         ssh_keys: parts.ssh_keys.clone(),
+        volumes: parts.volumes.mounts.clone(),
         // The supervisor makes the token, for each start one.
         ..Config::new(record.name.as_str(), record.process.clone())
     }

@@ -24,6 +24,7 @@ use super::children;
 use super::events::Events;
 use super::plan::{self as supervision, Parts};
 use super::vmm::Chosen;
+use super::volumes::{Joined, Machine};
 use crate::config::program;
 use crate::network::attached::Attached;
 use crate::network::plugin::{self, Network, Plugin};
@@ -310,12 +311,21 @@ impl Start<'_> {
         let vmm = self.engine.vmm_of(&self.record, self.report)?;
         let (kernel, initramfs) = self.engine.bootable(self.record.kernel.uid)?;
         let modules = kernel.join(ignite_image::kernel::MODULES);
+        let modules = modules.is_file().then_some(modules);
+        let machine = Machine {
+            vmm: vmm.found.vmm,
+            disks: 1 + usize::from(modules.is_some()),
+        };
+        let volumes = self
+            .engine
+            .join_volumes(&self.record, machine, self.report)?;
         Ok(Programs {
             vmm,
+            volumes,
             supervisor: program("ignite-spawn", "IGNITE_SPAWN").ok_or(Error::NoProgram {
                 name: "ignite-spawn",
             })?,
-            modules: modules.is_file().then_some(modules),
+            modules,
             kernel,
             initramfs,
         })
@@ -377,6 +387,7 @@ impl Start<'_> {
             kernel: programs.kernel,
             initramfs: programs.initramfs,
             modules: programs.modules,
+            volumes: programs.volumes,
             image: self
                 .engine
                 .images
@@ -496,6 +507,7 @@ struct Programs {
     kernel: PathBuf,
     initramfs: PathBuf,
     modules: Option<PathBuf>,
+    volumes: Joined,
 }
 
 /// Ends a supervisor; its VMM dies with it.

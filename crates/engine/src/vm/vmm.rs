@@ -218,6 +218,7 @@ mod tests {
     use crate::keep::diff::tests::{manifest, recorded};
     use crate::vm::plan::{Parts, plan};
     use crate::vm::tests::{add_image, add_kernel, create_as, engine};
+    use crate::vm::volumes::Joined;
     use ignite_api::VmSpec;
     use ignite_wire::guest::{Dns, PowerOff, Transport};
     use ignite_wire::supervisor::{DiskFormat as Format, Plan};
@@ -251,6 +252,7 @@ mod tests {
             kernel: "/kernel".into(),
             initramfs: "/initramfs".into(),
             modules: Some("/modules".into()),
+            volumes: Joined::default(),
             image: "/image".into(),
             attached: &[],
             holder: None,

@@ -1,7 +1,7 @@
 //! The initramfs's `/init`: from a bare kernel to the user's program.
 //!
 //! ```text
-//!   /dev /proc /sys -> configuration -> modules -> clock -> network -> root -> agent: ready
+//!   /dev /proc /sys -> configuration -> modules -> clock -> network -> root -> volumes -> agent: ready
 //!   -> root becomes /, grown, with its modules, files of /etc -> agent takes requests
 //!   -> the image's init, or our own (`init`)
 //! ```
@@ -18,6 +18,7 @@ mod etc;
 mod handover;
 mod modules;
 mod network;
+mod volumes;
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -102,6 +103,9 @@ pub enum Error {
     /// The root file system or the disk of modules.
     #[error(transparent)]
     Disk(#[from] disk::Error),
+    /// A volume.
+    #[error(transparent)]
+    Volume(#[from] volumes::Error),
     /// The way into user space.
     #[error(transparent)]
     Handover(#[from] handover::Error),
@@ -120,6 +124,7 @@ impl Error {
                 Some("use a kernel with the virtio drivers".to_owned())
             }
             Self::Handover(error) => error.hint(),
+            Self::Volume(error) => error.hint(),
             _ => None,
         }
     }
@@ -163,6 +168,7 @@ fn boot(reach: &mut Reach) -> Result<Infallible, Error> {
     reach.port = Some(devices::agent_stream(config.agent)?);
     network?;
     let root = disk::mount_root(&config.root, Path::new(ROOT))?;
+    volumes::mount(&config, &root)?;
     Ok(handover::hand_over(&config, &root, &mut reach.port)?)
 }
 
@@ -177,8 +183,9 @@ fn complete(config: &Config, root: &Root) {
     {
         console::warn(&error);
     }
-    // What the guest itself needs is loaded.
+    // What the guest itself needs is loaded; for volumes they are there already.
     if let Some(modules) = &config.modules
+        && config.volumes.is_empty()
         && let Err(error) = disk::mount_modules(modules, root)
     {
         console::warn(&error);

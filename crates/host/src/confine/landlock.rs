@@ -73,6 +73,13 @@ fn targets(
     for device in &plan.devices {
         targets.push((room.open(device)?, AccessFs::WriteFile | AccessFs::IoctlDev));
     }
+    for block in &plan.blocks {
+        let rights = match block.access {
+            Access::Read | Access::ReadExecute => AccessFs::IoctlDev.into(),
+            Access::ReadWrite => AccessFs::WriteFile | AccessFs::IoctlDev,
+        };
+        targets.push((room.open(&block.target)?, rights));
+    }
     if let Some(work) = &plan.work {
         targets.push((room.open(&work.target)?, writing()));
     }

@@ -32,7 +32,7 @@ pub use filter::Filter;
 pub use landlock::landlock;
 pub use libraries::{Libraries, libraries};
 pub use plan::{Access, Bind, Link, Plan, Work};
-pub use process::{Confine, Limits, Network};
+pub use process::{Confine, Limits, Network, Privileges};
 pub use room::Room;
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ pub struct Plan {
     /// Character devices, below `/dev` on the host and in the room (`/dev/kvm`). They are nodes of
     /// the room's own, which its user may read and write, whatever the modes of the host's are.
     pub devices: Vec<PathBuf>,
+    /// Block devices of the host's, with their paths in the room, which are below `/dev`. Nodes of the
+    /// room's own as well; one that is bound for reading its user may only read.
+    pub blocks: Vec<Bind>,
     /// A place to write.
     pub work: Option<Work>,
     /// Whether `/proc` shows the processes of the room, and nothing else. Whoever is started in such a
@@ -113,7 +116,9 @@ impl Plan {
                 return Err(refused(target, "it is not an absolute path in plain form"));
             }
         }
-        if let Some(device) = self.devices.iter().find(|path| !is_below_dev(path)) {
+        let blocks = self.blocks.iter().map(|block| &block.target);
+        let mut devices = self.devices.iter().chain(blocks);
+        if let Some(device) = devices.find(|path| !is_below_dev(path)) {
             return Err(refused(device, "it is not a path below /dev"));
         }
         for (index, target) in targets.iter().enumerate() {
@@ -131,7 +136,8 @@ impl Plan {
         let links = self.links.iter().map(|link| link.target.as_path());
         let work = self.work.iter().map(|work| work.target.as_path());
         let proc = self.proc.then_some(Path::new("/proc"));
-        let dev = (!self.devices.is_empty()).then_some(Path::new("/dev"));
+        let devices = self.devices.len() + self.blocks.len();
+        let dev = (devices > 0).then_some(Path::new("/dev"));
         binds.chain(links).chain(work).chain(proc).chain(dev)
     }
 }

@@ -6,8 +6,8 @@ use super::{Filter, Room};
 
 /// How a process is confined; given to [`crate::process::Spec::confine`].
 ///
-/// It becomes the room's user, with the group of the same number, no others and no capabilities, and
-/// can never get any. IPC and UTS namespaces are always its own. Its program is found by its path in the
+/// It becomes the room's user, with the group of the same number, no others and no capabilities (but
+/// for [`Privileges`]), and can never get any. IPC and UTS namespaces are always its own. Its program is found by its path in the
 /// room, as is its working directory (the root unless said otherwise).
 #[derive(Debug)]
 pub struct Confine {
@@ -23,10 +23,32 @@ pub struct Confine {
     pub filter: Option<Filter>,
     /// The rules of [`super::landlock`].
     pub landlock: Option<OwnedFd>,
+    /// What it may do besides what any user may.
+    pub privileges: Privileges,
     /// What it may use up.
     pub limits: Limits,
     /// `cgroup.procs` (or `tasks`) of every control group it joins, open for writing.
     pub cgroups: Vec<OwnedFd>,
+}
+
+/// What a confined process may do besides what any user may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privileges {
+    /// Nothing.
+    None,
+    /// These capabilities, by their numbers in `linux/capability.h`, and never another: for one that is
+    /// root in its room.
+    Only(&'static [u32]),
+}
+
+impl Privileges {
+    /// As the kernel keeps them.
+    pub(crate) fn mask(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Only(numbers) => numbers.iter().fold(0, |mask, number| mask | 1 << number),
+        }
+    }
 }
 
 /// The network of a confined process.
@@ -58,6 +80,7 @@ impl Confine {
             network: Network::Empty,
             filter: Some(Filter::vmm()),
             landlock: None,
+            privileges: Privileges::None,
             limits,
             cgroups: Vec::new(),
         }

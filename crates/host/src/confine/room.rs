@@ -94,11 +94,9 @@ fn build(plan: &Plan, user: u32) -> Result<Room, Error> {
         .into();
     let binds = plan.binds.iter().map(Source::open);
     let binds: Vec<Source<'_>> = binds.collect::<Result<_, _>>()?;
-    let devices: Vec<Node<'_>> = plan
-        .devices
-        .iter()
-        .map(Node::find)
-        .collect::<Result<_, _>>()?;
+    let devices = plan.devices.iter().map(Node::find);
+    let blocks = plan.blocks.iter().map(Node::find_block);
+    let devices: Vec<Node<'_>> = devices.chain(blocks).collect::<Result<_, _>>()?;
 
     mount_tmpfs(
         Path::new(STAGE),
@@ -190,6 +188,8 @@ impl<'a> Source<'a> {
 struct Node<'a> {
     path: &'a Path,
     number: u64,
+    kind: FileType,
+    mode: u32,
 }
 
 impl<'a> Node<'a> {
@@ -201,6 +201,25 @@ impl<'a> Node<'a> {
         Ok(Self {
             path,
             number: metadata.rdev(),
+            kind: FileType::CharacterDevice,
+            mode: 0o600,
+        })
+    }
+
+    fn find_block(bind: &'a Bind) -> Result<Self, Error> {
+        let path = &bind.source;
+        let metadata = std::fs::metadata(path).context(|| format!("look at {}", path.display()))?;
+        if !metadata.file_type().is_block_device() {
+            return Err(Error::NotADevice { path: path.clone() });
+        }
+        Ok(Self {
+            path: &bind.target,
+            number: metadata.rdev(),
+            kind: FileType::BlockDevice,
+            mode: match bind.access {
+                Access::ReadWrite => 0o600,
+                Access::Read | Access::ReadExecute => 0o400,
+            },
         })
     }
 }
@@ -215,9 +234,8 @@ fn make_devices(devices: &[Node<'_>], user: u32) -> Result<(), SystemError> {
         let path = staged(device.path);
         make_parent(&path)?;
         let action = || format!("make the device {}", device.path.display());
-        let mode = Mode::from_raw_mode(0o600);
-        rustix::fs::mknodat(CWD, &path, FileType::CharacterDevice, mode, device.number)
-            .context(action)?;
+        let mode = Mode::from_raw_mode(device.mode);
+        rustix::fs::mknodat(CWD, &path, device.kind, mode, device.number).context(action)?;
         let owner = (Uid::from_raw(user), Gid::from_raw(user));
         rustix::fs::chown(&path, Some(owner.0), Some(owner.1)).context(action)?;
     }

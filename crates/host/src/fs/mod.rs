@@ -2,6 +2,7 @@
 
 mod atomic;
 mod clone;
+mod disk;
 mod error;
 mod lock;
 mod memory;
@@ -9,6 +10,7 @@ mod root;
 
 pub use atomic::{read_bounded, sync_directory, write_atomic};
 pub use clone::{CopyError, copy_data, reflink};
+pub use disk::{DiskError, DiskKind, disk_kind, open_disk};
 pub use error::Error;
 pub use lock::Lock;
 pub use memory::memfd;

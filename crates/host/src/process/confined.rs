@@ -50,6 +50,8 @@ pub(super) struct Confined<'a> {
     landlock: Option<RawFd>,
     parent: RawFd,
     program: Option<&'a libc::sock_fprog>,
+    /// Capabilities it keeps.
+    keeps: u64,
 }
 
 impl<'a> Walls<'a> {
@@ -80,6 +82,7 @@ impl<'a> Walls<'a> {
             landlock: self.landlock.as_ref().map(|fd| fd.as_fd().as_raw_fd()),
             parent: self.parent.as_raw_fd(),
             program: self.program.as_ref(),
+            keeps: self.confine.privileges.mask(),
         }
     }
 
@@ -184,6 +187,9 @@ pub(super) fn limit(confined: &Confined<'_>) -> Outcome {
             check(Step::Limits, done)?;
         }
         for capability in 0..=LAST_CAPABILITY {
+            if confined.keeps & (1 << capability) != 0 {
+                continue;
+            }
             if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 {
                 match errno() {
                     // Past the last this kernel knows.
@@ -213,13 +219,14 @@ pub(super) fn give_up(confined: &Confined<'_>) -> Outcome {
         pid: 0,
     };
     // Effective, permitted and inheritable, twice 32 bits of each.
-    let none = [[0_u32; 3]; 2];
+    let set = |bits: u64| [bits as u32, bits as u32, 0];
+    let kept = [set(confined.keeps), set(confined.keeps >> 32)];
     // SAFETY: the header and the sets have the kernel's layout and are read by it only.
     unsafe {
         let clear = libc::PR_CAP_AMBIENT_CLEAR_ALL;
         let ambient = libc::prctl(libc::PR_CAP_AMBIENT, clear, 0, 0, 0);
         check(Step::Capabilities, ambient.into())?;
-        let done = libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr());
+        let done = libc::syscall(libc::SYS_capset, &raw const header, kept.as_ptr());
         check(Step::Capabilities, done)?;
         let no_new = libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         check(Step::NoNewPrivileges, no_new.into())?;

@@ -45,11 +45,16 @@ pub(super) struct Layout {
 impl Usage {
     /// Walks `tree`, following no links.
     pub(super) fn of(tree: &Path) -> io::Result<Self> {
+        Self::up_to(tree, u64::MAX)
+    }
+
+    /// Walks `tree` until it takes up more than that many bytes.
+    pub(super) fn up_to(tree: &Path, most: u64) -> io::Result<Self> {
         let mut usage = Self::default();
         let mut seen = HashSet::new();
         let mut pending = vec![tree.to_owned()];
         usage.inodes += 1;
-        while let Some(directory) = pending.pop() {
+        while let Some(directory) = pending.pop().filter(|_| usage.bytes() <= most) {
             let mut names = 0;
             for entry in fs::read_dir(&directory)? {
                 let entry = entry?;

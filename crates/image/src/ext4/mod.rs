@@ -125,6 +125,12 @@ pub fn make(tree: &Path, out: &Path, options: &Options) -> Result<u64, Error> {
     make_measured(tree, out, options).map(|made| made.size)
 }
 
+/// Bytes `tree` takes up in a file system; none if that is more than `most`, which is soon known.
+pub fn content(tree: &Path, most: u64) -> Result<Option<u64>, Error> {
+    let usage = Usage::up_to(tree, most).map_err(Error::io("read", tree))?;
+    Ok(Some(usage.bytes()).filter(|bytes| *bytes <= most))
+}
+
 /// As [`make`], and says how much of it the tree takes up.
 pub(crate) fn make_measured(tree: &Path, out: &Path, options: &Options) -> Result<Made, Error> {
     let usage = Usage::of(tree).map_err(Error::io("read", tree))?;

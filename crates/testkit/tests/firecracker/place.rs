@@ -44,6 +44,7 @@ impl Place {
             format: DiskFormat::Raw,
             read_only,
             rate: None,
+            volume: None,
         };
         let mut disks = vec![disk("disk", false), disk("modules", true)];
         disks[0].rate = Some(Rate {
@@ -60,6 +61,7 @@ impl Place {
             initramfs: PathBuf::from("/nonexistent"),
             cmdline: String::new(),
             disks,
+            shares: Vec::new(),
         };
         Self { directory, machine }
     }

@@ -97,6 +97,20 @@ pub fn jailer(programs: &Programs) -> Result<PathBuf, Error> {
     Ok(program)
 }
 
+/// Where distributions have virtiofsd: no place that is in anybody's `PATH`.
+const VIRTIOFSD: [&str; 4] = [
+    "/usr/libexec/virtiofsd",
+    "/usr/lib/qemu/virtiofsd",
+    "/usr/lib/virtiofsd",
+    "/usr/local/libexec/virtiofsd",
+];
+
+/// The program that serves directories to QEMU's guests, where it is installed.
+pub fn virtiofsd() -> Option<PathBuf> {
+    let mut places = VIRTIOFSD.iter().map(PathBuf::from);
+    places.find(|place| place.is_file())
+}
+
 /// Those of `PATH`, and the usual ones.
 fn directories() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

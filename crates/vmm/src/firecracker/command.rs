@@ -11,6 +11,7 @@ use ignite_wire::supervisor::{DiskFormat, Machine};
 
 use super::request::Request;
 use super::version::Version;
+use super::volumes;
 use crate::Error;
 use crate::kernel::arguments;
 
@@ -69,14 +70,18 @@ impl Paths {
         }
     }
 
-    /// As they are called in a room: `/run`, `/kernel`, `/disk0`, `/disk1`, ...
+    /// As they are called in a room: `/run`, `/kernel`, `/disk0`, `/disk1`, ..., and
+    /// `/dev/disk2`, ... for volumes.
     pub fn of_room(machine: &Machine) -> Self {
-        let disks = 0..machine.disks.len();
+        let disks = machine.disks.iter().enumerate();
         Self {
             work: PathBuf::from("/run"),
             kernel: PathBuf::from("/kernel"),
             disks: disks
-                .map(|number| PathBuf::from(format!("/disk{number}")))
+                .map(|(number, disk)| match disk.volume {
+                    None => PathBuf::from(format!("/disk{number}")),
+                    Some(_) => volumes::name(number),
+                })
                 .collect(),
         }
     }

@@ -17,6 +17,9 @@ pub(super) const FIND: &str = "find";
 /// Errors of starting and steering Firecracker. What was attempted reads after "cannot".
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A file cannot be made a block device.
+    #[error("Firecracker cannot be given a volume")]
+    Loop(#[source] ignite_host::loop_device::Error),
     /// It is too old.
     #[error(
         "this is Firecracker {version}, and {} is the oldest supported",

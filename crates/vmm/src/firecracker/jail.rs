@@ -13,16 +13,17 @@
 //! nothing here follows a name in it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, canonicalize, copy, remove_dir_all, set_permissions};
+use std::fs::{DirBuilder, canonicalize, copy, metadata, remove_dir_all, set_permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use ignite_wire::supervisor::Machine;
+use ignite_wire::supervisor::{Disk, Machine};
 use rustix::fs::{
-    AtFlags, CWD, Gid, Mode, OFlags, StatVfsMountFlags, Uid, chown, linkat, open, statvfs,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, StatVfsMountFlags, Uid, chown, linkat, mknodat,
+    open, statvfs,
 };
 use rustix::io::Errno;
 
@@ -60,6 +61,8 @@ pub(super) struct Plan {
     kernel: (PathBuf, PathBuf),
     /// The disks, likewise.
     disks: Vec<(PathBuf, PathBuf)>,
+    /// Volumes, which are block devices, likewise.
+    volumes: Vec<(PathBuf, PathBuf)>,
     /// The jailer and its arguments.
     pub(super) command: (PathBuf, Vec<OsString>),
 }
@@ -99,15 +102,19 @@ fn layout(
         return Err(Error::NoJailName { program }.into());
     }
     let root = jailer.base.join(name).join(id).join("root");
-    let disks = machine.disks.iter().zip(&paths.disks);
+    let all = machine.disks.iter().zip(&paths.disks);
+    let (volumes, disks): (Vec<_>, Vec<_>) = all.partition(|(disk, _)| disk.volume.is_some());
+    let named = |disks: Vec<(&Disk, &PathBuf)>| {
+        let named = |(disk, path): (&Disk, &PathBuf)| (disk.path.clone(), inside(&root, path));
+        disks.into_iter().map(named).collect()
+    };
     Ok(Plan {
         base: jailer.base.clone(),
         work: inside(&root, &paths.work),
         user: inmate.user,
         kernel: (machine.kernel.clone(), inside(&root, &paths.kernel)),
-        disks: disks
-            .map(|(disk, path)| (disk.path.clone(), inside(&root, path)))
-            .collect(),
+        disks: named(disks),
+        volumes: named(volumes),
         command: (jailer.program.clone(), arguments),
         root,
     })
@@ -164,6 +171,9 @@ impl Plan {
         for (disk, name) in &self.disks {
             self.link_disk(disk, name)?;
         }
+        for (device, name) in &self.volumes {
+            self.make_node(device, name)?;
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let work = open(&self.work, flags, Mode::empty()).map_err(failed("open", &self.work))?;
         for directory in [&self.work, &self.root] {
@@ -181,6 +191,19 @@ impl Plan {
                 .map_err(failed("copy the kernel", kernel)),
             linked => linked.map_err(failed("link the kernel", kernel)),
         }
+    }
+
+    /// The inmate's own node of a device, below the `/dev` that the jailer goes on with.
+    fn make_node(&self, device: &Path, name: &Path) -> Result<(), Error> {
+        let number = metadata(device).map_err(failed("look at", device))?.rdev();
+        let parent = name.parent().unwrap_or(&self.root);
+        let mut builder = DirBuilder::new();
+        let made = builder.recursive(true).mode(0o755).create(parent);
+        made.map_err(failed("make", parent))?;
+        let mode = Mode::RUSR | Mode::WUSR;
+        mknodat(CWD, name, FileType::BlockDevice, mode, number).map_err(failed("make", name))?;
+        let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.user));
+        chown(name, Some(user), Some(group)).map_err(failed("give away", name))
     }
 
     fn link_disk(&self, disk: &Path, name: &Path) -> Result<(), Error> {

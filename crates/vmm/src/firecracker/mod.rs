@@ -6,6 +6,7 @@
 //!   log      the pipe with its log                  metrics  the pipe with its counters
 //!   files    the work directory                     client   the one connection
 //!   room     what it sees when confined             jail     what it sees when the jailer confines it
+//!   volumes  disks of other people
 //!   start    from nothing to a guest that runs      surroundings  where it runs: a room, a jail, the host
 //!   mod      the process and its streams
 //! ```
@@ -24,6 +25,7 @@ mod room;
 mod start;
 mod surroundings;
 pub mod version;
+mod volumes;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -70,6 +72,8 @@ pub struct Firecracker {
     /// What its socket was waited for with: to close it takes the kernel some 10 ms, which nobody waits
     /// for at a start.
     watch: OwnedFd,
+    /// Claims and locks of its volumes, and the loop devices among them.
+    _volumes: volumes::Held,
     /// Gone with it, after the files in it.
     _jail: Option<Jail>,
 }

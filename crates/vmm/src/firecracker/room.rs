@@ -44,7 +44,11 @@ pub(super) fn plan(
         access: Access::Read,
     });
     for (disk, target) in machine.disks.iter().zip(paths.disks) {
-        plan.binds.push(Bind {
+        let binds = match disk.volume {
+            None => &mut plan.binds,
+            Some(_) => &mut plan.blocks,
+        };
+        binds.push(Bind {
             source: disk.path.clone(),
             target,
             access: match disk.read_only {
@@ -74,6 +78,7 @@ mod tests {
             format: DiskFormat::Raw,
             read_only,
             rate: None,
+            volume: None,
         };
         let machine = Machine {
             vmm: Vmm::Firecracker,
@@ -85,6 +90,7 @@ mod tests {
             initramfs: PathBuf::from("/k/initramfs"),
             cmdline: String::new(),
             disks: vec![disk("/vm/disk", false), disk("/k/modules", true)],
+            shares: Vec::new(),
         };
         let (plan, program) = plan(&machine, 0, 1000).expect("a program");
         assert!(plan.binds.iter().any(|bind| bind.target == program));

@@ -18,7 +18,7 @@ use super::files::{Connected, Files};
 use super::request::Request;
 use super::surroundings::{Surroundings, give_disks, size};
 use super::version::Version;
-use super::{Firecracker, Pipe, log, metrics};
+use super::{Firecracker, Pipe, log, metrics, volumes};
 use crate::words::one_line;
 use crate::{Console, Error as VmmError, Resources, Tap};
 
@@ -55,6 +55,8 @@ impl Firecracker {
         let work = resources.work.ok_or_else(|| VmmError::BadMachine {
             reason: "Firecracker needs a work directory".to_owned(),
         })?;
+        let (machine, held) = volumes::take(machine)?;
+        let machine = &machine;
         let taps = named_taps(resources.nics)?;
         let size = size(&resources.initramfs)?;
         let Surroundings {
@@ -100,6 +102,7 @@ impl Firecracker {
             has_balloon: machine.balloon.is_some(),
             files,
             watch,
+            _volumes: held,
             _jail: jail,
         };
         match firecracker.boot(describe, &taps) {

@@ -165,13 +165,14 @@ pub(super) fn give_disks(machine: &Machine, user: Option<u32>) -> Result<(), Err
         return Ok(());
     };
     let (owner, group) = (Uid::from_raw(user), Gid::from_raw(user));
-    for disk in machine.disks.iter().filter(|disk| !disk.read_only) {
+    let own = || machine.disks.iter().filter(|disk| disk.volume.is_none());
+    for disk in own().filter(|disk| !disk.read_only) {
         chown(&disk.path, Some(owner), Some(group)).map_err(|errno| Error::Disk {
             path: disk.path.clone(),
             source: errno.into(),
         })?;
     }
-    for disk in machine.disks.iter().filter(|disk| disk.read_only) {
+    for disk in own().filter(|disk| disk.read_only) {
         let readable = metadata(&disk.path).and_then(|metadata| {
             let mode = metadata.mode() | READ_BY_OTHERS;
             set_permissions(&disk.path, PermissionsExt::from_mode(mode))

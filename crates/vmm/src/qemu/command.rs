@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 
 use ignite_wire::guest::AGENT_PORT;
-use ignite_wire::supervisor::{Disk, DiskFormat, Machine, Vmm};
+use ignite_wire::supervisor::{Disk, DiskFormat, Machine, Share, Vmm, VolumeKind};
 
 use crate::Error;
 use crate::kernel::arguments;
@@ -27,7 +27,7 @@ pub mod fd {
     pub const LIVE: i32 = 7;
     /// The kernel.
     pub const KERNEL: i32 = 8;
-    /// The first tap; the others follow, and then the files of the disks.
+    /// The first tap; the others follow, and then the files of the disks, and the shares' sockets.
     pub const FIRST_TAP: i32 = 9;
 }
 
@@ -77,11 +77,19 @@ pub fn command_line(
     for (number, interface) in interfaces.iter().enumerate() {
         network_device(number, interface, &mut line);
     }
+    for (number, share) in machine.shares.iter().enumerate() {
+        shared_directory(number, share, &mut line);
+    }
     line.device("virtio-rng-device");
     if machine.balloon.is_some() {
         line.device(BALLOON);
     }
     Ok(line.arguments)
+}
+
+/// Number of the first share's socket, behind the disks' files.
+pub(super) fn first_share(nics: usize, files: usize) -> i32 {
+    number(first_file(nics), files)
 }
 
 /// Number of the first disk's file, behind the taps.
@@ -106,11 +114,12 @@ fn check(machine: &Machine, nics: usize) -> Result<(), Error> {
         ));
     }
     // The agent's serial bus and the source of random numbers.
-    let wanted = machine.disks.len() + nics + 2 + usize::from(machine.balloon.is_some());
+    let own = 2 + usize::from(machine.balloon.is_some());
+    let wanted = machine.disks.len() + machine.shares.len() + nics + own;
     if wanted > TRANSPORTS {
         return Err(Error::TooManyDevices {
             wanted,
-            disks: machine.disks.len(),
+            disks: machine.disks.len() + machine.shares.len(),
             nics,
             room: TRANSPORTS,
         });
@@ -119,7 +128,15 @@ fn check(machine: &Machine, nics: usize) -> Result<(), Error> {
 }
 
 fn base(machine: &Machine, tsc_khz: Option<u32>, line: &mut Line) {
-    line.option("-machine", "microvm,acpi=on");
+    // Whoever serves a directory reads and writes the guest's memory, too.
+    if machine.shares.is_empty() {
+        line.option("-machine", "microvm,acpi=on");
+    } else {
+        line.option("-machine", "microvm,acpi=on,memory-backend=memory");
+        let size = machine.memory >> 20;
+        let memory = format!("memory-backend-memfd,id=memory,size={size}M,share=on");
+        line.option("-object", memory);
+    }
     match machine.vmm {
         Vmm::QemuTcg => {
             line.option(
@@ -169,7 +186,11 @@ fn streams(line: &mut Line) {
 /// a guest could have written into the file's header chooses a file of the host.
 fn block_device(number: usize, disk: &Disk, line: &mut Line) {
     let (node, file) = (format!("disk{number}"), format!("disk{number}-file"));
-    line.file_node(&file, disk.read_only);
+    let driver = match disk.volume {
+        Some(VolumeKind::BlockDevice) => "host_device",
+        Some(VolumeKind::File) | None => "file",
+    };
+    line.file_node(driver, &file, disk.read_only);
     let read_only = on_off(disk.read_only);
     match &disk.format {
         DiskFormat::Raw => line.option(
@@ -181,7 +202,7 @@ fn block_device(number: usize, disk: &Disk, line: &mut Line) {
                 format!("disk{number}-base"),
                 format!("disk{number}-base-file"),
             );
-            line.file_node(&base_file, true);
+            line.file_node("file", &base_file, true);
             line.option(
                 "-blockdev",
                 format!("driver=raw,node-name={base},file={base_file},read-only=on"),
@@ -209,6 +230,17 @@ fn network_device(number: usize, interface: &Interface<'_>, line: &mut Line) {
     line.device(&format!(
         "virtio-net-device,netdev=net{number},mac={},host_mtu={}",
         interface.mac, interface.mtu
+    ));
+}
+
+/// The queues of a directory are its server's, over the socket that is already connected to it.
+fn shared_directory(number: usize, share: &Share, line: &mut Line) {
+    let socket = line.next_file;
+    line.next_file += 1;
+    line.option("-chardev", format!("socket,id=share{number},fd={socket}"));
+    let tag = &share.tag;
+    line.device(&format!(
+        "vhost-user-fs-device,chardev=share{number},tag={tag}"
     ));
 }
 
@@ -242,14 +274,14 @@ impl Line {
     }
 
     /// The next open file as a node. QEMU takes it from a set of descriptors by its access mode.
-    fn file_node(&mut self, node: &str, read_only: bool) {
+    fn file_node(&mut self, driver: &str, node: &str, read_only: bool) {
         let file = self.next_file;
         self.next_file += 1;
         self.option("-add-fd", format!("set={file},fd={file}"));
         self.option(
             "-blockdev",
             format!(
-                "driver=file,node-name={node},read-only={},auto-read-only=off,discard=unmap,filename=/dev/fdset/{file}",
+                "driver={driver},node-name={node},read-only={},auto-read-only=off,discard=unmap,filename=/dev/fdset/{file}",
                 on_off(read_only)
             ),
         );

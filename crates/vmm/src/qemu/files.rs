@@ -8,7 +8,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use ignite_wire::supervisor::{Disk, DiskFormat, Machine};
+use ignite_host::fs::{DiskKind, open_disk};
+use ignite_wire::supervisor::{Disk, DiskFormat, Machine, VolumeKind};
 
 use crate::Error;
 
@@ -26,6 +27,7 @@ pub(super) struct Files {
 pub(super) struct DiskFile<'a> {
     pub path: &'a Path,
     pub read_only: bool,
+    pub volume: Option<VolumeKind>,
 }
 
 /// The files of the disks in order: each disk's own, then what is below it.
@@ -35,11 +37,13 @@ pub(super) fn of_disks(disks: &[Disk]) -> Vec<DiskFile<'_>> {
         files.push(DiskFile {
             path: &disk.path,
             read_only: disk.read_only,
+            volume: disk.volume,
         });
         if let DiskFormat::Qcow2 { backing } = &disk.format {
             files.push(DiskFile {
                 path: backing,
                 read_only: true,
+                volume: None,
             });
         }
     }
@@ -48,7 +52,10 @@ pub(super) fn of_disks(disks: &[Disk]) -> Vec<DiskFile<'_>> {
 
 /// Opens them all.
 pub(super) fn open(machine: &Machine) -> Result<Files, Error> {
-    let disk = |file: DiskFile<'_>| open_one("disk", file.path, file.read_only);
+    let disk = |file: DiskFile<'_>| match file.volume {
+        None => open_one("disk", file.path, file.read_only),
+        Some(kind) => Ok(open_disk(file.path, kind_of(kind), file.read_only)?),
+    };
     Ok(Files {
         kernel: open_one("kernel", &machine.kernel, true)?,
         disks: of_disks(&machine.disks)
@@ -56,6 +63,14 @@ pub(super) fn open(machine: &Machine) -> Result<Files, Error> {
             .map(disk)
             .collect::<Result<_, Error>>()?,
     })
+}
+
+/// What a volume of this kind must be.
+pub(crate) fn kind_of(kind: VolumeKind) -> DiskKind {
+    match kind {
+        VolumeKind::File => DiskKind::File,
+        VolumeKind::BlockDevice => DiskKind::BlockDevice,
+    }
 }
 
 /// A regular file: what else has that name may block, or be a device of the host's.
@@ -89,6 +104,7 @@ mod tests {
             format,
             read_only,
             rate: None,
+            volume: None,
         }
     }
 

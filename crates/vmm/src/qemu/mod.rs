@@ -4,6 +4,7 @@
 //!   command  the command line, a pure function
 //!   files    what the machine is made of, opened
 //!   room     what a confined QEMU sees
+//!   share    the servers of shared directories
 //!   qmp      the control protocol
 //!   mod      the process and its streams
 //! ```
@@ -12,6 +13,7 @@ pub mod command;
 mod files;
 pub mod qmp;
 mod room;
+mod share;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -24,6 +26,7 @@ use ignite_wire::supervisor::{Machine, Rate};
 
 use crate::{Console, Error, Reports, Request, Resources, Tap};
 use command::{Interface, fd};
+pub(crate) use files::kind_of;
 
 /// Bytes of one read of the control stream.
 const READ_SIZE: usize = 4096;
@@ -38,6 +41,8 @@ const SIGKILL: i32 = 9;
 #[derive(Debug)]
 pub struct Qemu {
     process: Child,
+    /// The servers of its directories, which end when QEMU closes their sockets.
+    _servers: Vec<Child>,
     console: Console,
     agent: UnixStream,
     control: UnixStream,
@@ -66,6 +71,7 @@ impl Qemu {
             .collect();
         let arguments = command::command_line(machine, &interfaces, tsc_khz)?;
         let files = files::open(machine)?;
+        let servers = share::serve(machine, &resources)?;
         let (console, console_end) = Console::stream().map_err(|source| Error::Stream {
             what: "console",
             source,
@@ -98,7 +104,8 @@ impl Qemu {
         if let Some(log) = resources.log {
             spec = spec.stderr(Stdio::Fd(log));
         }
-        let first_file = command::first_file(resources.nics.len());
+        let (nics, disks) = (resources.nics.len(), files.disks.len());
+        let first_file = command::first_file(nics);
         for (target, nic) in (fd::FIRST_TAP..).zip(resources.nics) {
             let Tap::Open(tap) = nic.tap else {
                 return Err(Error::BadMachine {
@@ -110,9 +117,16 @@ impl Qemu {
         for (target, file) in (first_file..).zip(files.disks) {
             spec = spec.pass_fd(file, target);
         }
+        let first_share = command::first_share(nics, disks);
+        let mut children = Vec::new();
+        for (target, server) in (first_share..).zip(servers) {
+            spec = spec.pass_fd(server.socket, target);
+            children.push(server.process);
+        }
         let process = process::spawn(spec)?;
         let mut qemu = Self {
             process,
+            _servers: children,
             console,
             agent,
             control,

@@ -102,6 +102,7 @@ mod tests {
             initramfs: PathBuf::from("/k/initramfs"),
             cmdline: String::new(),
             disks: Vec::new(),
+            shares: Vec::new(),
         });
         let plan = plan.expect("a program");
         let shows = |path: &str| plan.binds.iter().any(|bind| bind.target == at(path));

@@ -43,7 +43,9 @@ fn start(directory: &Path, rate: Option<Rate>) -> Qemu {
             format: DiskFormat::Raw,
             read_only: false,
             rate,
+            volume: None,
         }],
+        shares: Vec::new(),
     };
     let resources = Resources {
         nics: Vec::new(),

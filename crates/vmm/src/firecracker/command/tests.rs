@@ -8,6 +8,7 @@ fn disk(path: &str, read_only: bool) -> Disk {
         format: DiskFormat::Raw,
         read_only,
         rate: None,
+        volume: None,
     }
 }
 
@@ -22,6 +23,7 @@ fn machine() -> Machine {
         initramfs: PathBuf::from("/k/initramfs"),
         cmdline: "debug".to_owned(),
         disks: vec![disk("/vm/disk", false), disk("/k/modules.ext4", true)],
+        shares: Vec::new(),
     }
 }
 

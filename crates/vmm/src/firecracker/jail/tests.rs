@@ -12,6 +12,7 @@ fn machine(directory: &Path) -> Machine {
         format: DiskFormat::Raw,
         read_only,
         rate: None,
+        volume: None,
     };
     Machine {
         vmm: Vmm::Firecracker,
@@ -23,6 +24,7 @@ fn machine(directory: &Path) -> Machine {
         initramfs: PathBuf::new(),
         cmdline: String::new(),
         disks: vec![disk("disk", false), disk("modules", true)],
+        shares: Vec::new(),
     }
 }
 

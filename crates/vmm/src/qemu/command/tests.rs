@@ -20,14 +20,17 @@ fn machine() -> Machine {
                 },
                 read_only: false,
                 rate: None,
+                volume: None,
             },
             Disk {
                 path: PathBuf::from("/k/modules.ext4"),
                 format: DiskFormat::Raw,
                 read_only: true,
                 rate: None,
+                volume: None,
             },
         ],
+        shares: Vec::new(),
     }
 }
 

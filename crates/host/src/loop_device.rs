@@ -1,0 +1,152 @@
+//! Loop devices: a file as a block device, for a VMM that opens a disk by its name and has no right to
+//! the file.
+//!
+//! The device lets go of its file by itself with the last descriptor of it (`LO_FLAGS_AUTOCLEAR`), so
+//! nothing is left of a process that was killed.
+
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use crate::error::Context;
+pub use crate::error::SystemError as Error;
+
+const CONTROL: &str = "/dev/loop-control";
+
+/// Others look for a free device as well.
+const ATTEMPTS: u32 = 64;
+
+// linux/loop.h
+const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4c82;
+const LOOP_CONFIGURE: libc::c_ulong = 0x4c0a;
+const LO_FLAGS_READ_ONLY: u32 = 1;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
+
+/// `struct loop_info64`.
+#[repr(C)]
+struct Info {
+    places: [u64; 5],
+    number: u32,
+    encryption: [u32; 2],
+    flags: u32,
+    names: [u8; 160],
+    init: [u64; 2],
+}
+
+/// `struct loop_config`.
+#[repr(C)]
+struct Config {
+    fd: u32,
+    block_size: u32,
+    info: Info,
+    reserved: [u64; 8],
+}
+
+/// A loop device, as long as it is open.
+#[derive(Debug)]
+pub struct LoopDevice {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl LoopDevice {
+    /// Puts a device over an open file.
+    pub fn attach(file: &OwnedFd, read_only: bool) -> Result<Self, Error> {
+        let attach = || "put a loop device over a file".to_owned();
+        let control = OpenOptions::new().read(true).write(true).open(CONTROL);
+        let control = control.context(|| format!("open {CONTROL}"))?;
+        for _ in 0..ATTEMPTS {
+            let path = free(&control)?;
+            let device = OpenOptions::new().read(true).write(!read_only).open(&path);
+            let device = device.context(|| format!("open {}", path.display()))?;
+            match configure(&device, file, read_only) {
+                Ok(()) => {
+                    let fd = device.into();
+                    return Ok(Self { fd, path });
+                }
+                Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
+                Err(error) => return Err(error).context(attach),
+            }
+        }
+        Err(std::io::Error::from(ErrorKind::ResourceBusy)).context(attach)
+    }
+
+    /// Its path, and what keeps it.
+    pub fn into_parts(self) -> (PathBuf, OwnedFd) {
+        (self.path, self.fd)
+    }
+}
+
+fn free(control: &File) -> Result<PathBuf, Error> {
+    // SAFETY: the descriptor is open, and the request takes and returns a number only.
+    let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
+    if number < 0 {
+        return Err(std::io::Error::last_os_error())
+            .context(|| "find a free loop device".to_owned());
+    }
+    Ok(PathBuf::from(format!("/dev/loop{number}")))
+}
+
+fn configure(device: &File, file: &OwnedFd, read_only: bool) -> std::io::Result<()> {
+    let flags = match read_only {
+        true => LO_FLAGS_AUTOCLEAR | LO_FLAGS_READ_ONLY,
+        false => LO_FLAGS_AUTOCLEAR,
+    };
+    let config = Config {
+        fd: file.as_raw_fd().unsigned_abs(),
+        block_size: 0,
+        info: Info {
+            places: [0; 5],
+            number: 0,
+            encryption: [0; 2],
+            flags,
+            names: [0; 160],
+            init: [0; 2],
+        },
+        reserved: [0; 8],
+    };
+    // SAFETY: both descriptors are open, and the kernel reads the structure, which has its layout.
+    let done = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) };
+    match done {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn a_device_shows_its_file_and_lets_go_of_it() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("disk");
+        let file = File::create_new(&path).expect("created");
+        file.set_len(1 << 20).expect("sparse");
+        file.write_all_at(b"content", 512).expect("written");
+        let file = File::open(&path).expect("there").into();
+        let device = LoopDevice::attach(&file, true).expect("a device");
+        let (path, fd) = device.into_parts();
+        let mut seen = [0; 7];
+        File::open(&path)
+            .and_then(|device| device.read_exact_at(&mut seen, 512))
+            .expect("read");
+        assert_eq!(&seen, b"content");
+        let name = path.file_name().expect("a name").to_owned();
+        let backing = std::path::Path::new("/sys/block")
+            .join(name)
+            .join("loop/backing_file");
+        let behind = || std::fs::read_to_string(&backing).unwrap_or_default();
+        let directory = directory.path().display().to_string();
+        assert!(behind().contains(&directory));
+        drop(fd);
+        // Whoever looks at new devices may have it open for a moment.
+        let gone = (0..500).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            !behind().contains(&directory)
+        });
+        assert!(gone, "it keeps {}", behind());
+    }
+}
