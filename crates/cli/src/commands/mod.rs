@@ -2,6 +2,7 @@
 
 mod cni;
 mod completion;
+mod config;
 mod create;
 mod doctor;
 mod exec;
@@ -51,6 +52,7 @@ group! {
         "rmi" => image::Rm,
         "rmk" => kernel::Rm,
         "cni" => cni::Cni,
+        "config" => config::Config,
         "doctor" => doctor::Doctor,
         "version" => version::Version,
         "completion" => completion::Completion,
