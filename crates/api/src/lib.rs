@@ -53,7 +53,10 @@ pub use env::{EnvError, EnvVar};
 pub use interface::{InterfaceError, InterfaceFault, InterfaceSpec, MAX_INTERFACES};
 pub use label::{Label, LabelError};
 pub use mac::{Mac, MacError};
-pub use manifest::{Manifest, ManifestError, decode, decode_over, encode_json, encode_yaml};
+pub use manifest::{
+    Manifest, ManifestError, decode, decode_over, decode_spec_over, decode_value, encode_json,
+    encode_yaml,
+};
 pub use metadata::{ApiVersion, Kind, Metadata, Object};
 pub use name::{Name, NameError};
 pub use nearest::nearest;

@@ -198,15 +198,35 @@ fn decode_vm(text: &str, version: ApiVersion, defaults: &VmSpec) -> Result<Vm, M
     Ok(newest(vm))
 }
 
+/// Reads the `spec` of a VM alone; what is not said is as in `defaults`.
+pub fn decode_spec_over(text: &str, defaults: &VmSpec) -> Result<VmSpec, ManifestError> {
+    let said = decode_value(text)?;
+    let spec = read::<VmSpec>(text, "VM")?;
+    let mut spec = merged(&said, defaults, &spec)?;
+    spec.fill_zeros();
+    Ok(spec)
+}
+
+/// Reads any YAML as what JSON has: maps, lists, texts, numbers.
+pub fn decode_value(text: &str) -> Result<Value, ManifestError> {
+    if text.len() > MAX_LENGTH {
+        return Err(ManifestError::TooLong);
+    }
+    serde_saphyr::from_str(text).map_err(|error| ManifestError::of_head(&error))
+}
+
 /// What `text` says, over `defaults`; `spec` is what it says over nothing.
 fn over(text: &str, defaults: &VmSpec, spec: &VmSpec) -> Result<VmSpec, ManifestError> {
     #[derive(Deserialize)]
     struct Said {
         spec: Value,
     }
-    let said = read::<Said>(text, "VM")?.spec;
+    merged(&read::<Said>(text, "VM")?.spec, defaults, spec)
+}
+
+fn merged(said: &Value, defaults: &VmSpec, spec: &VmSpec) -> Result<VmSpec, ManifestError> {
     let mut merged = value(defaults);
-    merge(&mut merged, &said, value(spec));
+    merge(&mut merged, said, value(spec));
     serde_json::from_value(merged).map_err(|error| ManifestError::Shape {
         kind: "VM".into(),
         message: format!("over this host's defaults: {error}"),

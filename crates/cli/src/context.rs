@@ -90,13 +90,14 @@ fn combined(before: u8, code: u8) -> u8 {
 }
 
 /// Sends log lines to the terminal.
-pub fn log(globals: &Globals, terminal: &'static Terminal) {
+pub fn log(globals: &Globals, terminal: &'static Terminal) -> Result<(), Failure> {
     tracing_subscriber::fmt()
-        .with_max_level(globals.level())
+        .with_max_level(globals.level()?)
         .with_ansi(terminal.has_colour())
         .with_target(false)
         .with_writer(move || LogWriter(terminal))
         .init();
+    Ok(())
 }
 
 #[cfg(test)]

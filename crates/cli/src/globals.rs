@@ -1,7 +1,8 @@
 //! Flags of every command; they work before and after the sub-command.
 
+use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
-use ignite_program::{LogLevel, Places};
+use ignite_program::{Failure, LogLevel, Places};
 use tracing::level_filters::LevelFilter;
 
 /// Flags of every command.
@@ -9,7 +10,14 @@ use tracing::level_filters::LevelFilter;
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
     /// Print only ids
-    #[arg(short, long, global = true)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "IGNITE_QUIET",
+        hide_env = true,
+        value_parser = FalseyValueParser::new()
+    )]
     pub quiet: bool,
 
     /// Say what is being done; twice for everything that is
@@ -25,13 +33,16 @@ pub struct Globals {
 }
 
 impl Globals {
-    /// How much is logged.
-    pub fn level(&self) -> LevelFilter {
-        match (self.log_level, self.verbose) {
+    /// How much is logged: as the flags say, else the environment.
+    pub fn level(&self) -> Result<LevelFilter, Failure> {
+        Ok(match (self.log_level, self.verbose) {
             (Some(level), _) => level.filter(),
-            (None, 0) => LevelFilter::WARN,
+            (None, 0) => match LogLevel::of_environment()? {
+                Some(level) => level.filter(),
+                None => LevelFilter::WARN,
+            },
             (None, 1) => LevelFilter::DEBUG,
             (None, _) => LevelFilter::TRACE,
-        }
+        })
     }
 }

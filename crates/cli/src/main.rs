@@ -34,6 +34,7 @@ use ignite_engine::Report;
 
 use args::Cli;
 use context::Context;
+use globals::Globals;
 use ignite_program::USAGE;
 use terminal::Terminal;
 
@@ -49,18 +50,25 @@ fn main() -> ExitCode {
     globals.verbose += cli.verbose;
     // Lives as long as the program: log lines from every thread go through it.
     let terminal: &'static Terminal = Box::leak(Box::new(Terminal::new(globals.quiet)));
-    context::log(&globals, terminal);
+    let outcome = context::log(&globals, terminal).and_then(|()| {
+        remark(&globals, terminal);
+        command.run(&Context { globals, terminal })
+    });
+    ExitCode::from(outcome.unwrap_or_else(|failure| {
+        terminal.failure(&failure);
+        failure.code()
+    }))
+}
+
+/// Says which flags and variables have no effect.
+fn remark(globals: &Globals, terminal: &Terminal) {
     if let Some(remark) = globals.places.remark() {
         terminal.warn(remark);
     }
-    let context = Context { globals, terminal };
-    ExitCode::from(match command.run(&context) {
-        Ok(code) => code,
-        Err(failure) => {
-            terminal.failure(&failure);
-            failure.code()
-        }
-    })
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for remark in ignite_engine::configuration::misspelt(names) {
+        terminal.warn(&remark);
+    }
 }
 
 /// Without a command there is the help, and that is no failure.

@@ -39,6 +39,8 @@ pub struct Globals {
         global = true,
         value_name = "LEVEL",
         default_value = "info",
+        env = LogLevel::VARIABLE,
+        hide_env = true,
         hide_possible_values = true
     )]
     pub log_level: LogLevel,
@@ -51,8 +53,6 @@ pub struct Globals {
         long,
         global = true,
         value_name = "VMM",
-        env = "IGNITE_VMM",
-        hide_env = true,
         value_parser = VMM
     )]
     pub vmm: Option<VmmChoice>,

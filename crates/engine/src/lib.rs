@@ -13,6 +13,7 @@ mod image;
 mod imports;
 pub mod keep;
 mod kernel;
+pub mod manifest;
 mod network;
 pub mod overlay;
 mod report;

@@ -99,6 +99,14 @@ impl From<ignite_engine::configuration::Error> for Failure {
     }
 }
 
+impl From<ignite_engine::manifest::Error> for Failure {
+    fn from(error: ignite_engine::manifest::Error) -> Self {
+        let hint = error.hint();
+        let code = if error.is_usage() { USAGE } else { FAILED };
+        Self::new(error, hint).with_code(code)
+    }
+}
+
 impl From<ignite_engine::overlay::OverlayError> for Failure {
     fn from(error: ignite_engine::overlay::OverlayError) -> Self {
         let hint = error.hint();

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ignite_api::{IdPrefix, NetworkPlugin};
-use ignite_engine::{Config, Engine, configuration};
+use ignite_engine::configuration::{Said, Setting};
+use ignite_engine::{Config, Engine};
 
 use crate::Failure;
 use crate::values::{Parser, value};
@@ -25,7 +26,13 @@ pub struct Places {
     pub id_prefix: Option<IdPrefix>,
 
     /// Configuration file [default: /etc/ignite/config.yaml, if it is there]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "IGNITE_CONFIG",
+        hide_env = true
+    )]
     pub ignite_config: Option<PathBuf>,
 
     /// Taken from older scripts, and not used
@@ -53,18 +60,40 @@ impl Places {
         Ok(config)
     }
 
-    /// The engine's configuration as the configuration file has it, and over that these flags.
+    /// The engine's configuration as the configuration file has it, over that variables of the
+    /// environment, and over that these flags.
     pub fn config(&self) -> Result<Config, Failure> {
+        Ok(self.said()?.0)
+    }
+
+    /// Every value of the configuration, with where it came from.
+    pub fn settings(&self) -> Result<Vec<Setting>, Failure> {
+        let (config, said) = self.said()?;
+        let flags = [
+            (
+                "networkPlugin",
+                "--network-plugin",
+                self.network_plugin.is_some(),
+            ),
+            ("idPrefix", "--id-prefix", self.id_prefix.is_some()),
+        ];
+        let flags = flags.into_iter().filter(|(.., given)| *given);
+        let flags: Vec<(&str, &str)> = flags.map(|(field, flag, _)| (field, flag)).collect();
+        Ok(said.settings(&config, &flags))
+    }
+
+    fn said(&self) -> Result<(Config, Said), Failure> {
         let mut config = self.places()?;
         let named = self.ignite_config.as_deref();
-        config.apply(configuration::load(&config, named)?);
+        let said = Said::load(&config, named, &|name| std::env::var_os(name))?;
+        config.apply(&said)?;
         if let Some(plugin) = self.network_plugin {
             config.network_plugin = plugin;
         }
         if let Some(prefix) = &self.id_prefix {
             config.id_prefix.clone_from(prefix);
         }
-        Ok(config)
+        Ok((config, said))
     }
 
     /// The engine for a supervisor that frees what its VM had: the records say all of that, and a

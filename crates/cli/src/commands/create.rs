@@ -1,10 +1,13 @@
 //! `ignite create`: a VM that is not started yet.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use ignite_api::{
-    Address, Dns, EnvVar, InterfaceSpec, Kind, Label, Mac, Metadata, Name, PortMapping, Size, Ssh,
-    Vm, VmSpec, VmmChoice,
+    Address, Dns, EnvVar, InterfaceSpec, Kind, Label, Mac, Metadata, Name, PortMapping, Reference,
+    Size, Ssh, Vm, VmSpec, VmmChoice,
 };
+use ignite_engine::manifest::VmManifest;
 use ignite_engine::{CreateRequest, Report};
 use ignite_program::Failure;
 
@@ -19,6 +22,7 @@ Examples:
   ignite create --name web -p 8080:80 nginx
   ignite create --memory 2GB --cpus 2 --size 8GB debian:12
   ignite create -v ./site:/srv/www:ro -v /dev/sdb1:/data nginx
+  ignite create --config web.yaml --memory 2GB
   ignite create --ip 10.61.0.50 --network lan --network storage:ip=10.9.0.5/24,ifname=data debian:12
   ignite create oci:./build/image -- /usr/bin/server --verbose
 
@@ -53,7 +57,7 @@ impl Verb for Create {
 #[derive(Debug, Args)]
 pub struct VmArgs {
     /// Image to boot
-    image: String,
+    image: Option<String>,
 
     /// Command to run instead of the image's own
     #[arg(last = true, value_name = "CMD")]
@@ -64,14 +68,18 @@ pub struct VmArgs {
     name: Option<Name>,
 
     /// Fail if no name is given
-    #[arg(long, requires = "name")]
+    #[arg(long)]
     require_name: bool,
+
+    /// Manifest of the VM, over which the other flags go; - for standard input
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// VMM that runs it: auto, firecracker, qemu, qemu-kvm, qemu-tcg
     ///
     /// auto, the default, takes Firecracker where it is installed and hardware virtualisation works,
     /// else QEMU. It settles the disk as well: one that is made for QEMU stays with QEMU.
-    #[arg(long, value_name = "VMM", env = "IGNITE_VMM", hide_env = true, value_parser = values::VMM)]
+    #[arg(long, value_name = "VMM", value_parser = values::VMM)]
     vmm: Option<VmmChoice>,
 
     /// Let Firecracker's own jailer confine it
@@ -180,18 +188,27 @@ impl VmArgs {
             return Err(Failure::usage(error, hint));
         }
         let interfaces = interfaces(&self.network, self.ip, self.mac)?;
-        let metadata = Metadata {
-            name: self.name.map(|name| name.to_string()).unwrap_or_default(),
-            labels: self
-                .label
-                .iter()
-                .map(|label| (label.key().into(), label.value().into()))
-                .collect(),
-            ..Metadata::default()
+        let manifest = self.config.as_deref();
+        let manifest = manifest.map(|file| VmManifest::load(file, defaults));
+        let manifest = manifest.transpose()?;
+        let image = image(self.image, manifest.as_ref(), defaults, context)?;
+        let (mut metadata, mut spec) = match &manifest {
+            Some(manifest) => (manifest.vm.metadata.clone(), manifest.vm.spec.clone()),
+            None => (Metadata::default(), defaults.clone()),
         };
-        let flags = self.volumes.into_iter().flat_map(|volumes| volumes.0);
-        let storage = ignite_engine::volumes_of(flags)?;
-        let mut spec = defaults.clone();
+        if let Some(name) = self.name {
+            metadata.name = name.to_string();
+        }
+        if self.require_name && metadata.name.is_empty() {
+            let hint = "add --name NAME, or `metadata: {name: NAME}` to the manifest";
+            return Err(Failure::usage(
+                "--require-name: no name is given",
+                Some(hint.into()),
+            ));
+        }
+        let labels = self.label.iter();
+        let labels = labels.map(|label| (label.key().into(), label.value().into()));
+        metadata.labels.extend(labels);
         spec.vmm = self.vmm.or(spec.vmm);
         spec.jailer |= self.jailer;
         spec.cpus = self.cpus.unwrap_or(spec.cpus);
@@ -204,8 +221,9 @@ impl VmArgs {
         replace(&mut spec.dns, self.dns);
         replace(&mut spec.network.ports, ports);
         replace(&mut spec.network.interfaces, interfaces);
-        if !storage.volumes.is_empty() {
-            spec.storage = storage;
+        if !self.volumes.is_empty() {
+            let volumes = self.volumes.into_iter().flat_map(|volumes| volumes.0);
+            spec.storage = ignite_engine::volumes_of(volumes)?;
         }
         self.rates.rates().apply(&mut spec).map_err(|error| {
             let hint = error.hint();
@@ -214,9 +232,13 @@ impl VmArgs {
         spec.kernel.cmd_line = self.kernel_args.or(spec.kernel.cmd_line);
         let of_defaults = || Some(spec.kernel.oci.as_ref()?.familiar().to_string());
         let kernel = self.kernel_image.or_else(of_defaults);
+        let vm = Vm::new(Kind::Vm, metadata, spec);
+        if let Some(manifest) = &manifest {
+            manifest.check(&vm)?;
+        }
         let request = CreateRequest {
-            vm: Vm::new(Kind::Vm, metadata, spec),
-            image: self.image,
+            vm,
+            image,
             kernel,
             remove_when_ended: self.rm,
             managed: None,
@@ -231,6 +253,30 @@ fn ssh(file: String) -> Result<Ssh, Failure> {
         "" | "true" => Ssh::Generate,
         "false" => Ssh::Off,
         path => Ssh::Key(std::path::absolute(path)?.display().to_string()),
+    })
+}
+
+/// The manifest's image, else the one of the command line, else the host's.
+fn image(
+    given: Option<String>,
+    manifest: Option<&VmManifest>,
+    defaults: &VmSpec,
+    context: &Context,
+) -> Result<String, Failure> {
+    let of_manifest = manifest.and_then(VmManifest::image);
+    if let (Some(of_manifest), Some(given)) = (of_manifest, &given)
+        && given.parse().ok().as_ref() != Some(of_manifest)
+    {
+        let image = of_manifest.familiar();
+        context.terminal.warn(&format!(
+            "the manifest's image {image} is taken, not {given}"
+        ));
+    }
+    let of_manifest = of_manifest.map(Reference::canonical);
+    let of_defaults = || defaults.image.oci.as_ref().map(Reference::canonical);
+    of_manifest.or(given).or_else(of_defaults).ok_or_else(|| {
+        let hint = "name one: ignite run IMAGE, or in a manifest: `spec: {image: {oci: IMAGE}}`";
+        Failure::usage("no image is named", Some(hint.into()))
     })
 }
 

@@ -3,6 +3,7 @@
 mod attach;
 mod cni;
 mod completion;
+mod config;
 mod create;
 mod dashboard;
 mod doctor;
@@ -71,6 +72,7 @@ group! {
         "rmk" => kernel::Rm,
         "cni" => cni::Cni,
         "dashboard" => dashboard::Dashboard,
+        "config" => config::Config,
         "doctor" => doctor::Doctor,
         "version" => version::Version,
         "completion" => completion::Completion,

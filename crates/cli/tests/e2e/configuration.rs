@@ -137,3 +137,94 @@ fn words_of_older_scripts_are_taken_with_one_warning() -> Result<()> {
         "--runtime",
     )
 }
+
+#[test]
+fn every_value_says_where_it_came_from() -> Result<()> {
+    let host = host(
+        "/etc/ignite/config.yaml",
+        "spec:\n  idPrefix: lab\n  networkPlugin: docker-bridge\n  vmDefaults:\n    cpus: 3\n",
+    )?;
+    let output = host
+        .ignite(["config", "--id-prefix=x", "-o", "json"])
+        .env("IGNITE_VM_DEFAULTS", "memory: 3GB")
+        .env("IGNITE_LOG_LEVEL", "error")
+        .env("IGNITE_DATA_DIR", "/run/data")
+        .output()?;
+    let settings: Value = serde_json::from_str(&output.ok()?)?;
+    let settings = settings.as_array().expect("a list");
+    for (name, value, from) in [
+        (
+            "idPrefix",
+            r#""x""#,
+            r#"{"kind":"flag","name":"--id-prefix"}"#,
+        ),
+        (
+            "networkPlugin",
+            r#""docker-bridge""#,
+            r#"{"kind":"file","path":"/etc/ignite/config.yaml","line":6}"#,
+        ),
+        (
+            "vmDefaults.cpus",
+            "3",
+            r#"{"kind":"file","path":"/etc/ignite/config.yaml","line":8}"#,
+        ),
+        (
+            "vmDefaults.memory",
+            r#""3GB""#,
+            r#"{"kind":"variable","name":"IGNITE_VM_DEFAULTS"}"#,
+        ),
+        ("vmDefaults.diskSize", r#""4GB""#, r#"{"kind":"builtIn"}"#),
+        (
+            "dataDir",
+            r#""/run/data""#,
+            r#"{"kind":"variable","name":"IGNITE_DATA_DIR"}"#,
+        ),
+        (
+            "logLevel",
+            r#""error""#,
+            r#"{"kind":"variable","name":"IGNITE_LOG_LEVEL"}"#,
+        ),
+        ("quiet", "false", r#"{"kind":"builtIn"}"#),
+    ] {
+        let found = settings.iter().find(|it| it["name"] == name);
+        let found = found.unwrap_or_else(|| panic!("no {name} in {settings:?}"));
+        assert_eq!(
+            (found["value"].to_string(), found["from"].to_string()),
+            (value.to_owned(), from.to_owned()),
+            "{name}"
+        );
+    }
+    let table = host.ignite(["config", "show"]).ok()?;
+    ensure!(table.contains("/etc/ignite/config.yaml:5"), "{table}");
+    Ok(())
+}
+
+#[test]
+fn variables_are_read_strictly_and_a_misspelt_one_is_told() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    for (name, value, code) in [
+        ("IGNITE_VM_DEFAULTS", "{cpu: 2}", 1),
+        ("IGNITE_VMM", "xen", 1),
+        ("IGNITE_ID_PREFIX", "A B", 1),
+        ("IGNITE_VMM_USERS", "{first: 1}", 1),
+        ("IGNITE_LOG_LEVEL", "loud", 2),
+    ] {
+        host.ignite(["create", "busy"])
+            .env(name, value)
+            .output()?
+            .refused(code, &[name, "hint:"])?;
+    }
+    let output = host
+        .ignite(["create", "busy"])
+        .env("IGNITE_ID_PREFX", "lab")
+        .output()?;
+    ensure!(
+        output.stderr.contains("is IGNITE_ID_PREFIX meant?"),
+        "{}",
+        output.stderr
+    );
+    // A variable that is empty is none.
+    let uid = output.ok()?;
+    host.ignite(["rm", &uid]).env("IGNITE_ID_PREFIX", "").ok()?;
+    Ok(())
+}

@@ -25,6 +25,7 @@ mod images;
 mod interfaces;
 mod kernels;
 mod libcni;
+mod manifests;
 mod names;
 mod networks;
 mod overlay;

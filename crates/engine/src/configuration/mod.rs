@@ -1,9 +1,21 @@
-//! The configuration file: what holds on this host where nothing else is said.
+//! What holds on this host where nothing else is said: the configuration file, and over it variables
+//! of the environment.
+//!
+//! ```text
+//!  built-in values < file < variables < flags of this host   (and, of a VM: < its manifest < its flags)
+//! ```
+
+mod settings;
+mod variables;
+
+pub use settings::{Origin, Setting};
+pub use variables::{Environment, misspelt};
 
 use std::path::{Path, PathBuf};
 
 use ignite_api::{ConfigurationSpec, Manifest, ManifestError, decode};
 use ignite_host::fs::read_bounded;
+use variables::Variables;
 
 use crate::Config;
 
@@ -45,6 +57,14 @@ pub enum Error {
         /// The program.
         program: PathBuf,
     },
+    /// A variable that says nothing of use.
+    #[error("the variable {name} cannot be used: {message}")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// Why.
+        message: String,
+    },
     /// It describes something else.
     #[error("{} holds no object of kind Configuration", path.display())]
     Kind {
@@ -70,18 +90,48 @@ impl Error {
                 ..
             } => source.hint(),
             Self::Relative { .. } => Some("begin the path with a slash".into()),
+            Self::Variable { name, .. } => {
+                Some(format!("correct it, or take it away: unset {name}"))
+            }
             Self::NotText { .. } | Self::Manifest { .. } | Self::Kind { .. } => Some(begin.into()),
         }
     }
 }
 
-/// Reads the file that is named, which must be there; else the host's own, where there is one.
-pub fn load(config: &Config, named: Option<&Path>) -> Result<ConfigurationSpec, Error> {
+/// What the configuration file and the environment say.
+#[derive(Debug, Default)]
+pub struct Said {
+    file: Option<File>,
+    variables: Variables,
+}
+
+/// A configuration file that was read.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    text: String,
+    spec: ConfigurationSpec,
+}
+
+impl Said {
+    /// Reads the file that is named, which must be there; else the host's own, where there is one; and
+    /// the environment.
+    pub fn load(
+        config: &Config,
+        named: Option<&Path>,
+        environment: Environment<'_>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            file: read(config, named)?,
+            variables: Variables::read(environment)?,
+        })
+    }
+}
+
+fn read(config: &Config, named: Option<&Path>) -> Result<Option<File>, Error> {
     let path = named.unwrap_or(&config.paths.configuration);
     let bytes = match read_bounded(path, MAX_LENGTH) {
-        Err(error) if named.is_none() && error.is_not_found() => {
-            return Ok(ConfigurationSpec::default());
-        }
+        Err(error) if named.is_none() && error.is_not_found() => return Ok(None),
         read => read.map_err(|source| Error::Read {
             path: path.to_owned(),
             source,
@@ -91,11 +141,14 @@ pub fn load(config: &Config, named: Option<&Path>) -> Result<ConfigurationSpec, 
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(Error::NotText { path });
     };
-    match decode(&text) {
-        Ok(Manifest::Configuration(configuration)) => with_whole_paths(configuration.spec, path),
-        Ok(_) => Err(Error::Kind { path }),
-        Err(source) => Err(Error::Manifest { path, source }),
-    }
+    let spec = match decode(&text) {
+        Ok(Manifest::Configuration(configuration)) => {
+            with_whole_paths(configuration.spec, path.clone())?
+        }
+        Ok(_) => return Err(Error::Kind { path }),
+        Err(source) => return Err(Error::Manifest { path, source }),
+    };
+    Ok(Some(File { path, text, spec }))
 }
 
 fn with_whole_paths(spec: ConfigurationSpec, path: PathBuf) -> Result<ConfigurationSpec, Error> {
@@ -113,8 +166,20 @@ fn with_whole_paths(spec: ConfigurationSpec, path: PathBuf) -> Result<Configurat
 }
 
 impl Config {
-    /// Takes over what a configuration file says.
-    pub fn apply(&mut self, said: ConfigurationSpec) {
+    /// Takes over what file and environment say.
+    pub fn apply(&mut self, said: &Said) -> Result<(), Error> {
+        if let Some(file) = &said.file {
+            self.take(file.spec.clone());
+        }
+        let variables = said.variables.spec()?;
+        // A new VM's VMM may be said in two places; each variable beats both places of the file.
+        self.vm_defaults.vmm = variables.vmm.or(self.vm_defaults.vmm);
+        self.vm_defaults = said.variables.vm_defaults(&self.vm_defaults)?;
+        self.take(variables);
+        Ok(())
+    }
+
+    fn take(&mut self, said: ConfigurationSpec) {
         if let Some(plugin) = said.network_plugin {
             self.network_plugin = plugin;
         }
@@ -132,7 +197,7 @@ impl Config {
         }
         self.vm_defaults.vmm = self.vm_defaults.vmm.or(said.vmm);
         let programs = &mut self.vmm_programs;
-        programs.firecracker = programs.firecracker.take().or(said.firecracker);
+        programs.firecracker = said.firecracker.or(programs.firecracker.take());
         programs.jailer = said.jailer.or(programs.jailer.take());
         self.registry_config_dir = said.registry_config_dir.or(self.registry_config_dir.take());
     }
@@ -155,8 +220,9 @@ mod tests {
             std::fs::create_dir_all(path.parent().expect("it has one")).expect("made");
             std::fs::write(&path, text).expect("written");
         }
-        let said = load(&config, named.then_some(path.as_path()))?;
-        config.apply(said);
+        let nothing = |_: &str| None;
+        let said = Said::load(&config, named.then_some(path.as_path()), &nothing)?;
+        config.apply(&said)?;
         Ok(config)
     }
 
