@@ -27,6 +27,7 @@ fn vm() -> Vm {
         block_device: Some(crate::BlockDevice {
             path: "/dev/loop7".into(),
         }),
+        ..Volume::default()
     }];
     vm.spec.storage.volume_mounts = vec![VolumeMount {
         name: "data".into(),

@@ -122,6 +122,7 @@ fn effective(config: &Config, file: Option<&File>) -> Value {
         id_prefix: Some(config.id_prefix.clone()),
         registry_config_dir: config.registry_config_dir.clone(),
         vmm_users: Some(config.vmm_users),
+        detach_keys: Some(config.detach_keys.clone()),
     };
     serde_json::to_value(spec).expect("objects are maps with text keys")
 }

@@ -48,6 +48,7 @@ fn plan() -> Plan {
         binds,
         links,
         devices: vec!["/dev/null".into(), "/dev/net/tun".into()],
+        blocks: Vec::new(),
         work: Some(super::Work {
             target: WORK.path.into(),
             bytes: WORK.bytes,
