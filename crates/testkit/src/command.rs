@@ -14,6 +14,10 @@ use crate::terminal::Terminal;
 /// Longer than anything takes that works.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// Runs a command, and tells of a terminal that it leaves in raw mode: when the terminal's first process
+/// ends, the kernel puts it back by itself.
+const AT_TERMINAL: &str = r#""$@"; code=$?; stty -a | grep -qE -- "-(icanon|echo|isig|opost)( |;|$)" && echo left-raw; exit $code"#;
+
 /// A command to be run in a host.
 #[must_use = "nothing runs before output() or start()"]
 pub struct Invocation {
@@ -145,7 +149,10 @@ impl Invocation {
                 command.arg("--ctty");
             }
         }
-        command.args(&self.variables).args(&self.argv);
+        command
+            .args(&self.variables)
+            .args(["sh", "-c", AT_TERMINAL, "sh"]);
+        command.args(&self.argv);
         Terminal::start(command, self.line(), rows, columns)
     }
 

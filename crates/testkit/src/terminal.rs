@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
@@ -120,8 +120,7 @@ impl Terminal {
     /// # Errors
     /// If it is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = crate::host::only_child(self.child.id())?;
-        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.argv))
+        kill_process(self.inner()?, signal).with_context(|| format!("cannot signal {}", self.argv))
     }
 
     /// Waits for its end; its exit code.
@@ -155,15 +154,22 @@ impl Terminal {
             self.argv,
             self.shown()
         );
-        ensure!(self.is_cooked()?, "{} leaves the terminal raw", self.argv);
+        let shown = self.shown();
+        ensure!(!shown.contains("left-raw"), "{} left it raw", self.argv);
         Ok(())
+    }
+
+    /// The command: the child of a shell, which is the child of `nsenter`.
+    fn inner(&self) -> Result<Pid> {
+        let shell = crate::host::only_child(self.child.id())?;
+        crate::host::only_child(shell.as_raw_nonzero().get().unsigned_abs())
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
         if !self.ended {
-            if let Ok(pid) = crate::host::only_child(self.child.id()) {
+            if let Ok(pid) = self.inner() {
                 let _ = kill_process(pid, Signal::KILL);
             }
             let _ = self.child.kill();

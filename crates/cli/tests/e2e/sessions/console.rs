@@ -1,7 +1,7 @@
 //! `run -it`, `start -i` and `attach`: a VM's console with people before it.
 
 use anyhow::{Result, ensure};
-use ignite_testkit::{Host, boot, place};
+use ignite_testkit::{Host, boot, place, wait_until};
 
 use super::{LEAVE, SIZE, ask, at_terminal, attach, with_shell};
 use crate::support::{BOOT, SMALL, SOON, nothing_left};
@@ -20,20 +20,22 @@ fn run_sits_down_before_the_console_and_ends_with_the_command() -> Result<()> {
     // Nothing the command prints is lost, though it began before anybody could see it.
     seat.wait_for(&format!("size={} {}.", SIZE.0, SIZE.1), BOOT)?;
     seat.wait_for("term=xterm.", SOON)?;
-    ask(&mut seat, "echo wörld-$((6*7))", "wörld-42")?;
+    ask(&mut seat, "cat; echo cat-$((1+1))", "cat;")?;
+    ask(&mut seat, "wörld, 世界", "wörld, 世界")?;
+    seat.wait_for("wörld, 世界", SOON)?;
+    seat.type_in("\x04")?;
+    seat.wait_for("cat-2", SOON)?;
     // It has a terminal that controls it.
     seat.type_in("sleep 1000\r")?;
     seat.wait_for("sleep 1000", SOON)?;
     seat.type_in("\x03")?;
     ask(&mut seat, "echo code=$?.", "code=130.")?;
-    ask(
-        &mut seat,
-        "trap 'echo size=$(stty size).' WINCH; echo trap-$((1+1))",
-        "trap-2",
-    )?;
+    let script =
+        "trap 'echo size=$(stty size).' WINCH; echo trap-$((1+1)); while :; do sleep 0.1; done";
+    ask(&mut seat, script, "trap-2")?;
     seat.resize(20, 60)?;
-    seat.type_in("\r")?;
     seat.wait_for("size=20 60.", SOON)?;
+    seat.type_in("\x03")?;
     seat.type_in("exit 5\r")?;
     seat.ends_with(5, SOON)?;
     nothing_left(&host)
@@ -53,16 +55,21 @@ fn who_leaves_comes_back_and_is_not_alone() -> Result<()> {
     first.ends_with(0, SOON)?;
     ensure!(first.shown().contains("detached"), "{}", first.shown());
     let mut third = attach(&vm)?;
+    ask(&mut third, "echo here-$((1+1))", "here-2")?;
     ask(&mut second, "echo third-$((1+1))", "third-2")?;
     third.wait_for("third-2", SOON)?;
     // What came before is in the logs.
     ensure!(!third.shown().contains("first-2"), "{}", third.shown());
     ensure!(host.ignite(["logs", "den"]).ok()?.contains("first-2"));
     let mut only_looks = host.ignite(["attach", "--no-stdin", "den"]).start()?;
+    wait_until("who only looks to see", SOON, || {
+        second.type_in("echo look-$((1+1))\r")?;
+        ensure!(only_looks.said().contains("look-2"));
+        Ok(())
+    })?;
     second.type_in("exit 3\r")?;
     second.ends_with(3, SOON)?;
     third.ends_with(3, SOON)?;
-    only_looks.wait_for("exit 3", SOON)?;
     ensure!(only_looks.wait(SOON)?.code == 3);
     host.ignite(["attach", "den"])
         .output()?
@@ -92,13 +99,15 @@ fn input_from_a_pipe_reaches_the_command_with_its_end() -> Result<()> {
     let host = Host::new("alpha")?;
     let _slot = boot::slot()?;
     let image = place::image("busy")?;
-    let words = ["run", "-i", "--rm", "--memory", SMALL, &image, "--", "sh"];
+    let script = "read a; read b; echo sum=$((a+b)).; cat; exit 4";
+    let words = [
+        "run", "-i", "--rm", "--memory", SMALL, &image, "--", "sh", "-c", script,
+    ];
     let output = host
         .ignite(words)
-        .stdin("echo sum=$((20+3)).\nexit_with() { return 4; }\nexit_with\n")
+        .stdin("20\n3\nrest\n")
         .deadline(BOOT)
         .output()?;
-    // A shell whose input ends gives the code of its last command.
     ensure!(output.code == 4, "{output}");
     ensure!(output.stdout.contains("sum=23."), "{output}");
     nothing_left(&host)

@@ -19,14 +19,13 @@ fn a_shell_at_a_terminal_is_as_one_at_home() -> Result<()> {
     ask(&mut shell, "echo term=$TERM.", "term=xterm.")?;
 
     // A size that changes while a program waits for it.
-    ask(
-        &mut shell,
-        "trap 'echo size=$(stty size).' WINCH; echo trap-$((1+1))",
-        "trap-2",
-    )?;
+    let script =
+        "trap 'echo size=$(stty size).' WINCH; echo trap-$((1+1)); while :; do sleep 0.1; done";
+    ask(&mut shell, script, "trap-2")?;
     shell.resize(12, 34)?;
-    // The shell looks at its traps between two commands.
-    ask(&mut shell, "", "size=12 34.")?;
+    shell.wait_for("size=12 34.", SOON)?;
+    shell.type_in("\x03")?;
+    ask(&mut shell, "echo on-$((1+1))", "on-2")?;
 
     // Ctrl-C ends what runs in the foreground, and nothing else.
     shell.type_in("sleep 1000; echo code=$?.\r")?;
@@ -37,7 +36,16 @@ fn a_shell_at_a_terminal_is_as_one_at_home() -> Result<()> {
         ensure!(left == 1, "it runs");
         Ok(())
     })?;
-    ask(&mut shell, "echo grüße-$((40+2))-日本語", "grüße-42-日本語")?;
+    // Once as it is typed, and once from the program.
+    ask(&mut shell, "cat; echo cat-$((1+1))", "cat;")?;
+    ask(
+        &mut shell,
+        "grüße, 日本語 \u{1f5a5}",
+        "grüße, 日本語 \u{1f5a5}",
+    )?;
+    shell.wait_for("grüße, 日本語 \u{1f5a5}", SOON)?;
+    shell.type_in("\x04")?;
+    shell.wait_for("cat-2", SOON)?;
     shell.type_in("exit 7\r")?;
     shell.ends_with(7, SOON)
 }
@@ -152,16 +160,15 @@ fn signals_to_the_client_are_the_programs() -> Result<()> {
     ensure!(client.wait(SOON)?.code == 9);
 
     // A second one ends the client, and the program with it.
-    let script = "trap '' INT; echo deaf; sleep 1234";
+    let script = "trap 'echo heard' INT; echo up; while :; do sleep 0.1; : 1234; done";
     let mut client = vm.exec(&["sh", "-c", script]).start()?;
-    client.wait_for("deaf", SOON)?;
+    client.wait_for("up", SOON)?;
     client.signal_alone(Signal::INT)?;
+    client.wait_for("heard", SOON)?;
     client.signal_alone(Signal::INT)?;
     ensure!(client.wait(SOON)?.code == 130);
     wait_until("the program's end", SOON, || {
-        let left = vm
-            .exec(&["sh", "-c", "ps | grep 'sleep 123[4]'"])
-            .output()?;
+        let left = vm.exec(&["sh", "-c", "ps | grep ': 123[4]'"]).output()?;
         ensure!(left.code == 1, "{}", left.stdout);
         Ok(())
     })
