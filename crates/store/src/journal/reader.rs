@@ -11,12 +11,15 @@ use crate::{Error, Paths};
 /// The files are replaced in between: so often is looked again.
 const ATTEMPTS: u32 = 100;
 
+/// An open file, and its inode.
+type Open = (File, u64);
+
 /// Where a reader is.
 #[derive(Debug)]
 pub struct Reader {
     directory: PathBuf,
-    /// The file that is read, and its inode; it stays open though it be replaced.
-    open: Option<(File, u64)>,
+    /// The file that is read; it stays open though it be replaced.
+    open: Option<Open>,
     lines: Lines,
 }
 
@@ -58,7 +61,7 @@ impl Reader {
         self.begin(newer, found)
     }
 
-    fn begin(&mut self, file: (File, u64), found: &mut Vec<Happening>) -> io::Result<()> {
+    fn begin(&mut self, file: Open, found: &mut Vec<Happening>) -> io::Result<()> {
         self.lines = Lines::default();
         self.open = Some(file);
         self.rest(found)
@@ -79,7 +82,7 @@ impl Reader {
     }
 
     /// Both files, of one instant.
-    fn files(&self) -> io::Result<(Option<(File, u64)>, Option<(File, u64)>)> {
+    fn files(&self) -> io::Result<(Option<Open>, Option<Open>)> {
         let path = self.directory.join(FILE);
         for _ in 0..ATTEMPTS {
             let newer = open(&path)?;
@@ -93,7 +96,7 @@ impl Reader {
     }
 }
 
-fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
+fn open(path: &Path) -> io::Result<Option<Open>> {
     match File::open(path) {
         Ok(file) => {
             let inode = file.metadata()?.ino();

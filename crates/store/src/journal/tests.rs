@@ -47,7 +47,7 @@ fn two_rotations_lose_nothing_for_who_follows() {
     let (_root, paths) = host();
     let journal = Journal::new(&paths).bounded(1000);
     let mut follower = Reader::new(&paths);
-    let mut write = |from: usize, to: usize| {
+    let write = |from: usize, to: usize| {
         for number in from..to {
             journal.append(&happening(number)).expect("written");
         }

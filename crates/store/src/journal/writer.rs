@@ -26,9 +26,10 @@ impl Journal {
         Self::within(&paths.data)
     }
 
-    /// The one of the host to whose VM this durable directory belongs.
+    /// The one of the host to whose VM this durable directory belongs; none where it is no such directory.
     pub fn of_vm(directory: &Path) -> Option<Self> {
-        Some(Self::within(directory.parent()?.parent()?))
+        let vms = directory.parent().filter(|vms| vms.ends_with("vm"))?;
+        Some(Self::within(vms.parent()?))
     }
 
     fn within(directory: &Path) -> Self {
