@@ -105,6 +105,11 @@ pub enum Form {
 }
 
 impl TemplateArgs {
+    /// Whether the flag is there.
+    pub fn is_given(&self) -> bool {
+        self.template.is_some()
+    }
+
     /// What is asked for; none for the command's own table, which Docker calls `table`.
     pub fn form(&self) -> Result<Option<Form>, Failure> {
         let parse = |text: &str| text.parse::<Template>().map_err(fault);

@@ -112,7 +112,7 @@ fn filters_of_weave_ignite_and_of_docker() -> Result<()> {
     assert_eq!(names(&host, &[])?, ["db"]);
     let uid = host.ignite(["ps", "-q"]).ok()?;
     let id = format!("id={}", &uid[..6]);
-    let cases: [(&[&str], &[&str]); 16] = [
+    let cases: [(&[&str], &[&str]); 17] = [
         (&["-a"], &["db", "web-1", "web-2"]),
         (
             &["-a", "-f", "{{.ObjectMeta.Name}}=~web"],
@@ -136,7 +136,8 @@ fn filters_of_weave_ignite_and_of_docker() -> Result<()> {
         (&["-f", "status=created"], &["web-1", "web-2"]),
         (&["-f", "status=running"], &["db"]),
         (&["-a", "-f", "publish=80"], &["web-1"]),
-        (&["-a", "-f", "ancestor=busy"], &[]),
+        (&["-a", "-f", "ancestor=busy"], &["db", "web-1", "web-2"]),
+        (&["-a", "-f", "ancestor=busy:2"], &[]),
         (&["-a", "-f", "since=web-1"], &["db", "web-2"]),
         (&["-a", "-f", "before=db"], &["web-1", "web-2"]),
         (&["-a", "-f", &id, "-f", "{{.Spec.CPUs}}=1"], &["db"]),
@@ -184,16 +185,21 @@ fn filters_of_weave_ignite_and_of_docker() -> Result<()> {
 #[test]
 fn objects_of_any_kind_are_inspected() -> Result<()> {
     let host = created(&[("web", &[]), ("db", &[])])?;
-    let image = host.ignite(["images", "-t", "{{.Name}} {{.UID}}"]).ok()?;
-    let (name, uid) = image.split_once(' ').unwrap_or_default();
-    assert_eq!(
-        host.ignite(["inspect", name, "-t", "{{.Kind}} {{.ID}}"])
-            .ok()?,
-        format!("Image {uid}")
-    );
-    let kernel = host
+    let image = host
+        .ignite(["inspect", "web", "-t", "{{.Spec.Image.OCI}}"])
+        .ok()?;
+    let name = format!("name=^{image}$");
+    let uid = host
+        .ignite(["images", "-f", &name, "-t", "{{.UID}}"])
+        .ok()?;
+    let shown = host
+        .ignite(["inspect", &uid, "-t", "{{.Kind}} {{.ID}}"])
+        .ok()?;
+    assert_eq!(shown, format!("Image {uid}"));
+    let kernels = host
         .ignite(["kernels", "-t", "{{.UID}} {{.Version}}"])
         .ok()?;
+    let kernel = kernels.lines().next().unwrap_or_default();
     let (uid, version) = kernel.split_once(' ').unwrap_or_default();
     let shown = host
         .ignite(["inspect", "KERNEL", uid, "-t", "{{.Status.Version}}"])
