@@ -47,6 +47,19 @@ pub struct ListArgs {
 }
 
 impl ListArgs {
+    /// Fails if there are any: before another command they would be lost.
+    pub fn refuse(&self) -> Result<(), Failure> {
+        let is_given =
+            !self.filter.is_empty() || self.template.is_given() || self.output.output.is_some();
+        match is_given {
+            true => Err(Failure::usage(
+                "a filter, a template or a form is given before the command",
+                Some("write it after the command, such as: ignite image ls -o json".into()),
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Those of the items that are meant.
     pub fn choose<T: Listed>(&self, items: Vec<T>) -> Result<Vec<T>, Failure> {
         let filters = filters::<T::Condition>(&self.filter)?;

@@ -10,9 +10,10 @@ fn created(vms: &[(&str, &[&str])]) -> Result<Host> {
     let host = Host::with_stand_in("alpha")?;
     let image = place::image("busy")?;
     for (name, options) in vms {
-        let words = ["create", "--name", name];
-        let words = words.iter().chain(*options).chain([&image.as_str()]);
-        host.ignite(words.copied()).ok()?;
+        let mut words = vec!["create", "--name", name];
+        words.extend(*options);
+        words.push(&image);
+        host.ignite(words).ok()?;
     }
     Ok(host)
 }
@@ -82,7 +83,7 @@ fn templates_show_what_runs_a_vm() -> Result<()> {
     let host = created(&[("web", &["--memory", SMALL])])?;
     let template = "{{.Status.Runtime.Name}} {{.Status.Network.Plugin}} {{.Status.IDPrefix}}";
     let shown = || host.ignite(["inspect", "vm", "web", "-t", template]).ok();
-    assert_eq!(shown()?, "cni ignite", "nothing runs it yet");
+    assert_eq!(shown()?, " cni ignite", "nothing runs it yet");
     host.ignite(["start", "web"]).deadline(BOOT).ok()?;
     ensure!(
         shown()?.ends_with(" cni ignite") && !shown()?.starts_with(' '),
@@ -299,17 +300,12 @@ fn what_cannot_be_read_is_refused() -> Result<()> {
         output.refused(2, expected)?;
         assert_eq!(output.stdout, "", "{words:?}");
     }
-    host.ignite(["create", "--name", "web", &place::image("busy")?])
-        .ok()?;
     let labels: Vec<String> = (0..40).map(|n| format!("l{n}=x")).collect();
-    let words = labels.iter().flat_map(|label| ["-l", label.as_str()]);
-    host.ignite(
-        ["create", "--name", "many"]
-            .into_iter()
-            .chain(words)
-            .chain([place::image("busy")?.as_str()]),
-    )
-    .ok()?;
+    let image = place::image("busy")?;
+    let mut words = vec!["create", "--name", "many"];
+    words.extend(labels.iter().flat_map(|label| ["-l", label.as_str()]));
+    words.push(&image);
+    host.ignite(words).ok()?;
     let endless = "{{range $.Labels}}".repeat(40) + &"{{end}}".repeat(40);
     host.ignite(["ps", "-a", "-f", "name=many", "-t", &endless])
         .output()?
@@ -321,5 +317,5 @@ fn what_cannot_be_read_is_refused() -> Result<()> {
     host.ignite(["ps", "-f", "since=nobody"])
         .output()?
         .refused(1, &["nobody"])?;
-    host.ignite(["rm", "web", "many"]).ok().map(drop)
+    host.ignite(["rm", "many"]).ok().map(drop)
 }
