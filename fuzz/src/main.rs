@@ -5,8 +5,10 @@
 //! target asserts (what is read, written and read again is the same; nothing comes from nowhere).
 #![no_main]
 
+mod api_filter;
 mod api_interface;
 mod api_manifest;
+mod api_template;
 mod api_words;
 mod cni_cache;
 mod cni_config;
@@ -59,9 +61,11 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 38] = [
+const TARGETS: [(&str, Target); 41] = [
+    ("api_filter", api_filter::run),
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
+    ("api_template", api_template::run),
     ("api_words", api_words::run),
     ("cni_cache", cni_cache::run),
     ("cni_config", cni_config::run),

@@ -108,9 +108,8 @@ fn set(root: &mut ObjectValue, path: &str, value: Value) {
 /// Puts something into each of these fields that holds nothing.
 fn empty(root: &mut ObjectValue, paths: &[&str], value: impl Fn() -> Value) {
     for path in paths {
-        match field(root, path) {
-            Some(field @ Value::Nil) => *field = value(),
-            _ => {}
+        if let Some(field @ Value::Nil) = field(root, path) {
+            *field = value();
         }
     }
 }

@@ -42,7 +42,7 @@ mod tests {
             &["ignite", "run", "-p", "80", "a"],
             &["ignite", "run", "--cpus", "many", "a"],
             &["ignite", "--log-level", "loud", "ps"],
-            &["ignite", "inspect", "pod", "a"],
+            &["ignite", "inspect", "-o", "xml", "a"],
             &["ignite", "rm"],
         ];
         let report: Vec<String> = words

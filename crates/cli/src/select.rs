@@ -47,6 +47,19 @@ pub struct ListArgs {
 }
 
 impl ListArgs {
+    /// Fails if there are any: before another command they would be lost.
+    pub fn refuse(&self) -> Result<(), Failure> {
+        let is_given =
+            !self.filter.is_empty() || self.template.is_given() || self.output.output.is_some();
+        match is_given {
+            true => Err(Failure::usage(
+                "a filter, a template or a form is given before the command",
+                Some("write it after the command, such as: ignite image ls -o json".into()),
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Those of the items that are meant.
     pub fn choose<T: Listed>(&self, items: Vec<T>) -> Result<Vec<T>, Failure> {
         let filters = filters::<T::Condition>(&self.filter)?;
@@ -105,6 +118,11 @@ pub enum Form {
 }
 
 impl TemplateArgs {
+    /// Whether the flag is there.
+    pub fn is_given(&self) -> bool {
+        self.template.is_some()
+    }
+
     /// What is asked for; none for the command's own table, which Docker calls `table`.
     pub fn form(&self) -> Result<Option<Form>, Failure> {
         let parse = |text: &str| text.parse::<Template>().map_err(fault);

@@ -21,9 +21,9 @@ pub(super) fn parse(tokens: &[Token], length: usize) -> Parsed<Vec<Node>> {
     };
     let (nodes, end) = parser.block()?;
     match end {
-        End::All => Ok(nodes),
-        End::End(at) => Err(no_block("end", "block").at(at)),
-        End::Else(at) => Err(no_block("else", "block").at(at)),
+        Stop::All => Ok(nodes),
+        Stop::End(at) => Err(no_block("end", "block").at(at)),
+        Stop::Else(at) => Err(no_block("else", "block").at(at)),
     }
 }
 
@@ -40,7 +40,7 @@ fn no_block(word: &str, block: &'static str) -> TemplateFault {
 }
 
 /// How a block ends, and where.
-enum End {
+enum Stop {
     All,
     End(usize),
     Else(usize),
@@ -92,12 +92,12 @@ impl<'t> Parser<'t> {
     }
 
     /// Nodes up to what ends them.
-    fn block(&mut self) -> Parsed<(Vec<Node>, End)> {
+    fn block(&mut self) -> Parsed<(Vec<Node>, Stop)> {
         let mut nodes = Vec::new();
         loop {
             let at = self.at();
             match self.take() {
-                None => return Ok((nodes, End::All)),
+                None => return Ok((nodes, Stop::All)),
                 Some(Kind::Text(text)) => nodes.push(Node::Text(text.clone())),
                 // Nothing but text and braces is outside of braces.
                 Some(_) => match self.braces(at)? {
@@ -122,12 +122,12 @@ impl<'t> Parser<'t> {
             "end" => {
                 self.next += 1;
                 self.close()?;
-                Ok(Braces::End(End::End(at)))
+                Ok(Braces::End(Stop::End(at)))
             }
             // What follows it is read by whom it belongs to.
             "else" => {
                 self.next += 1;
-                Ok(Braces::End(End::Else(at)))
+                Ok(Braces::End(Stop::Else(at)))
             }
             "break" | "continue" => self.jump(word, at),
             "define" | "template" | "block" => {
@@ -226,9 +226,9 @@ impl<'t> Parser<'t> {
         let (nodes, end) = self.block()?;
         self.variables.truncate(visible);
         match end {
-            End::End(_) => Ok((nodes, true)),
-            End::Else(_) => Ok((nodes, false)),
-            End::All => {
+            Stop::End(_) => Ok((nodes, true)),
+            Stop::Else(_) => Ok((nodes, false)),
+            Stop::All => {
                 let (what, close) = ("the block", "{{end}}");
                 Err(TemplateFault::Unclosed { what, close }.at(began))
             }
@@ -367,7 +367,7 @@ impl<'t> Parser<'t> {
 /// What braces hold.
 enum Braces {
     Node(Node),
-    End(End),
+    End(Stop),
 }
 
 fn describe(kind: Option<&Kind>) -> String {

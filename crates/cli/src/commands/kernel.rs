@@ -22,6 +22,9 @@ Examples:
 pub struct Kernel {
     #[command(subcommand)]
     command: Option<KernelCommand>,
+
+    #[command(flatten)]
+    list: ListArgs,
 }
 
 group! {
@@ -38,8 +41,8 @@ impl Verb for Kernel {
 
     fn run(self, context: &Context) -> Outcome {
         match self.command {
-            None => Ls::default().run(context),
-            Some(command) => command.run(context),
+            None => Ls { list: self.list }.run(context),
+            Some(command) => self.list.refuse().and_then(|()| command.run(context)),
         }
     }
 }

@@ -25,6 +25,9 @@ Examples:
 pub struct Network {
     #[command(subcommand)]
     command: Option<NetworkCommand>,
+
+    #[command(flatten)]
+    list: ListArgs,
 }
 
 group! {
@@ -41,8 +44,8 @@ impl Verb for Network {
 
     fn run(self, context: &Context) -> Outcome {
         match self.command {
-            None => Ls::default().run(context),
-            Some(command) => command.run(context),
+            None => Ls { list: self.list }.run(context),
+            Some(command) => self.list.refuse().and_then(|()| command.run(context)),
         }
     }
 }

@@ -83,39 +83,55 @@ impl Verb for Ps {
     fn run(self, context: &Context) -> Outcome {
         let form = self.template.form()?;
         let mut filters = filters::<VmCondition>(&self.filter)?;
+        check(form.as_ref(), &filters)?;
         let engine = context.reader()?;
         resolve(&engine, &mut filters)?;
-        let newest = self.last.or(self.latest.then_some(1));
-        let stopped = filters.conditions().any(|it| it.means_stopped());
-        let (vms, faults) = engine.list(self.all || stopped || newest.is_some())?;
-        for fault in faults {
-            context.terminal.warn(&fault);
-        }
         let now = Timestamp::now();
-        let is_wide = self.output == Some(Output::Wide);
-        let has_details = form.is_some() || is_wide || !filters.is_empty();
-        let mut vms = match has_details {
-            true => detailed(&engine, vms)?,
-            false => vms.into_iter().map(Row::from).collect(),
-        };
-        check(form.as_ref(), &filters)?;
-        vms = keep(vms, |row| row.is_meant(&filters, now))?;
-        if let Some(newest) = newest {
-            vms.sort_by_key(|row| std::cmp::Reverse(row.line.created));
-            vms.truncate(newest);
-        }
+        let rows = self.rows(context, &engine, filters, now)?;
         match form {
             Some(form) => {
-                let values: Vec<Value> = vms.iter().map(|row| row.value(now)).collect();
+                let values: Vec<Value> = rows.iter().map(|row| row.value(now)).collect();
                 context.terminal.result(&form.render(&values)?)?;
                 Ok(0)
             }
-            None => self.print(context, &engine, vms, now),
+            None => self.print(context, &engine, rows, now),
         }
     }
 }
 
 impl Ps {
+    /// The VMs that are meant.
+    fn rows(
+        &self,
+        context: &Context,
+        engine: &Engine,
+        mut filters: Filters<VmCondition>,
+        now: Timestamp,
+    ) -> Result<Vec<Row>, Failure> {
+        let newest = self.last.or(self.latest.then_some(1));
+        let stopped = filters.conditions().any(|it| it.means_stopped());
+        let (lines, faults) = engine.list(self.all || stopped || newest.is_some())?;
+        for fault in faults {
+            context.terminal.warn(&fault);
+        }
+        let mut rows = match self.has_details() {
+            true => detailed(engine, lines)?,
+            false => lines.into_iter().map(Row::from).collect(),
+        };
+        rows = keep(rows, |row| row.is_meant(&filters, now))?;
+        if let Some(newest) = newest {
+            rows.sort_by_key(|row| std::cmp::Reverse(row.line.created));
+            rows.truncate(newest);
+        }
+        Ok(rows)
+    }
+
+    /// Whether more is needed than lines of the list hold.
+    fn has_details(&self) -> bool {
+        let is_wide = self.output == Some(Output::Wide);
+        is_wide || !self.filter.is_empty() || self.template.is_given()
+    }
+
     /// Without a template.
     fn print(&self, context: &Context, engine: &Engine, rows: Vec<Row>, now: Timestamp) -> Outcome {
         let format = match self.output {

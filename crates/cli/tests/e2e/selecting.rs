@@ -10,9 +10,10 @@ fn created(vms: &[(&str, &[&str])]) -> Result<Host> {
     let host = Host::with_stand_in("alpha")?;
     let image = place::image("busy")?;
     for (name, options) in vms {
-        let words = ["create", "--name", name];
-        let words = words.iter().chain(*options).chain([&image.as_str()]);
-        host.ignite(words.copied()).ok()?;
+        let mut words = vec!["create", "--name", name];
+        words.extend(*options);
+        words.push(&image);
+        host.ignite(words).ok()?;
     }
     Ok(host)
 }
@@ -82,7 +83,7 @@ fn templates_show_what_runs_a_vm() -> Result<()> {
     let host = created(&[("web", &["--memory", SMALL])])?;
     let template = "{{.Status.Runtime.Name}} {{.Status.Network.Plugin}} {{.Status.IDPrefix}}";
     let shown = || host.ignite(["inspect", "vm", "web", "-t", template]).ok();
-    assert_eq!(shown()?, "cni ignite", "nothing runs it yet");
+    assert_eq!(shown()?, " cni ignite", "nothing runs it yet");
     host.ignite(["start", "web"]).deadline(BOOT).ok()?;
     ensure!(
         shown()?.ends_with(" cni ignite") && !shown()?.starts_with(' '),
@@ -112,7 +113,7 @@ fn filters_of_weave_ignite_and_of_docker() -> Result<()> {
     assert_eq!(names(&host, &[])?, ["db"]);
     let uid = host.ignite(["ps", "-q"]).ok()?;
     let id = format!("id={}", &uid[..6]);
-    let cases: [(&[&str], &[&str]); 16] = [
+    let cases: [(&[&str], &[&str]); 17] = [
         (&["-a"], &["db", "web-1", "web-2"]),
         (
             &["-a", "-f", "{{.ObjectMeta.Name}}=~web"],
@@ -136,7 +137,8 @@ fn filters_of_weave_ignite_and_of_docker() -> Result<()> {
         (&["-f", "status=created"], &["web-1", "web-2"]),
         (&["-f", "status=running"], &["db"]),
         (&["-a", "-f", "publish=80"], &["web-1"]),
-        (&["-a", "-f", "ancestor=busy"], &[]),
+        (&["-a", "-f", "ancestor=busy"], &["db", "web-1", "web-2"]),
+        (&["-a", "-f", "ancestor=busy:2"], &[]),
         (&["-a", "-f", "since=web-1"], &["db", "web-2"]),
         (&["-a", "-f", "before=db"], &["web-1", "web-2"]),
         (&["-a", "-f", &id, "-f", "{{.Spec.CPUs}}=1"], &["db"]),
@@ -184,16 +186,21 @@ fn filters_of_weave_ignite_and_of_docker() -> Result<()> {
 #[test]
 fn objects_of_any_kind_are_inspected() -> Result<()> {
     let host = created(&[("web", &[]), ("db", &[])])?;
-    let image = host.ignite(["images", "-t", "{{.Name}} {{.UID}}"]).ok()?;
-    let (name, uid) = image.split_once(' ').unwrap_or_default();
-    assert_eq!(
-        host.ignite(["inspect", name, "-t", "{{.Kind}} {{.ID}}"])
-            .ok()?,
-        format!("Image {uid}")
-    );
-    let kernel = host
+    let image = host
+        .ignite(["inspect", "web", "-t", "{{.Spec.Image.OCI}}"])
+        .ok()?;
+    let name = format!("name=^{image}$");
+    let uid = host
+        .ignite(["images", "-f", &name, "-t", "{{.UID}}"])
+        .ok()?;
+    let shown = host
+        .ignite(["inspect", &uid, "-t", "{{.Kind}} {{.ID}}"])
+        .ok()?;
+    assert_eq!(shown, format!("Image {uid}"));
+    let kernels = host
         .ignite(["kernels", "-t", "{{.UID}} {{.Version}}"])
         .ok()?;
+    let kernel = kernels.lines().next().unwrap_or_default();
     let (uid, version) = kernel.split_once(' ').unwrap_or_default();
     let shown = host
         .ignite(["inspect", "KERNEL", uid, "-t", "{{.Status.Version}}"])
@@ -293,17 +300,12 @@ fn what_cannot_be_read_is_refused() -> Result<()> {
         output.refused(2, expected)?;
         assert_eq!(output.stdout, "", "{words:?}");
     }
-    host.ignite(["create", "--name", "web", &place::image("busy")?])
-        .ok()?;
     let labels: Vec<String> = (0..40).map(|n| format!("l{n}=x")).collect();
-    let words = labels.iter().flat_map(|label| ["-l", label.as_str()]);
-    host.ignite(
-        ["create", "--name", "many"]
-            .into_iter()
-            .chain(words)
-            .chain([place::image("busy")?.as_str()]),
-    )
-    .ok()?;
+    let image = place::image("busy")?;
+    let mut words = vec!["create", "--name", "many"];
+    words.extend(labels.iter().flat_map(|label| ["-l", label.as_str()]));
+    words.push(&image);
+    host.ignite(words).ok()?;
     let endless = "{{range $.Labels}}".repeat(40) + &"{{end}}".repeat(40);
     host.ignite(["ps", "-a", "-f", "name=many", "-t", &endless])
         .output()?
@@ -315,5 +317,5 @@ fn what_cannot_be_read_is_refused() -> Result<()> {
     host.ignite(["ps", "-f", "since=nobody"])
         .output()?
         .refused(1, &["nobody"])?;
-    host.ignite(["rm", "web", "many"]).ok().map(drop)
+    host.ignite(["rm", "many"]).ok().map(drop)
 }
