@@ -118,7 +118,9 @@ fn machine(vmm: Vmm, program: PathBuf, directory: &Path) -> Result<Machine> {
             format: DiskFormat::Raw,
             read_only: false,
             rate: None,
+            volume: None,
         }],
+        shares: Vec::new(),
     })
 }
 

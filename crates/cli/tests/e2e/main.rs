@@ -39,3 +39,4 @@ mod third_party;
 mod together;
 mod traffic;
 mod trouble;
+mod volumes;
