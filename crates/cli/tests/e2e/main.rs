@@ -43,3 +43,4 @@ mod third_party;
 mod together;
 mod traffic;
 mod trouble;
+mod volumes;

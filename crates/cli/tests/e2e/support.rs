@@ -175,7 +175,7 @@ cd /var/lib/ignite 2>/dev/null && find vm staging -mindepth 1 -maxdepth 1 ! -pat
 cd / && find run/ignite/vm run/netns var/lib/cni/results -mindepth 1 -maxdepth 1 2>/dev/null || true
 find sys/fs/cgroup -mindepth 2 -type d -path '*/ignite/*' || true
 find var/lib/cni/networks -name '[0-9]*.*' 2>/dev/null || true
-ps -e -o pid,args | grep -E 'qemu-system|firecracker --|ignite-spawn|ignite internal' | grep -v grep || true
+ps -e -o pid,args | grep -E 'qemu-system|firecracker --|virtiofsd -f|ignite-spawn|ignite internal' | grep -v grep || true
 ls sys/class/net | grep -Ev '^(lo|eth[0-9]+|ignite0)$' || true
 for save in iptables-save ip6tables-save; do $save | grep -E '(ignite|x)-[0-9a-z]{16}' || true; done
 nft list ruleset | grep -E 'ignite-[0-9a-z]{16}' || true

@@ -67,6 +67,11 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NoDriver { filesystem, .. } if filesystem == VIRTIOFS => Some(
+                "use a kernel with its module tree and CONFIG_VIRTIO_FS, or a disk in the \
+                 directory's place"
+                    .to_owned(),
+            ),
             Self::NoDriver { .. } => Some(
                 "use a kernel with its module tree, or a volume with ext4: mkfs.ext4".to_owned(),
             ),
@@ -141,11 +146,12 @@ fn load(filesystem: &str, modules: &Modules, root: &Root) {
     let tree = format!("/lib/modules/{}", modules.release);
     let list = root.read_head(&format!("{tree}/modules.dep"), MAX_LIST);
     let list = String::from_utf8_lossy(&list.unwrap_or_default()).into_owned();
-    let sets: &[&str] = match filesystem {
-        "vfat" => &CHARACTER_SETS,
-        _ => &[],
+    let (sets, driver): (&[&str], _) = match filesystem {
+        "vfat" => (&CHARACTER_SETS, filesystem),
+        "iso9660" => (&[], "isofs"),
+        _ => (&[], filesystem),
     };
-    for name in sets.iter().copied().chain([filesystem]) {
+    for name in sets.iter().copied().chain([driver]) {
         for path in order(&list, name) {
             if let Err(errno) = load_one(&format!("{tree}/{path}"), root) {
                 console::say(&format!(

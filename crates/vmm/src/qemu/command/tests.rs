@@ -196,3 +196,33 @@ fn senseless_machines_are_refused() {
         assert!(matches!(error, Error::BadMachine { .. }));
     }
 }
+
+#[test]
+fn volumes_follow_the_vms_own_disks() {
+    let mut machine = machine();
+    machine.disks.push(Disk {
+        path: PathBuf::from("/dev/sdb1"),
+        format: DiskFormat::Raw,
+        read_only: false,
+        rate: None,
+        volume: Some(VolumeKind::BlockDevice),
+    });
+    machine.shares.push(Share {
+        path: PathBuf::from("/srv/data"),
+        tag: "ignite1".to_owned(),
+        read_only: false,
+        server: PathBuf::from("/usr/lib/qemu/virtiofsd"),
+    });
+    let line = text(&command_line(&machine, &[INTERFACE], None).expect("a good machine"));
+    for wanted in [
+        "-machine microvm,acpi=on,memory-backend=memory",
+        "-object memory-backend-memfd,id=memory,size=512M,share=on",
+        "driver=host_device,node-name=disk2-file,read-only=off,auto-read-only=off,discard=unmap,filename=/dev/fdset/13",
+        "-chardev socket,id=share0,fd=14",
+        "vhost-user-fs-device,chardev=share0,tag=ignite1",
+    ] {
+        assert!(line.contains(wanted), "{wanted} is not in\n{line}");
+    }
+    assert!(!line.contains("/dev/sdb1") && !line.contains("/srv/data"));
+    assert_eq!(first_share(1, 4), 14);
+}
