@@ -6,6 +6,7 @@ mod config;
 mod create;
 mod doctor;
 mod exec;
+mod grouped;
 mod image;
 mod inspect;
 mod internal;
@@ -40,7 +41,7 @@ group! {
         "unpause" => pause::Unpause,
         "update" => update::Update,
         "rm" => rm::Rm,
-        "ps" => ps::Ps,
+        "ps" | "ls" => ps::Ps,
         "exec" => exec::Exec,
         "logs" => logs::Logs,
         "inspect" => inspect::Inspect,

@@ -46,6 +46,7 @@ impl Verb for Start {
     const ABOUT: &'static str = "Start a VM that was created or stopped";
 
     fn run(self, context: &Context) -> Outcome {
+        self.start.remark(context);
         let cancel = context.cancel()?;
         let options = StartOptions {
             vmm: self.vmm,
@@ -79,9 +80,30 @@ pub struct StartArgs {
         hide_possible_values = true
     )]
     timings: Option<TimingsFormat>,
+
+    /// Taken from older scripts, and not used
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',', hide = true)]
+    ignore_preflight_checks: Vec<String>,
+
+    /// Taken from older scripts: a VM runs by itself, and its log stays when it has ended
+    #[arg(short, long, alias = "detach", hide = true)]
+    debug: bool,
 }
 
 impl StartArgs {
+    /// Says which flags have no effect.
+    pub fn remark(&self, context: &Context) {
+        if !self.ignore_preflight_checks.is_empty() {
+            context.terminal.warn(
+                "--ignore-preflight-checks is not used: a start looks for what it needs itself; see ignite doctor",
+            );
+        }
+        tracing::debug!(
+            self.debug,
+            "record and log stay when the VM has ended, with or without"
+        );
+    }
+
     /// The engine's options.
     pub fn options(&self, network_plugin: Option<NetworkPlugin>) -> StartOptions {
         StartOptions {
