@@ -21,11 +21,17 @@ pub struct Globals {
     pub quiet: bool,
 
     /// Say what is being done; twice for everything that is
-    #[arg(long, global = true, action = ArgAction::Count, conflicts_with = "log_level")]
+    #[arg(long, global = true, action = ArgAction::Count, conflicts_with = "log_level", hide_short_help = true)]
     pub verbose: u8,
 
     /// How much to log, to standard error
-    #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
     pub log_level: Option<LogLevel>,
 
     #[command(flatten)]

@@ -12,8 +12,10 @@ mod commands;
 mod context;
 mod duration;
 mod globals;
+mod habits;
 mod listing;
 mod output;
+mod overview;
 mod progress;
 mod raw;
 #[cfg(test)]
@@ -29,22 +31,28 @@ mod verb;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use ignite_engine::Report;
 
 use args::Cli;
 use context::Context;
 use globals::Globals;
 use ignite_program::USAGE;
+use overview::with_overview;
 use terminal::Terminal;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut root = with_overview(Cli::command());
+    let parsed = root.try_get_matches_from_mut(std::env::args_os());
+    let parsed = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
     let Some(command) = cli.command else {
-        return help();
+        // Without a command there is the help, and that is no failure.
+        say(&root.render_help());
+        return ExitCode::SUCCESS;
     };
     let mut globals = cli.globals;
     globals.verbose += cli.verbose;
@@ -71,17 +79,14 @@ fn remark(globals: &Globals, terminal: &Terminal) {
     }
 }
 
-/// Without a command there is the help, and that is no failure.
-fn help() -> ExitCode {
-    say(&Cli::command().render_help());
-    ExitCode::SUCCESS
-}
-
 /// What clap has to say: help and version to standard output, faults to standard error.
 fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.render();
     if error.use_stderr() {
-        Terminal::new(false).error(&ignite_program::usage_text(&text.to_string()));
+        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+        let answer = habits::answer(&words.collect::<Vec<_>>(), error);
+        let answer = answer.unwrap_or_else(|| ignite_program::usage_text(&text.to_string()));
+        Terminal::new(false).error(&answer);
         return ExitCode::from(USAGE);
     }
     say(&text);

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use clap::{Command, CommandFactory};
 
 use crate::args::Cli;
+use crate::overview::with_overview;
 
 const HEAD: &str = "\
 # Command line reference
@@ -16,9 +17,14 @@ without `vm` as well are the same. This page is made by a test of `crates/cli`; 
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
 
+/// Lines of a terminal that is not small.
+const SCREEN: usize = 40;
+
 /// The whole page.
 fn page() -> String {
-    let mut root = Cli::command().term_width(100).bin_name("ignite");
+    let mut root = with_overview(Cli::command())
+        .term_width(100)
+        .bin_name("ignite");
     root.build();
     let mut text = HEAD.to_owned();
     section(&mut text, &mut root, "ignite");
@@ -26,7 +32,7 @@ fn page() -> String {
 }
 
 fn section(text: &mut String, command: &mut Command, path: &str) {
-    let help = command.render_help().to_string();
+    let help = command.render_long_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
     let mut help = help.join("\n");
     if path != "ignite" {
@@ -91,4 +97,30 @@ fn every_help_shows_an_example() {
     let mut root = Cli::command();
     root.build();
     check(&root, "");
+}
+
+#[test]
+fn every_short_help_fits_a_screen() {
+    fn check(command: &mut Command, path: &str, long: &mut Vec<String>) {
+        if command.is_hide_set() || command.get_name() == "help" {
+            return;
+        }
+        let path = format!("{path} {}", command.get_name());
+        let lines = command.render_help().to_string().lines().count();
+        if lines > SCREEN {
+            long.push(format!("{path}: {lines}"));
+        }
+        for sub in command.get_subcommands_mut() {
+            check(sub, &path, long);
+        }
+    }
+    let mut root = with_overview(Cli::command()).term_width(100);
+    root.build();
+    let mut long = Vec::new();
+    check(&mut root, "", &mut long);
+    assert!(
+        long.is_empty(),
+        "more than {SCREEN} lines:\n{}",
+        long.join("\n")
+    );
 }

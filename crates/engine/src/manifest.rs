@@ -88,11 +88,11 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Read { source, .. } => return source.hint(),
+            Self::Read { source, .. } if source.hint().is_some() => return source.hint(),
             Self::Manifest { source, .. } => return source.hint(),
             Self::Store(error) => return error.hint(),
             Self::Input(_) => return None,
-            Self::NotText { .. } => "see whether it is the file that was meant",
+            Self::Read { .. } | Self::NotText { .. } => "see whether it is the file that was meant",
             Self::Kind { .. } => "name a manifest with `kind: VM`",
             Self::Nameless { .. } => {
                 "name the VM in place of the file, or add `metadata: {name: NAME}`"

@@ -18,11 +18,11 @@ const ID_PREFIX: Parser<IdPrefix> = value;
 #[command(next_help_heading = "Global options")]
 pub struct Places {
     /// How new VMs are connected: cni, or docker-bridge (deprecated)
-    #[arg(long, global = true, value_name = "PLUGIN", value_parser = NETWORK_PLUGIN)]
+    #[arg(long, global = true, value_name = "PLUGIN", hide_short_help = true, value_parser = NETWORK_PLUGIN)]
     pub network_plugin: Option<NetworkPlugin>,
 
     /// First part of the names of all that is made on the host for a new VM
-    #[arg(long, global = true, value_name = "PREFIX", value_parser = ID_PREFIX)]
+    #[arg(long, global = true, value_name = "PREFIX", hide_short_help = true, value_parser = ID_PREFIX)]
     pub id_prefix: Option<IdPrefix>,
 
     /// Configuration file [default: /etc/ignite/config.yaml, if it is there]
@@ -30,6 +30,7 @@ pub struct Places {
         long,
         global = true,
         value_name = "FILE",
+        hide_short_help = true,
         env = "IGNITE_CONFIG",
         hide_env = true
     )]
@@ -44,6 +45,7 @@ pub struct Places {
         long,
         global = true,
         value_name = "DIR",
+        hide_short_help = true,
         env = "IGNITE_DATA_DIR",
         hide_env = true
     )]

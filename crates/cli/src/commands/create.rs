@@ -11,6 +11,7 @@ use ignite_engine::manifest::VmManifest;
 use ignite_engine::{CreateRequest, Report};
 use ignite_program::Failure;
 
+use super::grouped::grouped;
 use super::rates::RateArgs;
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
@@ -55,6 +56,7 @@ impl Verb for Create {
 
 /// What is asked for of a new VM.
 #[derive(Debug, Args)]
+#[command(mut_args(grouped))]
 pub struct VmArgs {
     /// Image to boot
     image: Option<String>,
@@ -102,37 +104,45 @@ pub struct VmArgs {
     #[arg(short, long, allow_hyphen_values = true, value_parser = values::SIZE)]
     size: Option<Size>,
 
-    /// Publish ports: [HOST_IP:]HOST_PORT:VM_PORT[/udp], also ranges (repeatable, or with commas)
-    #[arg(short, long, value_name = "MAPPING", value_parser = values::ports)]
+    /// Publish: [HOST_IP:]HOST_PORT:VM_PORT[/udp] (repeatable)
+    ///
+    /// Several may stand between commas, and ports may be ranges: 9000-9003:9000-9003.
+    #[arg(short, long, alias = "publish", value_name = "MAPPING", value_parser = values::ports)]
     ports: Vec<Ports>,
 
-    /// Give it a block device, a file with a file system, or a directory of the host (repeatable, or with commas)
+    /// Give it a block device, a file or a directory of the host (repeatable)
+    ///
+    /// A file holds a file system. Several may stand between commas.
     #[arg(short, long, value_name = "SOURCE:MOUNT[:ro]", value_parser = values::volumes)]
     volumes: Vec<Volumes>,
 
-    /// Network to attach to, an interface each (repeatable) [default: the first one in /etc/cni/net.d]
+    /// Network to attach to (repeatable)
     ///
-    /// After a colon, between commas: ip=ADDRESS[/LENGTH] (repeatable), mac=MAC, ifname=NAME,
+    /// An interface each; without any, one on the first network in /etc/cni/net.d. After a colon, between commas: ip=ADDRESS[/LENGTH] (repeatable), mac=MAC, ifname=NAME,
     /// allow=RANGE (repeatable): source addresses the guest may use besides its own; rate=RATE[:BURST].
-    #[arg(long, value_name = "NAME[:KEY=VALUE,...]")]
+    #[arg(long, alias = "net", value_name = "NAME[:KEY=VALUE,...]")]
     network: Vec<String>,
 
     #[command(flatten)]
     rates: RateArgs,
 
-    /// Address of the first interface, with or without its prefix length (repeatable: IPv4 and IPv6)
-    #[arg(long, value_name = "ADDRESS", value_parser = values::ADDRESS)]
+    /// Address of the first interface (repeatable)
+    ///
+    /// IPv4 and IPv6, with or without their prefix length.
+    #[arg(long, alias = "ip6", value_name = "ADDRESS", value_parser = values::ADDRESS)]
     ip: Vec<Address>,
 
     /// MAC of the first interface [default: a random one, kept for life]
-    #[arg(long, value_name = "MAC", value_parser = values::MAC)]
+    #[arg(long, alias = "mac-address", value_name = "MAC", value_parser = values::MAC)]
     mac: Option<Mac>,
 
     /// DNS server (repeatable) [default: the network's, else the host's]
     #[arg(long, value_name = "IP", value_parser = values::DNS)]
     dns: Vec<Dns>,
 
-    /// Environment variable for the command; NAME alone takes its value from here (repeatable)
+    /// Environment variable for the command (repeatable)
+    ///
+    /// NAME alone takes its value from here.
     #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = values::env)]
     env: Vec<EnvVar>,
 
@@ -140,7 +150,9 @@ pub struct VmArgs {
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = values::LABEL)]
     label: Vec<Label>,
 
-    /// Kernel: one imported before, or a source as `ignite kernel import` takes it
+    /// Kernel: one imported before, or a source
+    ///
+    /// A source is what `ignite kernel import` takes.
     #[arg(short, long, value_name = "KERNEL")]
     kernel_image: Option<String>,
 

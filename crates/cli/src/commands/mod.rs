@@ -9,6 +9,7 @@ mod dashboard;
 mod doctor;
 mod events;
 mod exec;
+mod grouped;
 mod image;
 mod inspect;
 mod internal;
@@ -53,7 +54,7 @@ group! {
         "wait" => wait::Wait,
         "update" => update::Update,
         "rm" => rm::Rm,
-        "ps" => ps::Ps,
+        "ps" | "ls" => ps::Ps,
         "stats" => stats::Stats,
         "port" => port::Port,
         "exec" => exec::Exec,

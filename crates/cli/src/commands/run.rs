@@ -7,6 +7,7 @@ use ignite_engine::{Report, StartOptions};
 use ignite_program::FAILED;
 
 use super::create::VmArgs;
+use super::grouped::grouped;
 use super::start::{ConsoleArgs, StartArgs};
 use crate::context::{Context, Outcome};
 use crate::seat::{self, SESSION_FAILED};
@@ -17,7 +18,6 @@ Examples:
   ignite run --name web -p 8080:80 nginx
   ignite run -it --rm -e MODE=test debian:12 -- bash
   ignite run -p 127.0.0.1:8443:443 -p 9000-9003:9000-9003/udp --dns 9.9.9.9 registry.example/app:1.0
-  ignite run --memory 2GB --kernel-image host dir:./rootfs
 
 IMAGE is a reference to an image in a registry, or a source as `ignite image import` takes it.
 If the VM cannot be started, or Ctrl-C is pressed, nothing of it is left. With -i the exit code is the
@@ -30,7 +30,7 @@ const TOO_SOON: Duration = Duration::from_secs(1);
 const MOST_TO_COMPLETE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_args(grouped))]
 pub struct Run {
     #[command(flatten)]
     vm: VmArgs,
@@ -66,6 +66,7 @@ impl Run {
         }
         let (cancel, inbox) = context.cancel_with_inbox()?;
         let config = context.config()?;
+        self.start.remark(context);
         let (request, registry) = self.vm.request(&config.vm_defaults, context)?;
         let engine = registry.engine(config)?;
         let options = StartOptions {

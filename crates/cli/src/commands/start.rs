@@ -62,6 +62,7 @@ impl Verb for Start {
 
 impl Start {
     fn start(self, context: &Context) -> Outcome {
+        self.start.remark(context);
         let (cancel, inbox) = context.cancel_with_inbox()?;
         let attached = self.console.interactive;
         let options = StartOptions {
@@ -130,9 +131,30 @@ pub struct StartArgs {
         hide_possible_values = true
     )]
     timings: Option<TimingsFormat>,
+
+    /// Taken from older scripts, and not used
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',', hide = true)]
+    ignore_preflight_checks: Vec<String>,
+
+    /// Taken from older scripts: a VM runs by itself, and its log stays when it has ended
+    #[arg(short, long, alias = "detach", hide = true)]
+    debug: bool,
 }
 
 impl StartArgs {
+    /// Says which flags have no effect.
+    pub fn remark(&self, context: &Context) {
+        if !self.ignore_preflight_checks.is_empty() {
+            context.terminal.warn(
+                "--ignore-preflight-checks is not used: a start looks for what it needs itself; see ignite doctor",
+            );
+        }
+        tracing::debug!(
+            self.debug,
+            "record and log stay when the VM has ended, with or without"
+        );
+    }
+
     /// The engine's options.
     pub fn options(&self, network_plugin: Option<NetworkPlugin>) -> StartOptions {
         StartOptions {

@@ -199,7 +199,7 @@ fn faults_of_a_manifest_name_the_file_and_the_line() -> Result<()> {
         (
             format!("{HEAD}{image}---\n{HEAD}"),
             1,
-            &["line 5", "one file holds one"],
+            &["line 6", "one file holds one"],
         ),
         ("x".repeat(2 << 20), 1, &["/run/web.yaml"]),
     ] {

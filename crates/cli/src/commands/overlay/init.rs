@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
 use ignite_engine::Report;
 use ignite_engine::overlay::{
     ClusterAccess, EtcdChoice, InitRequest, KEEPALIVE, Limits, NetworkChoice, OverlayBackend,
@@ -31,8 +31,39 @@ const NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 50, 0, 0), 16);
 const SUBNET_LEN: u8 = 24;
 const SUBNETS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 50, 10, 0), Ipv4Addr::new(10, 50, 99, 0)];
 
+/// What few people need: only `--help` shows it.
+const RARE: &[&str] = &[
+    "subnet_min",
+    "subnet_max",
+    "ipv6_subnet_len",
+    "ipv6_subnet_min",
+    "ipv6_subnet_max",
+    "port",
+    "vni",
+    "direct_routing",
+    "gbp",
+    "learning",
+    "keepalive",
+    "mode",
+    "psk_file",
+    "mtu",
+    "replace",
+    "keep",
+    "etcd_port",
+    "join_port",
+    "etcd_cafile",
+    "etcd_certfile",
+    "etcd_keyfile",
+    "etcd_prefix",
+];
+
+fn common(arg: Arg) -> Arg {
+    let rare = RARE.contains(&arg.get_id().as_str());
+    if rare { arg.hide_short_help(true) } else { arg }
+}
+
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_args(common))]
 pub struct Init {
     #[command(flatten)]
     name: NameArgs,
