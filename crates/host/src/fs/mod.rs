@@ -5,6 +5,7 @@ mod clone;
 mod error;
 mod lock;
 mod memory;
+mod new_file;
 mod root;
 
 pub use atomic::{read_bounded, sync_directory, write_atomic};
@@ -12,6 +13,7 @@ pub use clone::{CopyError, copy_data, reflink};
 pub use error::Error;
 pub use lock::Lock;
 pub use memory::memfd;
+pub use new_file::NewFile;
 pub use root::{Entry, Kind, RootDir, Time};
 
 use std::path::Path;
