@@ -62,8 +62,8 @@ pub use uid::{IdPrefix, IdPrefixError, Uid, UidError};
 pub use users::{VmmUsers, VmmUsersError};
 pub use validate::{Fault, MAX_CPUS, MIN_MEMORY, validate};
 pub use vm::{
-    BlockDevice, ConfinementStatus, CopyFile, InterfaceStatus, KernelChoice, NetworkSpec,
-    NetworkStatus, OciChoice, RefusedFrames, RefusedStatus, RuntimeStatus, StorageSpec,
-    UnknownInterface, Vm, VmSpec, VmStatus, Volume, VolumeMount,
+    BlockDevice, ConfinementStatus, CopyFile, CopyFileError, InterfaceStatus, KernelChoice,
+    NetworkSpec, NetworkStatus, OciChoice, RefusedFrames, RefusedStatus, RuntimeStatus,
+    StorageSpec, UnknownInterface, Vm, VmSpec, VmStatus, Volume, VolumeMount,
 };
 pub use vmm::{DiskFormat, DiskOrigin, DiskStatus, VmmChoice, VmmChoiceError};

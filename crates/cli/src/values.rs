@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ignite_api::{
-    Address, ByteRate, Dns, EnvVar, Label, Limit, Mac, Name, PortMapping, Size, VmmChoice,
+    Address, ByteRate, CopyFile, CopyFileError, Dns, EnvVar, Label, Limit, Mac, Name, PortMapping,
+    Size, VmmChoice,
 };
 use ignite_program::{Parser, message};
 
@@ -18,6 +19,19 @@ pub fn ports(text: &str) -> Result<Ports, String> {
     PortMapping::parse_all([text])
         .map(Ports)
         .map_err(|error| message(&error))
+}
+
+/// What one `--copy-files` stands for.
+#[derive(Debug, Clone)]
+pub struct Copies(pub Vec<CopyFile>);
+
+/// Parses one `--copy-files`: pairs of paths between commas.
+pub fn copies(text: &str) -> Result<Copies, String> {
+    let pairs: Result<_, _> = text.split(',').map(str::parse).collect();
+    pairs.map(Copies).map_err(|error: CopyFileError| {
+        let hint = error.hint().unwrap_or_default();
+        format!("{error}\nhint: {hint}")
+    })
 }
 
 /// Parses `NAME=value`, or `NAME` for the value it has in our own environment.

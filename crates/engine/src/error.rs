@@ -9,6 +9,7 @@ use ignite_host::error::chain;
 use crate::Cancelled;
 use crate::network;
 use crate::vm::control;
+use crate::vm::files::FilesError;
 
 /// Errors of the engine.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +184,12 @@ pub enum Error {
     /// The supervisor's control socket.
     #[error(transparent)]
     Control(#[from] control::Error),
+    /// Files could not be copied.
+    #[error(transparent)]
+    Copy(#[from] crate::vm::copy::CopyError),
+    /// Files a new VM is to have.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// A VM that runs could not be given other rates.
     #[error("the rates of VM {name} stay as they were")]
     RatesNotChanged {
@@ -281,6 +288,8 @@ impl Error {
             Self::NotRunning { name } => Some(format!("start it with: ignite start {name}")),
             Self::StillEnding { log, .. } => Some(format!("try again in a minute, or see {}", log.display())),
             Self::DoesNotEnd { name } => Some(format!("see what it does with: ignite logs {name}")),
+            Self::Copy(error) => error.hint(),
+            Self::Files(error) => error.hint(),
             Self::Control(error)
             | Self::RatesNotChanged { source: error, .. }
             | Self::BalloonNotChanged { source: error, .. } => error.hint(),
@@ -309,6 +318,7 @@ impl Error {
                 | Self::KernelSource(_)
                 | Self::UnknownInterface(_)
                 | Self::Balloon(_)
+                | Self::Files(FilesError::Source { .. } | FilesError::Kind { .. })
         )
     }
 

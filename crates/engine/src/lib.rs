@@ -37,6 +37,7 @@ pub use network::tool::{EnvironmentError, PluginVersions, Tool, ToolEnvironment,
 pub use report::{Report, Silent};
 pub use termination::on_termination;
 pub use timings::{Phase, PhaseReport, Timings, TimingsReport};
+pub use vm::copy::{Attendants, CopyError, CopyOptions, From as CopyFrom, To as CopyTo};
 pub use vm::create::{CreateRequest, Created};
 pub use vm::exec::Streams as ExecStreams;
 pub use vm::list::VmLine;

@@ -11,7 +11,7 @@ use ignite_program::Failure;
 use super::rates::RateArgs;
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
-use crate::values::{self, Ports};
+use crate::values::{self, Copies, Ports};
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
@@ -97,6 +97,10 @@ pub struct VmArgs {
     /// Publish ports: [HOST_IP:]HOST_PORT:VM_PORT[/udp], also ranges (repeatable, or with commas)
     #[arg(short, long, value_name = "MAPPING", value_parser = values::ports)]
     ports: Vec<Ports>,
+
+    /// Copy files and trees into the VM before it first runs: /HOST/PATH:/VM/PATH (repeatable, or with commas)
+    #[arg(short = 'f', long, value_name = "PATHS", value_parser = values::copies)]
+    copy_files: Vec<Copies>,
 
     /// Network to attach to, an interface each (repeatable) [default: the first one in /etc/cni/net.d]
     ///
@@ -185,6 +189,8 @@ impl VmArgs {
         replace(&mut spec.command, self.command);
         replace(&mut spec.env, self.env);
         replace(&mut spec.dns, self.dns);
+        let copies = self.copy_files.into_iter().flat_map(|copies| copies.0);
+        replace(&mut spec.copy_files, copies.collect());
         replace(&mut spec.network.ports, ports);
         replace(&mut spec.network.interfaces, interfaces);
         self.rates.rates().apply(&mut spec).map_err(|error| {

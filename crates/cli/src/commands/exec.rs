@@ -65,6 +65,7 @@ impl Exec {
             user: self.user,
             cwd: self.workdir,
             stdin: true,
+            tool: None,
         };
         let engine = context.engine()?;
         let (stdin, mut stderr) = (std::io::stdin(), stderr().lock());

@@ -2,6 +2,7 @@
 
 mod cni;
 mod completion;
+mod cp;
 mod create;
 mod doctor;
 mod exec;
@@ -41,6 +42,7 @@ group! {
         "rm" => rm::Rm,
         "ps" => ps::Ps,
         "exec" => exec::Exec,
+        "cp" => cp::Cp,
         "logs" => logs::Logs,
         "inspect" => inspect::Inspect,
         "image" | "images" => image::Image,

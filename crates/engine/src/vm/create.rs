@@ -10,7 +10,7 @@ use ignite_store::{
 };
 use ignite_wire::guest::Process;
 
-use super::signal;
+use super::{files, signal};
 use crate::imports::Access;
 use crate::network::plugin;
 use crate::{Cancel, Engine, Error, Report};
@@ -107,6 +107,7 @@ impl Engine {
             let begun = self.vms.begin(record.uid)?;
             let image = self.images.dir(image.uid).join(crate::image::FILE);
             record.disk = self.make_disk(&record, (begun.directory(), &image), cancel)?;
+            files::pack(&record.spec, begun.directory(), cancel)?;
             step::reached(Step::CreateDisk);
             let lock = begun.finish(&record, || self.check_macs(&macs, None))?;
             (lock, record)
@@ -147,6 +148,7 @@ impl Engine {
     ) -> Result<Parts, Error> {
         let name = self.free_identity(&request.vm, instead_of)?;
         check(&request.vm)?;
+        files::check(&request.vm.spec.copy_files)?;
         let wanted = interfaces(&request.vm.spec.network.interfaces);
         plugin::check(self.config.network_plugin, &wanted)?;
         let macs = wanted_macs(&request.vm.spec.network.interfaces);

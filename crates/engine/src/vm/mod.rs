@@ -11,9 +11,11 @@
 
 pub(crate) mod children;
 pub(crate) mod control;
+pub(crate) mod copy;
 pub(crate) mod create;
 mod events;
 pub(crate) mod exec;
+pub(crate) mod files;
 mod group;
 mod inspect;
 pub(crate) mod list;

@@ -34,6 +34,8 @@ pub struct Parts<'a> {
     pub initramfs: PathBuf,
     /// Whether the kernel has a disk of modules.
     pub modules: Option<PathBuf>,
+    /// The archive of files to copy into the root, while that is still to be done.
+    pub copy_files: Option<PathBuf>,
     /// The image's ext4 file.
     pub image: PathBuf,
     /// What the network gave.
@@ -97,7 +99,9 @@ fn confinement(parts: &Parts<'_>) -> Confinement {
 fn machine(parts: &Parts<'_>) -> Machine {
     let record = parts.record;
     let mut disks = vec![root(parts)];
-    disks.extend(parts.modules.iter().map(|path| Disk {
+    // The archive is the last one.
+    let read_only = parts.modules.iter().chain(&parts.copy_files);
+    disks.extend(read_only.map(|path| Disk {
         path: path.clone(),
         format: DiskFormat::Raw,
         read_only: true,
@@ -153,9 +157,19 @@ fn guest(parts: &Parts<'_>) -> Config {
             filesystem: "ext4".into(),
             release: record.kernel.version.clone(),
         }),
+        copy_files: parts
+            .copy_files
+            .as_ref()
+            .map(|_| device(machine(parts).disks.len() - 1)),
         agent,
         power_off,
         // The supervisor makes the token, for each start one.
         ..Config::new(record.name.as_str(), record.process.clone())
     }
+}
+
+/// What the guest calls its disk of this number; there are never as many as letters.
+fn device(number: usize) -> String {
+    let letter = char::from(b"abcdefghijklmnopqrstuvwxyz"[number % 26]);
+    format!("/dev/vd{letter}")
 }

@@ -21,6 +21,7 @@ use ignite_wire::supervisor::{Event, Plan};
 
 use super::children;
 use super::events::Events;
+use super::files;
 use super::plan::{self as supervision, Parts};
 use super::vmm::Chosen;
 use crate::config::program;
@@ -276,11 +277,12 @@ impl Start<'_> {
         self.cancel.check()?;
         let plan = self.plan(options, &made, parts)?;
         let supervisor = self.spawn(&plan, &made.namespace)?;
-        let waited = self.wait(&supervisor, options.boot_timeout + SUPERVISOR_SLACK);
+        let waited = self.wait(&supervisor, self.boot_time(options) + SUPERVISOR_SLACK);
         if waited.is_err() {
             end(&supervisor.child);
         }
         waited?;
+        files::done(&self.lock.dir());
         children::keep(supervisor.child);
         Ok(Started {
             uid: self.record.uid,
@@ -320,6 +322,12 @@ impl Start<'_> {
         }
         self.record.vmm_version = version;
         Ok(self.lock.write_record(&self.record)?)
+    }
+
+    /// The time a boot may take, and what it takes to copy files into the root on the way.
+    fn boot_time(&self, options: &StartOptions) -> Duration {
+        let pending = files::pending(&self.lock.dir());
+        options.boot_timeout + pending.map_or(Duration::ZERO, |(_, bytes)| files::time_for(bytes))
     }
 
     fn attach(&mut self) -> Result<Network, Error> {
@@ -365,6 +373,7 @@ impl Start<'_> {
             kernel: programs.kernel,
             initramfs: programs.initramfs,
             modules: programs.modules,
+            copy_files: files::pending(&self.lock.dir()).map(|(path, _)| path),
             image: self
                 .engine
                 .images
@@ -373,7 +382,7 @@ impl Start<'_> {
             attached: &made.attached,
             holder: made.holder.clone(),
             dns,
-            boot_timeout: options.boot_timeout,
+            boot_timeout: self.boot_time(options),
             release: self.engine.release_command(self.record.uid)?,
             now: SystemTime::now(),
         });

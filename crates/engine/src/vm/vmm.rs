@@ -251,6 +251,7 @@ mod tests {
             kernel: "/kernel".into(),
             initramfs: "/initramfs".into(),
             modules: Some("/modules".into()),
+            copy_files: None,
             image: "/image".into(),
             attached: &[],
             holder: None,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::tool::Tool;
 use crate::refused::Counts;
 use crate::supervisor::Rate;
 
@@ -143,6 +144,9 @@ pub struct ExecRequest {
     pub cwd: String,
     /// Whether `Stdin` frames follow; otherwise the input is `/dev/null`.
     pub stdin: bool,
+    /// What the guest program itself does in the place of a program; the rest says nothing then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<Tool>,
 }
 
 /// How a program ended.

@@ -37,6 +37,7 @@
 mod codec;
 mod credits;
 mod message;
+mod tool;
 
 pub use codec::{Decoder, Error, Frame, HEADER_LEN, MAX_PAYLOAD};
 pub use credits::{Credits, INITIAL_WINDOW, Overrun};
@@ -44,6 +45,7 @@ pub use message::{
     ExecRequest, ExitStatus, Limits, Message, Passed, PowerAction, Refusals, SupervisorStatus,
     Traffic, VmmCounters,
 };
+pub use tool::Tool;
 
 /// Version of the protocol, said in [`Message::Hello`].
 pub const VERSION: u32 = 1;

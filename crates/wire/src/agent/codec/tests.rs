@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent::{ExecRequest, ExitStatus, Limits, PowerAction, SupervisorStatus};
+use crate::agent::{ExecRequest, ExitStatus, Limits, PowerAction, SupervisorStatus, Tool};
 use crate::supervisor::Rate;
 
 fn text() -> impl Strategy<Value = String> {
@@ -23,15 +23,24 @@ fn status() -> impl Strategy<Value = ExitStatus> {
 
 fn exec() -> impl Strategy<Value = ExecRequest> {
     let list = || prop::collection::vec(text(), 0..4);
-    (list(), list(), text(), text(), any::<bool>()).prop_map(|(argv, env, user, cwd, stdin)| {
-        ExecRequest {
+    (list(), list(), text(), text(), any::<bool>(), tool()).prop_map(
+        |(argv, env, user, cwd, stdin, tool)| ExecRequest {
             argv,
             env,
             user,
             cwd,
             stdin,
-        }
-    })
+            tool,
+        },
+    )
+}
+
+fn tool() -> impl Strategy<Value = Option<Tool>> {
+    let path = || prop::collection::vec(any::<u8>(), 0..8);
+    prop::option::of(prop_oneof![
+        (path(), any::<bool>()).prop_map(|(path, follow)| Tool::Pack { path, follow }),
+        (path(), any::<bool>()).prop_map(|(path, any)| Tool::Unpack { path, any }),
+    ])
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
