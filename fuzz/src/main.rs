@@ -17,6 +17,7 @@ mod cni_words;
 mod daemon_desired;
 mod daemon_listing;
 mod docker_answers;
+mod files_unpack;
 mod image_archive;
 mod image_decompress;
 mod image_layout;
@@ -57,7 +58,7 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 37] = [
+const TARGETS: [(&str, Target); 38] = [
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
     ("api_words", api_words::run),
@@ -70,6 +71,7 @@ const TARGETS: [(&str, Target); 37] = [
     ("daemon_desired", daemon_desired::run),
     ("daemon_listing", daemon_listing::run),
     ("docker_answers", docker_answers::run),
+    ("files_unpack", files_unpack::run),
     ("image_archive", image_archive::run),
     ("image_decompress", image_decompress::run),
     ("image_layout", image_layout::run),
