@@ -20,6 +20,7 @@ mod daemon_desired;
 mod daemon_listing;
 mod dashboard_request;
 mod docker_answers;
+mod files_unpack;
 mod image_archive;
 mod image_decompress;
 mod image_layout;
@@ -61,7 +62,7 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 41] = [
+const TARGETS: [(&str, Target); 42] = [
     ("api_filter", api_filter::run),
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
@@ -77,6 +78,7 @@ const TARGETS: [(&str, Target); 41] = [
     ("daemon_listing", daemon_listing::run),
     ("dashboard_request", dashboard_request::run),
     ("docker_answers", docker_answers::run),
+    ("files_unpack", files_unpack::run),
     ("image_archive", image_archive::run),
     ("image_decompress", image_decompress::run),
     ("image_layout", image_layout::run),

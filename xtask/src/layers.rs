@@ -21,6 +21,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("ignite-cni-plugins", 1),
     ("ignite-vmm", 1),
     ("ignite-docker", 1),
+    ("ignite-archive", 1),
     ("ignite-image", 1),
     ("ignite-overlay", 1),
     ("ignite-api", 0),
@@ -28,8 +29,11 @@ const LAYERS: &[(&str, u8)] = &[
     ("ignite-host", 0),
 ];
 
-/// The one step inside a layer that is permitted.
-const SIDEWAYS: &[(&str, &str)] = &[("ignite-cni-plugins", "ignite-cni")];
+/// The steps inside a layer that are permitted.
+const SIDEWAYS: &[(&str, &str)] = &[
+    ("ignite-cni-plugins", "ignite-cni"),
+    ("ignite-image", "ignite-archive"),
+];
 
 /// Crates of development: they may use any, none may use them but for tests.
 const DEVELOPMENT: &[&str] = &["ignite-testkit", "xtask"];

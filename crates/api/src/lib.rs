@@ -75,8 +75,9 @@ pub use uid::{IdPrefix, IdPrefixError, Uid, UidError};
 pub use users::{VmmUsers, VmmUsersError};
 pub use validate::{Fault, MAX_CPUS, MIN_MEMORY, validate};
 pub use vm::{
-    ConfinementStatus, CopyFile, InterfaceStatus, KernelChoice, NetworkSpec, NetworkStatus,
-    OciChoice, RefusedFrames, RefusedStatus, RuntimeStatus, UnknownInterface, Vm, VmSpec, VmStatus,
+    ConfinementStatus, CopyFile, CopyFileError, InterfaceStatus, KernelChoice, NetworkSpec,
+    NetworkStatus, OciChoice, RefusedFrames, RefusedStatus, RuntimeStatus, UnknownInterface, Vm,
+    VmSpec, VmStatus,
 };
 pub use vmm::{DiskFormat, DiskOrigin, DiskStatus, VmmChoice, VmmChoiceError};
 pub use volume::{

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -263,6 +264,36 @@ pub struct CopyFile {
     pub vm_path: String,
 }
 
+/// A text that names no file to copy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} does not say what to copy where")]
+pub struct CopyFileError {
+    text: String,
+}
+
+impl CopyFileError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some("write two absolute paths with a colon between them: /HOST/PATH:/VM/PATH".into())
+    }
+}
+
+impl FromStr for CopyFile {
+    type Err = CopyFileError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let absolute = |path: &&str| path.starts_with('/') && !path.contains(':');
+        let paths = text
+            .split_once(':')
+            .filter(|(host, vm)| absolute(host) && absolute(vm));
+        let (host_path, vm_path) = paths.ok_or_else(|| CopyFileError { text: text.into() })?;
+        Ok(Self {
+            host_path: host_path.into(),
+            vm_path: vm_path.into(),
+        })
+    }
+}
+
 /// What is so of a VM.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -411,4 +442,22 @@ pub struct RefusedFrames {
     pub other: u64,
     /// Too many at once to look at each.
     pub unread: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_two_absolute_paths() {
+        let of = |text: &str| text.parse::<CopyFile>().ok();
+        let copy = of("/a b:/c").expect("two paths");
+        assert_eq!(
+            (copy.host_path.as_str(), copy.vm_path.as_str()),
+            ("/a b", "/c")
+        );
+        for wrong in ["", "/a", "a:/b", "/a:b", "/a:/b:/c", ":/b", "/a:"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ignite_api::{
-    Address, ByteRate, DetachKeys, Dns, EnvVar, Label, Limit, Mac, Name, PortMapping, Size,
-    VmmChoice, VolumeFlag,
+    Address, ByteRate, CopyFile, CopyFileError, DetachKeys, Dns, EnvVar, Label, Limit, Mac, Name,
+    PortMapping, Size, VmmChoice, VolumeFlag,
 };
 use ignite_program::{Parser, message};
 use jiff::Timestamp;
@@ -32,6 +32,19 @@ pub fn volumes(text: &str) -> Result<Volumes, String> {
     parsed.map_err(|error| match error.hint() {
         Some(hint) => format!("{error}\nhint: {hint}"),
         None => error.to_string(),
+    })
+}
+
+/// What one `--copy-files` stands for.
+#[derive(Debug, Clone)]
+pub struct Copies(pub Vec<CopyFile>);
+
+/// Parses one `--copy-files`: pairs of paths between commas.
+pub fn copies(text: &str) -> Result<Copies, String> {
+    let pairs: Result<_, _> = text.split(',').map(str::parse).collect();
+    pairs.map(Copies).map_err(|error: CopyFileError| {
+        let hint = error.hint().unwrap_or_default();
+        format!("{error}\nhint: {hint}")
     })
 }
 

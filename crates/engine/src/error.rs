@@ -9,6 +9,7 @@ use ignite_host::error::chain;
 use crate::Cancelled;
 use crate::network;
 use crate::vm::control;
+use crate::vm::files::FilesError;
 use crate::vm::volumes::VolumeError;
 
 /// Errors of the engine.
@@ -190,6 +191,12 @@ pub enum Error {
     /// Keys of ssh, or the way to a VM by it.
     #[error(transparent)]
     Ssh(#[from] crate::vm::ssh::SshError),
+    /// Files could not be copied.
+    #[error(transparent)]
+    Copy(#[from] crate::vm::copy::CopyError),
+    /// Files a new VM is to have.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// A VM that runs could not be given other rates.
     #[error("the rates of VM {name} stay as they were")]
     RatesNotChanged {
@@ -307,6 +314,8 @@ impl Error {
             Self::StillEnding { log, .. } => Some(format!("try again in a minute, or see {}", log.display())),
             Self::DoesNotEnd { name } => Some(format!("see what it does with: ignite logs {name}")),
             Self::Ssh(error) => Some(error.hint()),
+            Self::Copy(error) => error.hint(),
+            Self::Files(error) => error.hint(),
             Self::Control(error)
             | Self::RatesNotChanged { source: error, .. }
             | Self::BalloonNotChanged { source: error, .. } => error.hint(),
@@ -344,6 +353,7 @@ impl Error {
                 | Self::KernelSource(_)
                 | Self::UnknownInterface(_)
                 | Self::Balloon(_)
+                | Self::Files(FilesError::Source { .. } | FilesError::Kind { .. })
         )
     }
 

@@ -42,6 +42,7 @@ pub use termination::{Inbox, on_termination};
 pub use timings::{Phase, PhaseReport, Timings, TimingsReport};
 pub use vm::attach::Console;
 pub use vm::console::{CONSOLE_PIECE, ConsolePiece, ConsolePlace};
+pub use vm::copy::{Attendants, CopyError, CopyOptions, From as CopyFrom, To as CopyTo};
 pub use vm::create::{CreateRequest, Created};
 pub use vm::exec::{Ended, Local, Streams as ExecStreams, size_of as terminal_size};
 pub use vm::list::VmLine;

@@ -1,12 +1,13 @@
 //! `ignite-guest`: the first process of a VM, and the agent in it.
 //!
-//! One static program in three roles, told apart by how it is started:
+//! One static program in four roles, told apart by how it is started:
 //!
 //! ```text
 //!  kernel --> /init of the initramfs (PID 1) ..... boot: modules, network, root, files of /etc
 //!                |        |
 //!                |        '--> @ignite-agent ..... agent: runs from the (deleted) initramfs, speaks
 //!                |                                 with the supervisor over virtio-serial or vsock
+//!                |                            '--> @ignite-tool: copies files for a client
 //!                |
 //!                |-- image with an init:    exec of that init, which stays PID 1
 //!                '-- image without one:     init: PID 1 that runs the command, reaps, powers off
@@ -27,6 +28,7 @@ mod machine;
 mod power;
 mod root;
 mod sys;
+mod tool;
 mod user;
 
 use std::process::ExitCode;
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
     let started_as = std::env::args_os().next().unwrap_or_default();
     if started_as == agent::ARGV0 {
         agent::run()
+    } else if started_as == tool::ARGV0 {
+        tool::run()
     } else if std::process::id() == 1 {
         boot::run()
     } else if std::env::args_os().skip(1).eq(["--version"]) {

@@ -77,6 +77,24 @@ pub fn execve(path: &CStr, argv: &Strings, env: &Strings) -> io::Error {
     io::Error::last_os_error()
 }
 
+/// The same with a program that is open.
+pub fn execute_open(program: impl AsFd, argv: &Strings, env: &Strings) -> io::Error {
+    let fd = program.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open while borrowed, the path is an empty string, and both arrays end
+    // with a null pointer.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            fd,
+            c"".as_ptr(),
+            argv.pointers.as_ptr(),
+            env.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+    }
+    io::Error::last_os_error()
+}
+
 /// Signals blocked for a [`ignite_host::signal::Signals`] would stay so over an exec.
 fn unblock_signals() -> io::Result<()> {
     let mut none = std::mem::MaybeUninit::uninit();

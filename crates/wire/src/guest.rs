@@ -44,6 +44,9 @@ pub struct Config {
     pub root: Root,
     /// The kernel's module tree, mounted read-only; none if the kernel needs none.
     pub modules: Option<Modules>,
+    /// Block device with an archive to unpack into the root before anything runs; none for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_files: Option<String>,
     /// What runs as the user's program.
     pub process: Process,
     /// How the agent reaches the supervisor.
@@ -81,6 +84,7 @@ impl Config {
                 grow: true,
             },
             modules: None,
+            copy_files: None,
             process,
             agent: Transport::default(),
             agent_token: String::new(),

@@ -5,6 +5,7 @@
 
 mod boot;
 pub mod cni;
+mod copy;
 mod disk;
 mod import;
 mod keep;
@@ -21,12 +22,13 @@ pub use report::{Case, Unit};
 type Bench = fn() -> Result<Vec<Case>>;
 
 /// All benches by name.
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 10] = [
     ("start", start::run),
     ("vmm", vmm::run),
     ("boot", boot::run),
     ("list", list::run),
     ("cni", cni::run),
+    ("copy", copy::run),
     ("import", import::run),
     ("disk", disk::run),
     ("overlay", overlay::run),

@@ -15,6 +15,7 @@ use super::grouped::grouped;
 use super::rates::RateArgs;
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
+use crate::values::{self, Copies, Ports};
 use crate::values::{self, Ports, Volumes};
 use crate::verb::Verb;
 
@@ -109,6 +110,12 @@ pub struct VmArgs {
     /// Several may stand between commas, and ports may be ranges: 9000-9003:9000-9003.
     #[arg(short, long, alias = "publish", value_name = "MAPPING", value_parser = values::ports)]
     ports: Vec<Ports>,
+
+    /// Copy files into it before it first runs (repeatable)
+    ///
+    /// /HOST/PATH:/VM/PATH, also whole trees. Several may stand between commas.
+    #[arg(short = 'f', long, value_name = "PATHS", value_parser = values::copies)]
+    copy_files: Vec<Copies>,
 
     /// Give it a block device, a file or a directory of the host (repeatable)
     ///
@@ -231,6 +238,8 @@ impl VmArgs {
         replace(&mut spec.command, self.command);
         replace(&mut spec.env, self.env);
         replace(&mut spec.dns, self.dns);
+        let copies = self.copy_files.into_iter().flat_map(|copies| copies.0);
+        replace(&mut spec.copy_files, copies.collect());
         replace(&mut spec.network.ports, ports);
         replace(&mut spec.network.interfaces, interfaces);
         if !self.volumes.is_empty() {

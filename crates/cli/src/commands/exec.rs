@@ -94,6 +94,7 @@ impl Exec {
             cwd: self.workdir,
             stdin: true,
             terminal: terminal.map(|terminal| terminal.size),
+            tool: None,
         };
         if self.identity.is_some() || self.timeout.is_some() {
             context

@@ -4,6 +4,7 @@ mod attach;
 mod cni;
 mod completion;
 mod config;
+mod cp;
 mod create;
 mod dashboard;
 mod doctor;
@@ -62,6 +63,7 @@ group! {
         "ssh" => ssh::Ssh,
         "events" => events::Events,
         "prune" => prune::PruneVerb,
+        "cp" => cp::Cp,
         "logs" => logs::Logs,
         "inspect" => inspect::Inspect,
         "image" | "images" => image::Image,

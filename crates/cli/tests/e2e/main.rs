@@ -10,6 +10,7 @@ mod cni_tool;
 mod commands;
 mod configuration;
 mod confinement;
+mod copy;
 mod crashes;
 mod daemon;
 mod dashboard;

@@ -10,6 +10,7 @@ use ignite_store::{
 };
 use ignite_wire::guest::Process;
 
+use super::{files, signal};
 use super::{signal, volumes};
 use crate::imports::Access;
 use crate::network::plugin;
@@ -112,6 +113,7 @@ impl Engine {
             super::ssh::make_keys(ssh, public_key.as_deref(), begun.directory(), record.uid)?;
             let image = self.images.dir(image.uid).join(crate::image::FILE);
             record.disk = self.make_disk(&record, (begun.directory(), &image), cancel)?;
+            files::pack(&record.spec, begun.directory(), cancel)?;
             step::reached(Step::CreateDisk);
             let lock = begun.finish(&record, || self.check_macs(&macs, None))?;
             (lock, record)
@@ -158,6 +160,7 @@ impl Engine {
         check(&request.vm)?;
         let public_key = super::ssh::named_key(request.vm.spec.ssh.as_ref())?;
         volumes::check(&request.vm.spec.storage)?;
+        files::check(&request.vm.spec.copy_files)?;
         let wanted = interfaces(&request.vm.spec.network.interfaces);
         plugin::check(self.config.network_plugin, &wanted)?;
         let macs = wanted_macs(&request.vm.spec.network.interfaces);

@@ -11,7 +11,7 @@ use ignite_wire::supervisor::{
 
 use super::rates;
 use super::vmm::disk_file;
-use super::volumes::Joined;
+use super::volumes::{Joined, device};
 use crate::network::attached::Attached;
 
 /// The console log is cut to its newer half past this.
@@ -37,6 +37,8 @@ pub struct Parts<'a> {
     pub modules: Option<PathBuf>,
     /// Its volumes.
     pub volumes: Joined,
+    /// The archive of files to copy into the root, while that is still to be done.
+    pub copy_files: Option<PathBuf>,
     /// The image's ext4 file.
     pub image: PathBuf,
     /// What the network gave.
@@ -115,7 +117,9 @@ fn file_bytes(parts: &Parts<'_>) -> u64 {
 fn machine(parts: &Parts<'_>) -> Machine {
     let record = parts.record;
     let mut disks = vec![root(parts)];
-    disks.extend(parts.modules.iter().map(|path| Disk {
+    // The archive is after the modules.
+    let read_only = parts.modules.iter().chain(&parts.copy_files);
+    disks.extend(read_only.map(|path| Disk {
         path: path.clone(),
         format: DiskFormat::Raw,
         read_only: true,
@@ -175,6 +179,10 @@ fn guest(parts: &Parts<'_>) -> Config {
             filesystem: "ext4".into(),
             release: record.kernel.version.clone(),
         }),
+        copy_files: parts
+            .copy_files
+            .as_ref()
+            .map(|_| device(1 + parts.modules.iter().count())),
         agent,
         power_off,
         terminal: parts.terminal.clone(),

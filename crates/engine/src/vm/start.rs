@@ -22,6 +22,7 @@ use ignite_wire::supervisor::{Event, Plan};
 use super::attach::Console;
 use super::children;
 use super::events::Events;
+use super::files;
 use super::plan::{self as supervision, Parts};
 use super::vmm::Chosen;
 use super::volumes::{Joined, Machine};
@@ -285,12 +286,13 @@ impl Start<'_> {
         let plan = self.plan(options, &made, parts)?;
         let supervisor = self.spawn(&plan, &made.namespace)?;
         let onlooker = options.console.as_ref();
-        let limit = options.boot_timeout + SUPERVISOR_SLACK;
+        let limit = self.boot_time(options) + SUPERVISOR_SLACK;
         let waited = self.wait(&supervisor, limit, onlooker.map(|_| &*plan.0.run_dir));
         if waited.is_err() {
             end(&supervisor.child);
         }
         let console = waited?;
+        files::done(&self.lock.dir());
         children::keep(supervisor.child);
         Ok(Started {
             uid: self.record.uid,
@@ -312,15 +314,17 @@ impl Start<'_> {
         let (kernel, initramfs) = self.engine.bootable(self.record.kernel.uid)?;
         let modules = kernel.join(ignite_image::kernel::MODULES);
         let modules = modules.is_file().then_some(modules);
+        let copy_files = files::pending(&self.lock.dir()).map(|(path, _)| path);
         let machine = Machine {
             vmm: vmm.found.vmm,
-            disks: 1 + usize::from(modules.is_some()),
+            disks: 1 + modules.iter().chain(&copy_files).count(),
         };
         let volumes = self
             .engine
             .join_volumes(&self.record, machine, self.report)?;
         Ok(Programs {
             vmm,
+            copy_files,
             volumes,
             supervisor: program("ignite-spawn", "IGNITE_SPAWN").ok_or(Error::NoProgram {
                 name: "ignite-spawn",
@@ -340,6 +344,12 @@ impl Start<'_> {
         }
         self.record.vmm_version = version;
         Ok(self.lock.write_record(&self.record)?)
+    }
+
+    /// The time a boot may take, and what it takes to copy files into the root on the way.
+    fn boot_time(&self, options: &StartOptions) -> Duration {
+        let pending = files::pending(&self.lock.dir());
+        options.boot_timeout + pending.map_or(Duration::ZERO, |(_, bytes)| files::time_for(bytes))
     }
 
     fn attach(&mut self) -> Result<Network, Error> {
@@ -388,6 +398,7 @@ impl Start<'_> {
             initramfs: programs.initramfs,
             modules: programs.modules,
             volumes: programs.volumes,
+            copy_files: programs.copy_files,
             image: self
                 .engine
                 .images
@@ -396,13 +407,13 @@ impl Start<'_> {
             attached: &made.attached,
             holder: made.holder.clone(),
             dns,
-            boot_timeout: options.boot_timeout,
             ssh_keys: super::ssh::keys_of(
                 self.record.spec.ssh.as_ref(),
                 &self.lock.dir(),
                 self.record.uid,
             )?,
             terminal: options.console.as_ref().and_then(|it| it.terminal.clone()),
+            boot_timeout: self.boot_time(options),
             release: self.engine.release_command(self.record.uid)?,
             now: SystemTime::now(),
         });
@@ -507,6 +518,7 @@ struct Programs {
     kernel: PathBuf,
     initramfs: PathBuf,
     modules: Option<PathBuf>,
+    copy_files: Option<PathBuf>,
     volumes: Joined,
 }
 

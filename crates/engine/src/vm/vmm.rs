@@ -253,6 +253,7 @@ mod tests {
             initramfs: "/initramfs".into(),
             modules: Some("/modules".into()),
             volumes: Joined::default(),
+            copy_files: None,
             image: "/image".into(),
             attached: &[],
             holder: None,

@@ -59,6 +59,8 @@ struct Agent {
     root: Root,
     /// `/dev/null`, which the agent's own root does not have.
     null: File,
+    /// This program, for its tools: soon it has no name any more.
+    itself: File,
     /// Base of the environment of every program.
     env: Vec<String>,
     programs: BTreeMap<u32, Program>,
@@ -106,6 +108,7 @@ impl Agent {
             port: Port::new(stream, machine.agent)?,
             root: Root::open(Path::new(".")).map_err(io::Error::other)?,
             null: File::options().read(true).write(true).open("dev/null")?,
+            itself: File::open("proc/self/exe")?,
             env: env.collect(),
             programs: BTreeMap::new(),
             init: Some(link),
@@ -309,7 +312,7 @@ impl Agent {
             return;
         }
         let started = if self.programs.len() < MAX_PROGRAMS {
-            Program::start(request, &self.env, &self.root, &self.null)
+            Program::start(request, &self.env, &self.root, &self.null, &self.itself)
         } else {
             let message = format!("{MAX_PROGRAMS} programs run in the VM already");
             Err(ExitStatus::NotExecutable { message })

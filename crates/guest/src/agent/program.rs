@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::wires::{Terminal, Wires};
 use crate::launch::{Launch, find_user, start_failure};
 use crate::root::Root;
-use crate::sys;
+use crate::{sys, tool};
 
 /// A descriptor of a program to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +52,13 @@ pub struct Program {
 
 impl Program {
     /// Starts what a client asks for, in a session of its own; with `null` as input if it wants none.
+    /// `itself` is this program, for its tools.
     pub fn start(
         request: &ExecRequest,
         env: &[String],
         root: &Root,
         null: &File,
+        itself: &File,
     ) -> Result<Self, ExitStatus> {
         let env: Vec<String> = env.iter().chain(&request.env).cloned().collect();
         let ExecRequest {
@@ -69,8 +71,16 @@ impl Program {
             cwd,
             terminal: request.terminal.is_some(),
         };
-        let mut command = launch.command(root)?;
-        let program = argv.first().map_or("", String::as_str);
+        let program = match &request.tool {
+            Some(_) => tool::ARGV0,
+            None => argv.first().map_or("", String::as_str),
+        };
+        let mut command = match &request.tool {
+            Some(tool) => {
+                tool::command(tool, itself).map_err(|error| start_failure(program, &error))?
+            }
+            None => launch.command(root)?,
+        };
         let terminal = request
             .terminal
             .map(|size| open_terminal(size, user, root))

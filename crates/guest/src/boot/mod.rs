@@ -15,6 +15,7 @@
 mod devices;
 mod disk;
 mod etc;
+mod files;
 mod handover;
 mod modules;
 mod network;
@@ -106,6 +107,9 @@ pub enum Error {
     /// A volume.
     #[error(transparent)]
     Volume(#[from] volumes::Error),
+    /// Files that belong into the root.
+    #[error(transparent)]
+    Files(#[from] files::Error),
     /// The way into user space.
     #[error(transparent)]
     Handover(#[from] handover::Error),
@@ -115,6 +119,7 @@ impl Error {
     /// What to do about it.
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Files(error) => error.hint(),
             Self::Module(_) => Some(
                 "remove the kernel and import it again: ignite kernel rm, ignite kernel import"
                     .to_owned(),
@@ -168,6 +173,13 @@ fn boot(reach: &mut Reach) -> Result<Infallible, Error> {
     reach.port = Some(devices::agent_stream(config.agent)?);
     network?;
     let root = disk::mount_root(&config.root, Path::new(ROOT))?;
+    if let Some(device) = &config.copy_files {
+        // What the image's own size has no room for.
+        if config.root.grow {
+            disk::grow(&config.root.device, &root)?;
+        }
+        files::copy(device, Path::new(ROOT))?;
+    }
     volumes::mount(&config, &root)?;
     Ok(handover::hand_over(&config, &root, &mut reach.port)?)
 }

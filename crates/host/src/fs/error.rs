@@ -54,6 +54,14 @@ impl Error {
         }
     }
 
+    /// The kernel's answer by number, where it was asked.
+    pub fn os_error(&self) -> Option<i32> {
+        match self {
+            Self::Io { source, .. } => source.raw_os_error(),
+            Self::TooLarge { .. } | Self::NoName { .. } => None,
+        }
+    }
+
     /// Whether the file, or a directory on the way to it, is not there.
     pub fn is_not_found(&self) -> bool {
         self.kind() == io::ErrorKind::NotFound

@@ -6,6 +6,7 @@ mod disk;
 mod error;
 mod lock;
 mod memory;
+mod new_file;
 mod root;
 
 pub use atomic::{read_bounded, sync_directory, write_atomic};
@@ -14,6 +15,7 @@ pub use disk::{DiskError, DiskKind, disk_kind, open_disk};
 pub use error::Error;
 pub use lock::Lock;
 pub use memory::memfd;
+pub use new_file::NewFile;
 pub use root::{Entry, Kind, RootDir, Time};
 
 use std::path::Path;

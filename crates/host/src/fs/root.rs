@@ -22,7 +22,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::Error;
+use super::{Error, NewFile};
 
 /// A directory that nothing done through this value can leave.
 #[derive(Debug)]
@@ -119,6 +119,14 @@ impl RootDir {
         rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode))
             .map_err(self.at("set the mode of", path))?;
         Ok(fd.into())
+    }
+
+    /// Begins a file that gets its name when it is whole, and then takes the place of a file or link of
+    /// that name.
+    pub fn new_file(&self, path: &Path) -> Result<NewFile, Error> {
+        let place = self.place(path)?;
+        let shown = self.path.join(path.strip_prefix("/").unwrap_or(path));
+        NewFile::begin(place.parent, place.name, shown)
     }
 
     /// Opens a regular file for reading; a link as the last component is refused.

@@ -292,3 +292,37 @@ fn a_file_in_the_way_is_told() {
     let error = root.create_file(p("file"), 0o644).expect_err("taken");
     assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
 }
+
+#[test]
+fn a_new_file_has_its_name_when_it_is_whole() {
+    let fixture = fixture();
+    let names = || {
+        let list = fixture.root.list(p("")).expect("list");
+        list.into_iter().map(|entry| entry.name).collect::<Vec<_>>()
+    };
+    let begin = |text: &str| {
+        let new = fixture.root.new_file(p("file")).expect("begin");
+        (&mut new.file()).write_all(text.as_bytes()).expect("write");
+        new
+    };
+    drop(begin("given up"));
+    assert!(names().is_empty());
+    begin("first").finish().expect("finish");
+    let second = begin("second");
+    let read = || std::fs::read_to_string(fixture.inside.join("file")).expect("read");
+    assert_eq!(read(), "first");
+    second.finish().expect("in the place of the first");
+    assert_eq!((read().as_str(), names().len()), ("second", 1));
+    // A link is replaced, not followed; a directory stays.
+    std::fs::remove_file(fixture.inside.join("file")).expect("remove");
+    std::os::unix::fs::symlink(fixture.outside.join("secret"), fixture.inside.join("file"))
+        .expect("symlink");
+    begin("third").finish().expect("in the place of the link");
+    assert_eq!(read(), "third");
+    let secret = std::fs::read_to_string(fixture.outside.join("secret")).expect("read");
+    assert_eq!(secret, "secret");
+    std::fs::create_dir(fixture.inside.join("directory")).expect("mkdir");
+    let over = fixture.root.new_file(p("directory")).expect("begin");
+    assert!(over.finish().is_err());
+    assert_eq!(names().len(), 2);
+}

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use ignite_archive::{EntryError, TarError};
 use ignite_host::fs;
 
-use super::tar::TarError;
 use crate::digest::Digest;
 
 /// Errors of unpacking layers.
@@ -101,66 +101,6 @@ pub enum Error {
     Cancelled,
 }
 
-/// Why one entry cannot be taken.
-#[derive(Debug, thiserror::Error)]
-pub enum EntryError {
-    /// `/etc/passwd`.
-    #[error("the path is absolute")]
-    Absolute,
-    /// `../x`.
-    #[error("the path goes up with `..`")]
-    ParentDirectory,
-    /// A NUL cannot be in a file name.
-    #[error("the path holds a zero byte")]
-    ZeroByte,
-    /// Longer or deeper than a file system takes.
-    #[error("the path is too long")]
-    TooLong,
-    /// `.wh...`.
-    #[error("the whiteout names no file")]
-    Whiteout,
-    /// A symbolic link on the way points out of the tree.
-    #[error(
-        "its path goes through the symbolic link {link:?}, which leads out of the image to {target:?}"
-    )]
-    LinkLeaves {
-        /// The link.
-        link: PathBuf,
-        /// Where it points.
-        target: PathBuf,
-    },
-    /// Symbolic links on the way lead in a circle.
-    #[error("its path goes through too many symbolic links")]
-    LinkLoop,
-    /// Something on the way is a file.
-    #[error("{0:?} on its path is not a directory")]
-    NotDirectory(PathBuf),
-    /// The target of a hard link breaks the rules of paths.
-    #[error("it is a hard link out of the image, to {target:?}")]
-    HardLinkOutside {
-        /// As the archive has it.
-        target: PathBuf,
-    },
-    /// The target of a hard link is not there.
-    #[error("it is a hard link to {target:?}, which is not in the image")]
-    HardLinkMissing {
-        /// As the archive has it.
-        target: PathBuf,
-    },
-    /// The data ends early.
-    #[error("its data ends too early")]
-    Cut,
-    /// The archive cannot be read on.
-    #[error("cannot read its data")]
-    Read(#[source] io::Error),
-    /// The file could not be written.
-    #[error("cannot write it")]
-    Write(#[source] io::Error),
-    /// The file could not be made.
-    #[error(transparent)]
-    Tree(#[from] fs::Error),
-}
-
 impl Error {
     /// What the person can do about it, if there is something useful to say.
     pub fn hint(&self) -> Option<String> {
@@ -172,6 +112,9 @@ impl Error {
                 "free some space on the file system of {}",
                 path.display()
             )),
+            Self::Entry { source, .. } if source.is_dishonest() => {
+                Some("an honest image holds no such entry; build it again or take another".into())
+            }
             Self::Entry { source, .. } => source.hint(),
             Self::Limit { .. } => Some("is this the image you meant?".into()),
             Self::Tree(source) => source.hint(),
@@ -179,24 +122,6 @@ impl Error {
                 Some("layers are tar archives, plain or packed with gzip, zstd or xz".into())
             }
             Self::TooLong { .. } | Self::Cancelled => None,
-        }
-    }
-}
-
-impl EntryError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Tree(source) => source.hint(),
-            Self::Cut | Self::Read(_) | Self::Write(_) => None,
-            _ => Some("an honest image holds no such entry; build it again or take another".into()),
-        }
-    }
-
-    /// The kernel's answer, where it is one.
-    pub(super) fn io(&self) -> Option<&io::Error> {
-        match self {
-            Self::Write(source) | Self::Tree(fs::Error::Io { source, .. }) => Some(source),
-            _ => None,
         }
     }
 }

@@ -5,25 +5,21 @@
 //!  thread 2:                                            chunks -> entries -> files
 //! ```
 //!
-//! What a stranger's archive may do is bounded on the way: names ([`path`]), numbers ([`Limits`]),
-//! memory ([`tar`], [`crate::decompress`]), places ([`extract`]).
+//! What a stranger's archive may do is bounded on the way: names ([`ignite_archive::clean`]), numbers ([`Limits`]),
+//! memory ([`Entries`], [`crate::decompress`]), places ([`ignite_archive::Extractor`]).
 
+mod apply;
 mod error;
-mod extract;
 mod feed;
-mod path;
-mod pax;
-mod sparse;
-mod tar;
 mod unpack;
+mod whiteout;
 
 use std::io::Read;
 
 use crate::digest::Digest;
 
-pub use error::{EntryError, Error};
-pub use sparse::SparseMap;
-pub use tar::{Data, Entries, Entry, Kind, TarError};
+pub use error::Error;
+pub use ignite_archive::{Data, Entries, Entry, EntryError, Kind, SparseMap, TarError};
 pub(crate) use unpack::is_disk_full;
 pub use unpack::unpack_layers;
 

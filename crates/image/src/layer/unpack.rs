@@ -6,10 +6,9 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
 use ignite_host::fs::free_space;
 
-use super::extract::Extractor;
+use super::apply::Layers;
 use super::feed::{CHUNKS, Feed, Message};
-use super::tar::{Entries, Entry};
-use super::{EntryError, Error, Layer, Limits, Unpacked};
+use super::{Entries, Entry, EntryError, Error, Layer, Limits, Unpacked};
 use crate::progress::Progress;
 
 /// The free space is looked at whenever this much was written.
@@ -51,7 +50,7 @@ pub fn unpack_layers(
 
 struct Writer<'a> {
     root: &'a Path,
-    extractor: Extractor,
+    layers: Layers,
     limits: &'a Limits,
     progress: &'a dyn Progress,
     done: Unpacked,
@@ -60,10 +59,10 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(root: &'a Path, limits: &'a Limits, progress: &'a dyn Progress) -> Result<Self, Error> {
-        let extractor = Extractor::new(root)?;
+        let layers = Layers::new(root)?;
         Ok(Self {
             root,
-            extractor,
+            layers,
             limits,
             progress,
             done: Unpacked::default(),
@@ -75,7 +74,7 @@ impl<'a> Writer<'a> {
         let mut lowest = true;
         while let Some(layer) = chunks.next_layer() {
             if !lowest {
-                self.extractor.next_layer();
+                self.layers.next();
             }
             lowest = false;
             self.layer(&layer, &mut chunks)?;
@@ -121,7 +120,7 @@ impl<'a> Writer<'a> {
             });
         }
         let Self {
-            extractor,
+            layers,
             done,
             looked_at,
             root,
@@ -139,7 +138,7 @@ impl<'a> Writer<'a> {
                 _ => Ok(()),
             }
         };
-        let result = extractor.apply(entry, entries.data(), &mut account);
+        let result = layers.apply(entry, entries.data(), &mut account);
         result.map_err(|source| self.explain(layer, entry, source))
     }
 
@@ -159,7 +158,7 @@ impl<'a> Writer<'a> {
     }
 
     fn finish(self) -> Result<Unpacked, Error> {
-        self.extractor.finish()?;
+        self.layers.finish()?;
         Ok(self.done)
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::tool::Tool;
 use crate::refused::Counts;
 use crate::supervisor::Rate;
 
@@ -167,6 +168,9 @@ pub struct ExecRequest {
     /// comes as `Stdout`, and there is input whatever `stdin` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terminal: Option<TerminalSize>,
+    /// What the guest program itself does in the place of a program; the rest says nothing then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<Tool>,
 }
 
 /// How a program ended.

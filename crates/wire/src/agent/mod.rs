@@ -42,6 +42,7 @@
 mod codec;
 mod credits;
 mod message;
+mod tool;
 
 pub use codec::{Decoder, Error, Frame, HEADER_LEN, MAX_PAYLOAD};
 pub use credits::{Credits, INITIAL_WINDOW, Overrun};
@@ -49,6 +50,7 @@ pub use message::{
     DiskCounters, ExecRequest, ExitStatus, Limits, Message, Passed, PowerAction, Refusals,
     SupervisorStatus, TerminalSize, Traffic, VmmCounters,
 };
+pub use tool::Tool;
 
 /// Version of the protocol, said in [`Message::Hello`].
 pub const VERSION: u32 = 1;

@@ -188,7 +188,7 @@ fn tag(index: usize) -> String {
 }
 
 /// What the guest calls the disk of this number.
-fn device(number: usize) -> String {
+pub(super) fn device(number: usize) -> String {
     let letter = u8::try_from(number).unwrap_or(25).min(25) + b'a';
     format!("/dev/vd{}", char::from(letter))
 }

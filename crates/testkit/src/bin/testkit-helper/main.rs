@@ -23,6 +23,8 @@
 //! in-group WHAT GROUP        joins it, and is a hog, a bomb or a burner
 //! hold-still                 does nothing
 //! tree PATH...               files with all their attributes, for comparison
+//! below PATH                 the same of what is below it, with times, by names of any bytes
+//! odd-tree PATH FILES        a tree of so many files with odd names, links and modes
 //! ```
 
 mod attempt;
@@ -31,6 +33,7 @@ mod groups;
 mod hold;
 mod notified;
 mod numbered;
+mod odd;
 mod send;
 mod serve;
 mod sniff;
@@ -81,6 +84,8 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["in-group", what, group] => groups::inside(what, group),
         ["hold-still"] => groups::hold_still(),
         ["tree", paths @ ..] => tree::print(paths),
+        ["below", path] => tree::print_below(path),
+        ["odd-tree", path, files] => odd::make(path, files.parse()?),
         _ => Err(format!("cannot do {words:?}").into()),
     }
 }

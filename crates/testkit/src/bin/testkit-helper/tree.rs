@@ -5,7 +5,7 @@
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
@@ -15,6 +15,30 @@ pub(super) fn print(paths: &[&str]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     for path in paths {
         walk(Path::new(path), fs::symlink_metadata(path)?.dev(), &mut out)?;
+    }
+    Ok(())
+}
+
+/// Prints all below `path`, by the names it has there.
+pub(super) fn print_below(path: &str) -> Result<(), Failure> {
+    std::env::set_current_dir(path)?;
+    let mut out = io::stdout().lock();
+    let mut pending = vec![PathBuf::new()];
+    while let Some(directory) = pending.pop() {
+        let within = Path::new(".").join(&directory);
+        let mut names: Vec<_> = fs::read_dir(within)?
+            .map(|entry| Ok(directory.join(entry?.file_name())))
+            .collect::<io::Result<_>>()?;
+        names.sort();
+        for name in names {
+            let metadata = fs::symlink_metadata(&name)?;
+            let line = about(&name, &metadata)?;
+            let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
+            writeln!(out, "{name:?}{line} {seconds}.{nanoseconds:09}")?;
+            if metadata.is_dir() {
+                pending.push(name);
+            }
+        }
     }
     Ok(())
 }
@@ -39,9 +63,12 @@ fn walk(path: &Path, device: u64, out: &mut impl io::Write) -> Result<(), Failur
 }
 
 fn describe(path: &Path, metadata: &Metadata) -> Result<String, Failure> {
+    Ok(format!("{}{}", path.display(), about(path, metadata)?))
+}
+
+fn about(path: &Path, metadata: &Metadata) -> Result<String, Failure> {
     let mut line = format!(
-        "{} {} {:04o} {}:{}",
-        path.display(),
+        " {} {:04o} {}:{}",
         kind(metadata),
         metadata.mode() & 0o7777,
         metadata.uid(),

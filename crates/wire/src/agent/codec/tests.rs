@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent::{ExecRequest, ExitStatus, Limits, PowerAction, SupervisorStatus, TerminalSize};
+use crate::agent::{
+    ExecRequest, ExitStatus, Limits, PowerAction, SupervisorStatus, TerminalSize, Tool,
+};
 use crate::supervisor::Rate;
 
 fn text() -> impl Strategy<Value = String> {
@@ -28,16 +30,26 @@ fn size() -> impl Strategy<Value = TerminalSize> {
 fn exec() -> impl Strategy<Value = ExecRequest> {
     let list = || prop::collection::vec(text(), 0..4);
     let terminal = prop::option::of(size());
-    (list(), list(), text(), text(), any::<bool>(), terminal).prop_map(
-        |(argv, env, user, cwd, stdin, terminal)| ExecRequest {
+    let words = (list(), list(), text(), text());
+    (words, any::<bool>(), terminal, tool()).prop_map(
+        |((argv, env, user, cwd), stdin, terminal, tool)| ExecRequest {
             argv,
             env,
             user,
             cwd,
             stdin,
             terminal,
+            tool,
         },
     )
+}
+
+fn tool() -> impl Strategy<Value = Option<Tool>> {
+    let path = || prop::collection::vec(any::<u8>(), 0..8);
+    prop::option::of(prop_oneof![
+        (path(), any::<bool>()).prop_map(|(path, follow)| Tool::Pack { path, follow }),
+        (path(), any::<bool>()).prop_map(|(path, any)| Tool::Unpack { path, any }),
+    ])
 }
 
 fn limits() -> impl Strategy<Value = Limits> {

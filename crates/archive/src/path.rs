@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::error::EntryError;
+use crate::error::EntryError;
 
 /// The kernel's bounds on a path and a name.
 const LONGEST_PATH: usize = 4095;
@@ -13,7 +13,7 @@ const LONGEST_NAME: usize = 255;
 const DEEPEST: usize = 256;
 
 /// The path relative to the root, without `.` and empty components; empty for the root itself.
-pub(super) fn clean(path: &Path) -> Result<PathBuf, EntryError> {
+pub fn clean(path: &Path) -> Result<PathBuf, EntryError> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.first() == Some(&b'/') {
         return Err(EntryError::Absolute);
@@ -36,30 +36,6 @@ pub(super) fn clean(path: &Path) -> Result<PathBuf, EntryError> {
         return Err(EntryError::TooLong);
     }
     Ok(clean)
-}
-
-/// What an entry's last name asks of the layers below.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Whiteout<'a> {
-    /// This name goes.
-    Of(&'a OsStr),
-    /// All the lower layers have in the directory goes.
-    Opaque,
-    /// Bookkeeping of AUFS, of no meaning here.
-    Ignored,
-}
-
-/// Whether `name` is a whiteout, and of what (OCI image specification, "Layer filesystem changeset").
-pub(super) fn whiteout(name: &OsStr) -> Result<Option<Whiteout<'_>>, EntryError> {
-    let Some(rest) = name.as_bytes().strip_prefix(b".wh.") else {
-        return Ok(None);
-    };
-    match rest {
-        b".wh..opq" => Ok(Some(Whiteout::Opaque)),
-        rest if rest.starts_with(b".wh.") => Ok(Some(Whiteout::Ignored)),
-        b"" | b"." | b".." => Err(EntryError::Whiteout),
-        rest => Ok(Some(Whiteout::Of(OsStr::from_bytes(rest)))),
-    }
 }
 
 #[cfg(test)]
@@ -97,18 +73,6 @@ mod tests {
         }
         assert!(clean(Path::new(&"a/".repeat(300))).is_err(), "depth");
         assert!(clean(Path::new(&"a".repeat(256))).is_err(), "name");
-    }
-
-    #[test]
-    fn whiteouts() {
-        let of = |name: &'static str| whiteout(OsStr::new(name)).expect(name);
-        assert_eq!(of("x"), None);
-        assert_eq!(of(".wh.x"), Some(Whiteout::Of(OsStr::new("x"))));
-        assert_eq!(of(".wh..wh..opq"), Some(Whiteout::Opaque));
-        assert_eq!(of(".wh..wh.plnk"), Some(Whiteout::Ignored));
-        for name in [".wh.", ".wh..", ".wh..."] {
-            assert!(whiteout(OsStr::new(name)).is_err(), "{name}");
-        }
     }
 
     proptest! {

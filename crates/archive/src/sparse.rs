@@ -5,8 +5,8 @@
 
 use std::io::BufRead;
 
-use super::pax::{SparseRecords, number};
-use super::tar::{BLOCK, TarError, read_block};
+use crate::pax::{SparseRecords, number};
+use crate::read::{BLOCK, TarError, read_block};
 
 /// More parts than that in one file is an attack on memory.
 const MOST_PARTS: usize = 1 << 20;
@@ -40,7 +40,7 @@ impl SparseMap {
 
     /// From the map of an old GNU header; reads the further blocks of the map. `stored` is the size
     /// the header gives.
-    pub(super) fn old_gnu(
+    pub(crate) fn old_gnu(
         header: &tar::GnuHeader,
         reader: &mut impl BufRead,
         stored: u64,
@@ -62,7 +62,7 @@ impl SparseMap {
 
     /// From the records of a pax header, if they speak of a sparse file. `stored` is the size of the
     /// entry in the archive; a map before the data is read and taken off it.
-    pub(super) fn pax(
+    pub(crate) fn pax(
         records: &SparseRecords,
         reader: &mut impl BufRead,
         stored: &mut u64,

@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use ignite_host::fs::Time;
 use tar::{EntryType, Header};
 
-use super::pax::Pax;
-use super::sparse::SparseMap;
+use crate::pax::Pax;
+use crate::sparse::SparseMap;
 
 /// Size of the units of an archive.
-pub(super) const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 /// Names and extended attributes of one entry never need more.
 const LONGEST_EXTENSION: u64 = 1 << 20;
 
@@ -338,7 +338,7 @@ impl<R: BufRead> BufRead for Data<'_, R> {
 }
 
 /// Fills `block`; false at a clean end of the stream.
-pub(super) fn read_block(reader: &mut impl BufRead, block: &mut [u8]) -> Result<bool, TarError> {
+pub(crate) fn read_block(reader: &mut impl BufRead, block: &mut [u8]) -> Result<bool, TarError> {
     if reader.fill_buf()?.is_empty() {
         return Ok(false);
     }

@@ -8,13 +8,13 @@ use std::os::unix::ffi::OsStringExt;
 
 use ignite_host::fs::Time;
 
-use super::tar::TarError;
+use crate::read::TarError;
 
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// What the records say about the next entry. Unset fields leave the plain header's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Pax {
+pub(crate) struct Pax {
     pub path: Option<Vec<u8>>,
     pub link: Option<Vec<u8>>,
     pub size: Option<u64>,
@@ -27,7 +27,7 @@ pub(super) struct Pax {
 
 /// The `GNU.sparse.*` records of formats 0.0, 0.1 and 1.0.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct SparseRecords {
+pub(crate) struct SparseRecords {
     pub major: Option<u64>,
     pub minor: Option<u64>,
     pub real_size: Option<u64>,
@@ -94,7 +94,7 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// A decimal number and nothing else.
-pub(super) fn number(text: &[u8]) -> Result<u64, TarError> {
+pub(crate) fn number(text: &[u8]) -> Result<u64, TarError> {
     if !text.iter().all(u8::is_ascii_digit) {
         return Err(TarError::Pax);
     }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     /// Writes a record; the length counts its own digits.
-    pub(in crate::layer) fn written(key: &str, value: &[u8]) -> Vec<u8> {
+    pub(crate) fn written(key: &str, value: &[u8]) -> Vec<u8> {
         let body = key.len() + value.len() + 3;
         let mut length = body + 1;
         while body + length.to_string().len() != length {

@@ -1,0 +1,101 @@
+//! The content of one file: zeros become holes, holes stay holes.
+
+use std::fs::File;
+use std::io::{BufRead, Seek, SeekFrom, Write};
+
+use crate::error::EntryError;
+use crate::read::Data;
+use crate::sparse::SparseMap;
+
+/// Zeros are looked for in units of this.
+const PAGE: usize = 4096;
+
+static ZEROS: [u8; PAGE] = [0; PAGE];
+
+/// Receives the number of bytes about to be written; an error ends the entry.
+pub type Account<'a> = &'a mut dyn FnMut(u64) -> Result<(), EntryError>;
+
+/// Writes the data of an entry of `size` bytes into `file`, which is empty.
+pub(crate) fn write(
+    mut file: &File,
+    mut data: Data<'_, impl BufRead>,
+    size: u64,
+    map: Option<&SparseMap>,
+    account: Account<'_>,
+) -> Result<(), EntryError> {
+    let whole = [(0, size)];
+    let parts = map.map_or(&whole[..], |map| &map.parts);
+    let real_size = map.map_or(size, |map| map.real_size);
+    let mut hole = false;
+    for (offset, length) in parts {
+        if *offset > 0 {
+            file.seek(SeekFrom::Start(*offset))
+                .map_err(EntryError::Write)?;
+        }
+        hole = copy(file, &mut data, *length, account)?;
+    }
+    if hole || map.is_some() {
+        file.set_len(real_size).map_err(EntryError::Write)?;
+    }
+    Ok(())
+}
+
+/// Copies `left` bytes; whether the last of them became a hole.
+fn copy(
+    mut file: &File,
+    data: &mut Data<'_, impl BufRead>,
+    mut left: u64,
+    account: Account<'_>,
+) -> Result<bool, EntryError> {
+    let mut hole = false;
+    while left > 0 {
+        let bytes = data.fill_buf().map_err(EntryError::Read)?;
+        if bytes.is_empty() {
+            return Err(EntryError::Cut);
+        }
+        let length = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        account(length as u64)?;
+        let mut rest = &bytes[..length];
+        while !rest.is_empty() {
+            let (zeros, run) = run(rest);
+            hole = zeros;
+            if zeros {
+                let step = i64::try_from(run).expect("a buffer's length");
+                file.seek(SeekFrom::Current(step)).map(drop)
+            } else {
+                file.write_all(&rest[..run])
+            }
+            .map_err(EntryError::Write)?;
+            rest = &rest[run..];
+        }
+        data.consume(length);
+        left -= length as u64;
+    }
+    Ok(hole)
+}
+
+/// Whether `bytes` begin with whole pages of zeros or with something else, and how much of it.
+fn run(bytes: &[u8]) -> (bool, usize) {
+    let zero = |page: &[u8]| page.len() == PAGE && page == ZEROS.as_slice();
+    let mut pages = bytes.chunks(PAGE);
+    let first = pages.next().is_some_and(zero);
+    let more = pages.take_while(|page| zero(page) == first).count();
+    (first, (PAGE * (1 + more)).min(bytes.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_zeros_are_told_from_others() {
+        let mut bytes = vec![0; 3 * PAGE + 7];
+        assert_eq!(run(&bytes), (true, 3 * PAGE));
+        assert_eq!(run(&bytes[3 * PAGE..]), (false, 7), "less than a page");
+        bytes[PAGE] = 1;
+        assert_eq!(run(&bytes), (true, PAGE));
+        assert_eq!(run(&bytes[PAGE..]), (false, PAGE));
+        bytes[2 * PAGE] = 1;
+        assert_eq!(run(&bytes[PAGE..]), (false, 2 * PAGE + 7));
+    }
+}

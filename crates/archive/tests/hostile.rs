@@ -1,0 +1,198 @@
+//! Archives of a VM that lies: nothing but the one name that was asked for comes to be.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use ignite_archive::{Body, Error, Meta, Place, Policy, Source, Writer, pack, unpack};
+use ignite_host::fs::Time;
+
+fn meta(mode: u32) -> Meta {
+    Meta {
+        mode,
+        uid: 0,
+        gid: 0,
+        mtime: Time {
+            seconds: 1_600_000_000,
+            nanoseconds: 5,
+        },
+        xattrs: Vec::new(),
+    }
+}
+
+/// An archive of these entries; files hold `data`.
+fn archive(entries: &[(&str, Body<'_>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes);
+    for (path, body) in entries {
+        writer
+            .begin(path.as_bytes(), &meta(0o6755), *body)
+            .expect("memory");
+        if let Body::File(_) = body {
+            writer.data(b"data").expect("memory");
+        }
+    }
+    writer.finish().expect("memory");
+    bytes
+}
+
+const FILE: Body<'static> = Body::File(4);
+
+struct Stage {
+    directory: tempfile::TempDir,
+}
+
+impl Stage {
+    /// `there/mine` is the person's.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("tempdir");
+        fs::create_dir(directory.path().join("there")).expect("mkdir");
+        fs::write(directory.path().join("there/mine"), "untouched").expect("write");
+        Self { directory }
+    }
+
+    fn at(&self, path: &str) -> std::path::PathBuf {
+        self.directory.path().join(path)
+    }
+
+    fn unpack(&self, archive: &[u8]) -> Result<Vec<String>, Error> {
+        let there = self.at("there");
+        let place = Place {
+            destination: &there,
+            expected: Some(b"tree"),
+            whole: false,
+            policy: Policy::onto_host(false),
+        };
+        let mut told = Vec::new();
+        unpack(archive, &place, &mut |text| told.push(text.to_owned())).map(|_| told)
+    }
+
+    fn untouched(&self) {
+        assert_eq!(fs::read(self.at("there/mine")).expect("it"), b"untouched");
+        let names = |path: &Path| {
+            let mut names: Vec<_> = fs::read_dir(path)
+                .expect("a directory")
+                .map(|entry| entry.expect("one").file_name())
+                .collect();
+            names.retain(|name| name != "tree");
+            names
+        };
+        assert_eq!(names(self.directory.path()), ["there"]);
+        assert_eq!(names(&self.at("there")), ["mine"]);
+    }
+}
+
+#[test]
+fn no_lie_leaves_the_tree() {
+    let tree = ("tree", Body::Directory);
+    let lies: [&[(&str, Body<'_>)]; 12] = [
+        &[("mine", FILE)],
+        &[("other", Body::Directory)],
+        &[tree, ("mine", FILE)],
+        &[tree, ("tree/../mine", FILE)],
+        &[tree, ("/tree/x", FILE)],
+        &[
+            tree,
+            ("tree/up", Body::Symlink(b"..")),
+            ("tree/up/mine", FILE),
+        ],
+        &[
+            tree,
+            ("tree/up", Body::Symlink(b"/")),
+            ("tree/up/etc/passwd", FILE),
+        ],
+        &[tree, ("tree/h", Body::HardLink(b"tree/../mine"))],
+        &[tree, ("tree/h", Body::HardLink(b"mine"))],
+        &[("tree", Body::Symlink(b"mine")), ("tree/x", FILE)],
+        &[("tree", FILE), ("tree", FILE)],
+        &[("tree/deep", FILE)],
+    ];
+    for lie in lies {
+        let stage = Stage::new();
+        assert!(stage.unpack(&archive(lie)).is_err(), "{lie:?}");
+        stage.untouched();
+    }
+}
+
+#[test]
+fn links_that_are_there_already_lead_nowhere_either() {
+    let stage = Stage::new();
+    fs::create_dir(stage.at("there/tree")).expect("mkdir");
+    symlink("../mine", stage.at("there/tree/link")).expect("symlink");
+    symlink("..", stage.at("there/tree/up")).expect("symlink");
+    let through = archive(&[("tree", Body::Directory), ("tree/up/mine", FILE)]);
+    assert!(stage.unpack(&through).is_err());
+    let over = archive(&[("tree", Body::Directory), ("tree/link", FILE)]);
+    stage.unpack(&over).expect("a file in the link's place");
+    assert!(
+        stage
+            .at("there/tree/link")
+            .symlink_metadata()
+            .expect("it")
+            .is_file()
+    );
+    stage.untouched();
+}
+
+#[test]
+fn a_guest_gives_nobody_rights_and_makes_no_devices() {
+    let stage = Stage::new();
+    let bytes = archive(&[
+        ("tree", Body::Directory),
+        ("tree/file", FILE),
+        ("tree/null", Body::CharDevice(1, 3)),
+        ("tree/pipe", Body::Fifo),
+    ]);
+    let told = stage.unpack(&bytes).expect("a tree");
+    assert_eq!(told.len(), 2, "{told:?}");
+    let file = fs::metadata(stage.at("there/tree/file")).expect("it");
+    assert_eq!(file.permissions().mode() & 0o7777, 0o755);
+    assert_eq!(file.mtime(), 1_600_000_000);
+    assert_eq!(fs::read_dir(stage.at("there/tree")).expect("it").count(), 1);
+}
+
+#[test]
+fn a_cut_archive_leaves_no_half_file() {
+    let stage = Stage::new();
+    fs::write(stage.at("there/tree"), "old").expect("write");
+    let bytes = archive(&[("tree", FILE)]);
+    // After the header and two bytes of the file.
+    assert!(stage.unpack(&bytes[..bytes.len() - 2 * 512 - 510]).is_err());
+    assert_eq!(fs::read(stage.at("there/tree")).expect("it"), b"old");
+    stage.untouched();
+    stage.unpack(&bytes).expect("the whole file");
+    assert_eq!(fs::read(stage.at("there/tree")).expect("it"), b"data");
+}
+
+#[test]
+fn a_tree_is_packed_as_it_is() {
+    let stage = Stage::new();
+    let source = stage.at("there");
+    fs::hard_link(stage.at("there/mine"), stage.at("there/also")).expect("link");
+    symlink("/etc/passwd", stage.at("there/link")).expect("symlink");
+    fs::write(stage.at("there/zeros"), vec![0; 300_000]).expect("write");
+    let mut bytes = Vec::new();
+    let source = Source::open(&source, false).expect("it is there");
+    let packed = pack(&source, &mut bytes, &mut |text| panic!("{text}")).expect("memory");
+    assert_eq!((packed.files, packed.faults), (4, 0));
+    let back = tempfile::tempdir().expect("tempdir");
+    let place = Place {
+        destination: back.path(),
+        expected: Some(b"there"),
+        whole: false,
+        policy: Policy::onto_host(true),
+    };
+    unpack(&bytes[..], &place, &mut |text| panic!("{text}")).expect("a tree");
+    let at = |name: &str| back.path().join("there").join(name);
+    assert_eq!(fs::read(at("mine")).expect("it"), b"untouched");
+    assert_eq!(
+        fs::metadata(at("mine")).expect("it").ino(),
+        fs::metadata(at("also")).expect("it").ino()
+    );
+    assert_eq!(
+        fs::read_link(at("link")).expect("it"),
+        Path::new("/etc/passwd")
+    );
+    let zeros = fs::metadata(at("zeros")).expect("it");
+    assert_eq!((zeros.len(), zeros.blocks()), (300_000, 0));
+}

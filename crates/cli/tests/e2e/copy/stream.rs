@@ -1,0 +1,52 @@
+//! `-`: a tar stream on standard input and output.
+
+use anyhow::{Result, ensure};
+use ignite_testkit::Host;
+
+use super::cp;
+use crate::support::Vm;
+
+#[test]
+fn archives_pass_as_they_are() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &[])?;
+    let uid = &vm.uid;
+    host.sh(
+        "mkdir -p /run/t/sub; cd /run/t; echo one > sub/one; ln sub/one two; ln -s two three;
+         truncate -s 20M holes; chown 5:6 two; chmod 640 two",
+    )
+    .ok()?;
+    // GNU tar's archive there, ours back to GNU tar, and through both without a file between.
+    host.sh(&format!(
+        "cd /run; tar -c --sparse t | ignite cp - {uid}:/srv
+         ignite cp {uid}:/srv/t - > back.tar
+         mkdir back; tar -x -C back -f back.tar
+         diff -r t back/t
+         test $(stat -c %h back/t/two) = 2 -a $(stat -c '%u:%g:%a' back/t/two) = 5:6:640
+         test $(readlink back/t/three) = two -a $(stat -c %s back/t/holes) = 20971520
+         test $(stat -c %b back/t/holes) -lt 100
+         ignite cp {uid}:/srv/t/. - | tar -t | grep -x ./sub/one
+         ignite cp {uid}:/srv/t - | ignite cp - {uid}:/home
+         test \"$(ignite exec {uid} -- cat /home/t/two)\" = one"
+    ))
+    .ok()?;
+    Ok(())
+}
+
+#[test]
+fn what_is_no_archive_is_refused() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &[])?;
+    cp(&vm, &["-", "VM:/srv"])
+        .stdin(vec![b'x'; 5000])
+        .output()?
+        .refused(1, &["no archive", "checksum"])?;
+    cp(&vm, &["-", "VM:/nowhere"])
+        .stdin(Vec::new())
+        .output()?
+        .refused(1, &["/nowhere"])?;
+    // Whoever reads us may end first.
+    let script = format!("ignite cp {}:/bin - | head -c 10 | wc -c", vm.uid);
+    ensure!(host.sh(&script).ok()? == "10");
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! A tool of the guest program's, seen as a reader and a writer.
+//!
+//! ```text
+//!   pack   --write--> Channel --Stdin--> tool (unpack)
+//!   unpack <--read--- Channel <-Stdout-- tool (pack)
+//! ```
+//!
+//! One thread: whoever reads or writes moves the frames. Every wait ends: with a frame, when the caller
+//! calls it off, or when the guest has been silent for too long.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, Read, Write};
+use std::time::Duration;
+
+use ignite_wire::agent::{Credits, DATA_CHUNK, ExecRequest, ExitStatus, Frame, Message, Tool};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::os::fd::AsFd;
+
+use super::CopyError;
+use crate::vm::control::{self, Control};
+use crate::{Cancel, Progress};
+
+/// The channel of our one tool on this connection.
+const CHANNEL: u32 = 1;
+
+/// Bytes queued for the supervisor beyond which no more are taken.
+const MAX_QUEUED: usize = 4 * DATA_CHUNK;
+
+/// Bytes of what the tool says on standard error that are kept.
+const MAX_SAID: usize = 64 * 1024;
+
+/// What the caller of a copy has a say in.
+pub(super) struct Terms<'a> {
+    pub(super) cancel: &'a Cancel,
+    pub(super) progress: &'a dyn Progress,
+    /// The id of the progress' step.
+    pub(super) step: &'a str,
+    /// How long the guest may be silent.
+    pub(super) patience: Duration,
+}
+
+pub(super) struct Channel<'a> {
+    control: Control,
+    credits: Credits,
+    terms: &'a Terms<'a>,
+    chunks: VecDeque<Vec<u8>>,
+    /// Bytes of the first chunk that were read.
+    position: usize,
+    said: Vec<u8>,
+    exit: Option<ExitStatus>,
+    /// Why nothing moves any more.
+    failure: Option<CopyError>,
+}
+
+impl<'a> Channel<'a> {
+    /// Starts the tool.
+    pub(super) fn open(
+        mut control: Control,
+        tool: Tool,
+        terms: &'a Terms<'a>,
+    ) -> Result<Self, CopyError> {
+        let request = ExecRequest {
+            stdin: matches!(tool, Tool::Unpack { .. }),
+            tool: Some(tool),
+            ..ExecRequest::default()
+        };
+        control.queue(CHANNEL, Message::Exec(request))?;
+        Ok(Self {
+            control,
+            credits: Credits::new(),
+            terms,
+            chunks: VecDeque::new(),
+            position: 0,
+            said: Vec::new(),
+            exit: None,
+            failure: None,
+        })
+    }
+
+    /// Ends the tool's input.
+    pub(super) fn end_input(&mut self) -> Result<(), CopyError> {
+        if self.exit.is_none() {
+            self.control.queue(CHANNEL, Message::StdinEnd)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the tool's end, whatever it still writes.
+    pub(super) fn end(&mut self) -> Result<(), CopyError> {
+        while self.exit.is_none() {
+            self.step().map_err(|error| self.take_failure(error))?;
+            while let Some(chunk) = self.chunks.pop_front() {
+                self.consumed(chunk.len())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How the tool ended, if it has.
+    pub(super) fn exit(&self) -> Option<&ExitStatus> {
+        self.exit.as_ref()
+    }
+
+    /// What the tool said on standard error.
+    pub(super) fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said).into_owned()
+    }
+
+    /// The reason behind a failure of reading or writing.
+    pub(super) fn take_failure(&mut self, error: io::Error) -> CopyError {
+        self.failure.take().unwrap_or(CopyError::Stream(error))
+    }
+
+    /// Whether reading or writing failed because of the channel, and not of what it carries.
+    pub(super) fn failed(&mut self) -> Option<CopyError> {
+        self.failure.take()
+    }
+
+    /// Moves frames: those that are there, or waits for one.
+    fn step(&mut self) -> io::Result<()> {
+        match self.try_step() {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.failure = Some(error);
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+        }
+    }
+
+    fn try_step(&mut self) -> Result<(), CopyError> {
+        self.terms
+            .cancel
+            .check()
+            .map_err(|_| CopyError::Cancelled)?;
+        self.control.flush()?;
+        if !self.take_all()? {
+            self.wait()?;
+            self.take_all()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the frames that have arrived; whether there was one.
+    fn take_all(&mut self) -> Result<bool, CopyError> {
+        let mut any = false;
+        // Past the end there is nothing to come but the connection's own end.
+        while self.exit.is_none()
+            && let Some(frame) = self.control.receive()?
+        {
+            any = true;
+            self.take(frame)?;
+        }
+        Ok(any)
+    }
+
+    fn take(&mut self, frame: Frame) -> Result<(), CopyError> {
+        match frame.message {
+            Message::Stdout(bytes) => self.chunks.push_back(bytes),
+            Message::Stderr(bytes) => {
+                let room = MAX_SAID.saturating_sub(self.said.len()).min(bytes.len());
+                self.said.extend_from_slice(&bytes[..room]);
+                self.consumed(bytes.len())?;
+            }
+            Message::Credit { bytes } => self.credits.granted(bytes),
+            Message::Exit { status } => self.exit = Some(status),
+            Message::Error { message, hint } => {
+                return Err(control::Error::Refused { message, hint }.into());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn consumed(&mut self, bytes: usize) -> Result<(), CopyError> {
+        if let Some(bytes) = self.credits.consumed(bytes) {
+            self.control.queue(CHANNEL, Message::Credit { bytes })?;
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<(), CopyError> {
+        let event = self.terms.cancel.event();
+        let mut socket = PollFlags::IN;
+        socket.set(PollFlags::OUT, self.control.queued() > 0);
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.control.as_fd(), socket),
+            PollFd::from_borrowed_fd(event.as_fd(), PollFlags::IN),
+        ];
+        let limit = Timespec::try_from(self.terms.patience).ok();
+        match poll(&mut fds, limit.as_ref()) {
+            Ok(0) => Err(CopyError::Silent {
+                seconds: self.terms.patience.as_secs(),
+            }),
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(control::Error::Broken(error.into()).into()),
+        }
+    }
+}
+
+impl BufRead for Channel<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.chunks.is_empty() && self.exit.is_none() {
+            self.step()?;
+        }
+        Ok(self
+            .chunks
+            .front()
+            .map_or(&[][..], |chunk| &chunk[self.position..]))
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.position += count;
+        self.terms.progress.advance(self.terms.step, count as u64);
+        let whole = |chunk: &Vec<u8>| chunk.len() <= self.position;
+        if self.chunks.front().is_some_and(whole)
+            && let Some(chunk) = self.chunks.pop_front()
+        {
+            self.position = 0;
+            // It is queued; what is wrong with the connection comes out when it is waited for.
+            let _ = self.consumed(chunk.len());
+        }
+    }
+}
+
+impl Read for Channel<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl Write for Channel<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        while self.exit.is_none()
+            && (self.credits.available() == 0 || self.control.queued() >= MAX_QUEUED)
+        {
+            self.step()?;
+        }
+        if self.exit.is_some() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let count = bytes.len().min(DATA_CHUNK).min(self.credits.available());
+        self.credits.spend(count);
+        let data = Message::Stdin(bytes[..count].to_vec());
+        let sent = self.control.queue(CHANNEL, data);
+        sent.and_then(|()| self.control.flush()).map_err(|error| {
+            self.failure = Some(error.into());
+            io::Error::from(io::ErrorKind::ConnectionAborted)
+        })?;
+        self.terms.progress.advance(self.terms.step, count as u64);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

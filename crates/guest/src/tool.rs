@@ -1,0 +1,166 @@
+//! What the guest program does for a client in the place of a program: a third role, told apart by how
+//! it is started.
+//!
+//! ```text
+//!   agent --fork, chroot into the image's root, exec of itself--> tool: packs, unpacks
+//! ```
+//!
+//! So files are copied whatever the image holds: no tar, no shell.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use ignite_archive::{Place, Policy, Source, pack, unpack, unpack_into};
+use ignite_host::error::chain;
+use ignite_host::fs::RootDir;
+use ignite_wire::agent::Tool;
+use rustix::process::{chroot, setsid};
+
+use crate::launch::find_user;
+use crate::root::Root;
+use crate::sys::{self, Strings};
+
+/// What a tool is called, so that [`crate::main`] knows its role.
+pub const ARGV0: &str = "@ignite-tool";
+
+/// Bytes moved at once.
+const BUFFER: usize = 64 << 10;
+
+/// What to do about a full disk of the VM's.
+const NO_ROOM: &str =
+    "remove something in the VM, or give it a larger disk: ignite create --size SIZE";
+
+/// Why a tool failed, and what to do about it.
+struct Failure(String, Option<String>);
+
+/// The command that runs a tool: this program, `itself`, in the root that is the working directory.
+pub fn command(tool: &Tool, itself: &File) -> io::Result<Command> {
+    let request = serde_json::to_string(tool).map_err(io::Error::other)?;
+    let argv = Strings::new([ARGV0, &request].into_iter())?;
+    let env = Strings::new(std::iter::empty::<&str>())?;
+    let program: OwnedFd = itself.as_fd().try_clone_to_owned()?;
+    let mut command = Command::new(ARGV0);
+    sys::before_exec(&mut command, move || {
+        setsid()?;
+        chroot(c".")?;
+        // In the standard library's stead: the program has no name in this root.
+        Err(sys::execute_open(&program, &argv, &env))
+    });
+    Ok(command)
+}
+
+/// Does what the only argument says.
+pub fn run() -> ExitCode {
+    let request = std::env::args().nth(1).unwrap_or_default();
+    let done = match serde_json::from_str(&request) {
+        Ok(Tool::Pack { path, follow }) => send(path, follow),
+        Ok(Tool::Unpack { path, any }) => receive(path, any),
+        Err(error) => Err(Failure(format!("no tool is asked for: {error}"), None)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message, hint)) => {
+            say("error", &message);
+            if let Some(hint) = hint {
+                say("hint", &hint);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn send(path: Vec<u8>, follow: bool) -> Result<(), Failure> {
+    let source =
+        Source::open(&whole(path), follow).map_err(|error| Failure(chain(&error), error.hint()))?;
+    let out = stream(io::stdout().as_fd())?;
+    let out = BufWriter::with_capacity(BUFFER, out);
+    let packed = pack(&source, out, &mut |remark| say("warning", remark));
+    match packed {
+        Ok(packed) if packed.faults == 0 => Ok(()),
+        Ok(packed) => Err(Failure(
+            format!("{} could not be copied as it is", counted(packed.faults)),
+            None,
+        )),
+        Err(error) => Err(Failure(format!("nobody reads on: {error}"), None)),
+    }
+}
+
+fn receive(path: Vec<u8>, any: bool) -> Result<(), Failure> {
+    let destination = whole(path);
+    let reader = BufReader::with_capacity(BUFFER, stream(io::stdin().as_fd())?);
+    let policy = Policy::into_guest();
+    let mut tell = |remark: &str| say("warning", remark);
+    let done = if any {
+        let base = std::fs::canonicalize(&destination).map_err(|error| {
+            let path = destination.display();
+            Failure(format!("cannot use {path}: {error}"), None)
+        })?;
+        if !base.is_dir() {
+            let path = destination.display();
+            return Err(Failure(format!("{path} is not a directory"), None));
+        }
+        let base = base.strip_prefix("/").unwrap_or(&base).to_owned();
+        RootDir::open(Path::new("/"))
+            .map_err(Into::into)
+            .and_then(|root| unpack_into(reader, root, &base, policy, &mut tell))
+    } else {
+        let place = Place {
+            destination: &destination,
+            expected: None,
+            whole: true,
+            policy,
+        };
+        unpack(reader, &place, &mut tell)
+    };
+    done.map(drop).map_err(failure)
+}
+
+/// An error of unpacking, for who looks at it from outside.
+fn failure(error: ignite_archive::Error) -> Failure {
+    let hint = if error.is_no_room() {
+        Some(NO_ROOM.to_owned())
+    } else {
+        error.hint()
+    };
+    Failure(chain(&error), hint)
+}
+
+/// A path from the top: relative ones begin in root's home.
+fn whole(path: Vec<u8>) -> PathBuf {
+    let path = PathBuf::from(std::ffi::OsString::from_vec(path));
+    if path.is_absolute() {
+        return path;
+    }
+    let home = Root::open(Path::new("/"))
+        .ok()
+        .and_then(|root| find_user("", &root).ok())
+        .map_or_else(|| PathBuf::from("/root"), |user| user.home.into());
+    if path.as_os_str().is_empty() {
+        home
+    } else {
+        home.join(path)
+    }
+}
+
+fn stream(fd: std::os::fd::BorrowedFd<'_>) -> Result<File, Failure> {
+    let fd = fd.try_clone_to_owned();
+    fd.map(File::from)
+        .map_err(|error| Failure(format!("there is no stream: {error}"), None))
+}
+
+fn say(word: &str, text: &str) {
+    // Nobody is left to be told that it cannot be told.
+    let _ = writeln!(io::stderr(), "{word}: {text}");
+}
+
+fn counted(files: u64) -> impl Display {
+    match files {
+        1 => "1 file".to_owned(),
+        more => format!("{more} files"),
+    }
+}
