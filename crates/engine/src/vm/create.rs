@@ -11,7 +11,7 @@ use ignite_store::{
 use ignite_wire::guest::Process;
 
 use super::{files, signal};
-use super::{signal, volumes};
+use super::volumes;
 use crate::imports::Access;
 use crate::network::plugin;
 use crate::{Cancel, Engine, Error, Report};

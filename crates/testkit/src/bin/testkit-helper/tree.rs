@@ -3,7 +3,7 @@
 //! Two trees are the same exactly if the text is.
 
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
