@@ -150,7 +150,7 @@ pub fn unpack(
         return Err(unexpected());
     }
     let mut work = match first.kind {
-        Kind::Directory => tree(place, &top, &first)?,
+        Kind::Directory => tree(place, &top)?,
         _ if top.as_os_str().is_empty() => return Err(unexpected()),
         _ => single(place, &top)?,
     };
@@ -277,7 +277,7 @@ fn top(first: &Entry) -> Result<PathBuf, Error> {
 }
 
 /// A tree: into the destination, or below it.
-fn tree(place: &Place<'_>, top: &Path, first: &Entry) -> Result<Work, Error> {
+fn tree(place: &Place<'_>, top: &Path) -> Result<Work, Error> {
     let destination = place.destination;
     let (target, made) = match look(destination)? {
         Some(there) if !there.is_dir() => {
@@ -290,10 +290,10 @@ fn tree(place: &Place<'_>, top: &Path, first: &Entry) -> Result<Work, Error> {
         }
         Some(_) => {
             let target = destination.join(top);
-            let made = make_directory(&target, first)?;
+            let made = make_directory(&target)?;
             (target, made)
         }
-        None => (destination.to_owned(), make_directory(destination, first)?),
+        None => (destination.to_owned(), make_directory(destination)?),
     };
     let (root, base) = if place.whole {
         let whole = std::fs::canonicalize(&target).map_err(failed(&target))?;
@@ -348,9 +348,8 @@ fn single(place: &Place<'_>, top: &Path) -> Result<Work, Error> {
 
 /// Makes the directory of a tree, which nobody else may enter until it has its mode; whether it was
 /// not there.
-fn make_directory(path: &Path, first: &Entry) -> Result<bool, Error> {
+fn make_directory(path: &Path) -> Result<bool, Error> {
     use std::os::unix::fs::DirBuilderExt;
-    debug_assert_eq!(first.kind, Kind::Directory);
     directory_of(path)?;
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(true),

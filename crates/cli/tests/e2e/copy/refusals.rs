@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use ignite_testkit::{Host, wait_until};
 use rustix::process::Signal;
 
@@ -83,12 +83,9 @@ fn a_full_disk_in_the_guest_leaves_no_half_file() -> Result<()> {
 fn a_silent_vm_is_given_up_and_a_copy_can_be_interrupted() -> Result<()> {
     let host = Host::new("alpha")?;
     let vm = Vm::run(&host, &[])?;
-    // Nobody ever writes to the pipe, so this never ends by itself.
-    host.sh("mkfifo /run/pipe; mkdir /run/out").ok()?;
-    let copy = format!("exec ignite cp - {}:/srv < /run/pipe", vm.uid);
-    let running = host
-        .sh(&format!("sleep 4322 > /run/pipe & {copy}"))
-        .start()?;
+    // Its input stays open, so this never ends by itself.
+    let mut running = cp(&vm, &["-", "VM:/srv"]).start()?;
+    let _input = running.take_stdin().context("its input")?;
     wait_until("the guest's end of the copy", SOON, || {
         vm.exec(&["sh", "-c", "ps | grep '[i]gnite-tool'"]).ok()
     })?;

@@ -108,7 +108,11 @@ impl<'a> Channel<'a> {
 
     /// The reason behind a failure of reading or writing.
     pub(super) fn take_failure(&mut self, error: io::Error) -> CopyError {
-        self.failure.take().unwrap_or(CopyError::Stream(error))
+        match self.failure.take() {
+            Some(failure) => failure,
+            None if self.terms.cancel.is_cancelled() => CopyError::Cancelled,
+            None => CopyError::Stream(error),
+        }
     }
 
     /// Whether reading or writing failed because of the channel, and not of what it carries.
@@ -118,12 +122,15 @@ impl<'a> Channel<'a> {
 
     /// Moves frames: those that are there, or waits for one.
     fn step(&mut self) -> io::Result<()> {
-        match self.try_step() {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                self.failure = Some(error);
-                Err(io::ErrorKind::ConnectionAborted.into())
-            }
+        // Who was told once is not let wait again.
+        if self.failure.is_none()
+            && let Err(error) = self.try_step()
+        {
+            self.failure = Some(error);
+        }
+        match self.failure {
+            None => Ok(()),
+            Some(_) => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 
