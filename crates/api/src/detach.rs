@@ -90,7 +90,7 @@ fn byte(key: &str) -> Option<u8> {
         return None;
     };
     let known = matches!(byte.to_ascii_uppercase(), b'@'..=b'_');
-    (control.eq_ignore_ascii_case("ctrl-") && known).then_some(byte.to_ascii_uppercase() - b'@')
+    (control.eq_ignore_ascii_case("ctrl-") && known).then(|| byte.to_ascii_uppercase() - b'@')
 }
 
 impl fmt::Display for DetachKeys {

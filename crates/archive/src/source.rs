@@ -37,7 +37,10 @@ impl SourceError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let Self::Io { source, .. } = self;
-        ignite_host::error::hint(source)
+        match source.kind() {
+            io::ErrorKind::NotFound => Some("check the path; nothing was copied".into()),
+            _ => ignite_host::error::hint(source),
+        }
     }
 }
 

@@ -385,12 +385,19 @@ fn own_name(path: &Path) -> OsString {
     whole.file_name().unwrap_or_default().to_owned()
 }
 
+/// What on the way to `path` should be a directory, and is none.
+fn file_on_the_way(path: &Path) -> &Path {
+    let mut ways = path.components().as_path().ancestors();
+    ways.find(|way| std::fs::metadata(way).is_ok_and(|it| !it.is_dir()))
+        .unwrap_or(path)
+}
+
 fn look(path: &Path) -> Result<Option<Metadata>, Error> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == ErrorKind::NotADirectory => Err(Error::NotDirectory {
-            path: path.parent().unwrap_or(path).to_owned(),
+            path: file_on_the_way(path).to_owned(),
         }),
         Err(error) => Err(failed(path)(error)),
     }

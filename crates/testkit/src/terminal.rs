@@ -31,7 +31,7 @@ pub struct Terminal {
 
 impl Terminal {
     pub(crate) fn start(
-        mut command: Command,
+        command: Command,
         argv: String,
         rows: u16,
         columns: u16,
@@ -42,6 +42,7 @@ impl Terminal {
         unlockpt(&master)?;
         let line = ioctl_tiocgptpeer(&master, flags)?;
         resize(&master, rows, columns)?;
+        let mut command = in_its_session(&command);
         for stream in [Command::stdin, Command::stdout, Command::stderr] {
             stream(&mut command, Stdio::from(line.try_clone()?));
         }
@@ -176,6 +177,24 @@ impl Drop for Terminal {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The same command, in a session of its own that its input controls, as at a person's terminal: it is
+/// told of another size.
+fn in_its_session(command: &Command) -> Command {
+    let mut session = Command::new("setsid");
+    session.arg("--ctty").arg(command.get_program());
+    session.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => session.env(name, value),
+            None => session.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        session.current_dir(directory);
+    }
+    session
 }
 
 fn resize(terminal: impl AsFd, rows: u16, columns: u16) -> Result<()> {

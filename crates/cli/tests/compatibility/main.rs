@@ -1,5 +1,7 @@
-//! The page about Weave Ignite's tests: every one of them is there, and every test of ours that it
-//! names exists.
+//! The page about Weave Ignite: every one of its tests is there, every command and flag, and every test
+//! of ours that the page names exists.
+
+mod commands;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,19 +87,28 @@ fn every_test_of_ours_is_there() {
         let needed = verdict.starts_with("kept") || verdict.starts_with("translated");
         assert!(!names.is_empty() || !needed, "{theirs} has no test");
         for name in names {
-            let (module, function) = name.rsplit_once("::").expect("a module and a name");
-            let found = sources(module).iter().any(|path| {
-                let text = fs::read_to_string(path).unwrap_or_default();
-                text.contains(&format!("#[test]\nfn {function}()"))
-            });
-            assert!(found, "{theirs}: there is no test {name}");
+            assert!(exists(name), "{theirs}: there is no test {name}");
         }
     }
 }
 
+/// Whether there is such a test: `module::name` below the end-to-end tests, or, for a unit test,
+/// `crate/file.rs::name` below `crates/` (the file below the crate's `src`).
+fn exists(test: &str) -> bool {
+    let (module, function) = test.rsplit_once("::").expect("a module and a name");
+    sources(module).iter().any(|path| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.contains(&format!("fn {function}()")) && text.contains("#[test]")
+    })
+}
+
 /// Where the tests of a module may be.
 fn sources(module: &str) -> [PathBuf; 2] {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
-    let path = root.join(module.replace("::", "/"));
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if let Some((name, file)) = module.split_once('/') {
+        let root = own.with_file_name(name);
+        return [root.join("src").join(file), root.join(file)];
+    }
+    let path = own.join("tests/e2e").join(module.replace("::", "/"));
     [path.with_extension("rs"), path.join("mod.rs")]
 }

@@ -50,7 +50,7 @@ pub(crate) mod volumes;
 mod wait;
 
 use ignite_api::Uid;
-use ignite_store::Liveness;
+use ignite_store::{Liveness, State};
 use ignite_wire::agent::{ExecRequest, ExitStatus};
 
 use crate::{Engine, Error};
@@ -85,12 +85,17 @@ impl Engine {
     /// A connection to the supervisor of a VM that runs.
     fn control_of(&self, text: &str) -> Result<(Uid, control::Control), Error> {
         let uid = self.vms.resolve(text)?;
+        let not_running = |_| {
+            let name = self.vms.get(uid)?.name.to_string();
+            Err(Error::NotRunning { name })
+        };
         if !Liveness::is_held(&self.config.paths, uid)? {
-            return Err(Error::NotRunning {
-                name: self.vms.get(uid)?.name.to_string(),
-            });
+            return not_running(());
         }
-        let control = control::Control::connect(&self.config.paths.vm_run(uid))?;
-        Ok((uid, control))
+        match control::Control::connect(&self.config.paths.vm_run(uid)) {
+            // It has ended, and its supervisor is only releasing what it had.
+            Err(_) if self.vms.status(uid)?.state == State::Stopped => not_running(()),
+            control => Ok((uid, control?)),
+        }
     }
 }

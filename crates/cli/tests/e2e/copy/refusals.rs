@@ -32,7 +32,7 @@ fn destinations_that_cannot_be() -> Result<()> {
         .ok()?;
     let refused = |words: &[&str], said: &[&str]| cp(&vm, words).output()?.refused(1, said);
     refused(&["/run/tree", "VM:/file"], &["/file is not a directory"])?;
-    refused(&["/run/file", "VM:/file/"], &["/file/ is not a directory"])?;
+    refused(&["/run/file", "VM:/file/"], &["/file is not a directory"])?;
     refused(&["/run/file", "VM:/no/where"], &["no directory /no"])?;
     refused(&["/run/file", "VM:/srv/d"], &["directory already"])?;
     refused(&["VM:/srv", "/run/file"], &["/run/file is not a directory"])?;
@@ -84,7 +84,7 @@ fn a_silent_vm_is_given_up_and_a_copy_can_be_interrupted() -> Result<()> {
     let host = Host::new("alpha")?;
     let vm = Vm::run(&host, &[])?;
     // Its input stays open, so this never ends by itself.
-    let mut running = cp(&vm, &["-", "VM:/srv"]).start()?;
+    let mut running = cp(&vm, &["-", "VM:/"]).start()?;
     let _input = running.take_stdin().context("its input")?;
     wait_until("the guest's end of the copy", SOON, || {
         vm.exec(&["sh", "-c", "ps | grep '[i]gnite-tool'"]).ok()

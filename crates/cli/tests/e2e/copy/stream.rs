@@ -11,6 +11,7 @@ fn archives_pass_as_they_are() -> Result<()> {
     let host = Host::new("alpha")?;
     let vm = Vm::run(&host, &[])?;
     let uid = &vm.uid;
+    vm.exec(&["mkdir", "-p", "/srv", "/home"]).ok()?;
     host.sh(
         "mkdir -p /run/t/sub; cd /run/t; echo one > sub/one; ln sub/one two; ln -s two three;
          truncate -s 20M holes; chown 5:6 two; chmod 640 two",
@@ -37,7 +38,7 @@ fn archives_pass_as_they_are() -> Result<()> {
 fn what_is_no_archive_is_refused() -> Result<()> {
     let host = Host::new("alpha")?;
     let vm = Vm::run(&host, &[])?;
-    cp(&vm, &["-", "VM:/srv"])
+    cp(&vm, &["-", "VM:/"])
         .stdin(vec![b'x'; 5000])
         .output()?
         .refused(1, &["no archive", "checksum"])?;

@@ -24,6 +24,7 @@ fn ten_thousand_odd_files_go_there_and_come_back() -> Result<()> {
     host.helper(&["odd-tree", "/run/odd", "10000"])?
         .deadline(BOOT)
         .ok()?;
+    vm.exec(&["mkdir", "-p", "/srv"]).ok()?;
     copied(&vm, &["/run/odd", "VM:/srv"])?;
     let lines = same(below(&vm, "/run/odd", "/srv/odd")?)?;
     ensure!(lines > 10_000, "{lines} lines");
