@@ -116,9 +116,9 @@ pub struct VmArgs {
     #[arg(short = 'f', long, value_name = "PATHS", value_parser = values::copies)]
     copy_files: Vec<Copies>,
 
-    /// Give it a block device, a file or a directory of the host (repeatable)
+    /// Give it a device, file or directory (repeatable)
     ///
-    /// A file holds a file system. Several may stand between commas.
+    /// They are the host's; a file holds a file system. Several may stand between commas.
     #[arg(short, long, value_name = "SOURCE:MOUNT[:ro]", value_parser = values::volumes)]
     volumes: Vec<Volumes>,
 
@@ -170,7 +170,7 @@ pub struct VmArgs {
     #[arg(long, value_name = "IMAGE", hide = true)]
     sandbox_image: Option<String>,
 
-    /// Let root enter by ssh: with a key pair made for the VM, or by the public key of a file
+    /// Let root enter by ssh: by a key pair made for it, or a public key
     #[arg(
         long,
         value_name = "FILE",

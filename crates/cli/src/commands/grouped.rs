@@ -31,6 +31,8 @@ const RARE: &[&str] = &[
     "require_name",
     "vmm",
     "label",
+    "detach_keys",
+    "kernel_image",
     "jailer",
     "balloon",
     "disk_rate",

@@ -17,11 +17,10 @@ const EXAMPLES: &str = "\
 Examples:
   ignite run --name web -p 8080:80 nginx
   ignite run -it --rm -e MODE=test debian:12 -- bash
-  ignite run -p 127.0.0.1:8443:443 -p 9000-9003:9000-9003/udp --dns 9.9.9.9 registry.example/app:1.0
 
 IMAGE is a reference to an image in a registry, or a source as `ignite image import` takes it.
-If the VM cannot be started, or Ctrl-C is pressed, nothing of it is left. With -i the exit code is the
-command's; 125 if it could not be started.";
+If the VM cannot be started, or Ctrl-C is pressed, nothing of it is left. With -i the exit code
+is the command's; 125 if it could not be started.";
 
 /// A VM whose command ends sooner was probably meant to do something else.
 const TOO_SOON: Duration = Duration::from_secs(1);

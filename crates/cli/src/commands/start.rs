@@ -87,7 +87,9 @@ impl Start {
 /// Flags of a start before whose console somebody sits down.
 #[derive(Debug, Args)]
 pub struct ConsoleArgs {
-    /// Sit down before the console, and stay until the VM ends (Docker's -a means the same)
+    /// Sit down before the console until the VM ends
+    ///
+    /// Docker's -a means the same.
     #[arg(short, long, short_alias = 'a', alias = "attach")]
     pub interactive: bool,
 

@@ -296,10 +296,10 @@ mod tests {
             ..line()
         };
         insta::assert_snapshot!(table(&[line(), stopped]), @r"
-        VM ID              NAME   CPU %    MEMORY     LIMIT      DISK R   DISK W   NET RX        NET TX
-        0123456789abcdef   web    150.0%   128.0 MB   512.0 MB   1.0 MB   4.0 KB   eth0 2.0 KB   100 B
-                                                                                   eth1 2.0 KB   100 B
-        0123456789abcdef   db     --       --         --         --       --       --            --
+        VM ID              NAME   CPU %    MEMORY     LIMIT      DISK R      DISK W   NET RX        NET TX
+        0123456789abcdef   web    150.0%   128.0 MB   512.0 MB   1024.0 KB   4.0 KB   eth0 2.0 KB   100 B
+                                                                                      eth1 2.0 KB   100 B
+        0123456789abcdef   db     --       --         --         --          --       --            --
         ");
     }
 
