@@ -101,3 +101,28 @@ impl Verb for InspectVm {
         inspect::show(context, Some(inspect::Kind::Vm), &self.vms, &self.form)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use crate::args::Cli;
+
+    fn flags(command: &Command) -> Vec<String> {
+        let all = command.get_arguments();
+        all.map(|it| it.get_id().to_string()).collect()
+    }
+
+    #[test]
+    fn verbs_of_vms_are_the_same_in_both_places() {
+        let top = Cli::command();
+        let vm = top.find_subcommand("vm").expect("the group");
+        for name in [
+            "attach", "create", "kill", "logs", "ps", "rm", "run", "ssh", "start", "stop",
+        ] {
+            let [here, there] =
+                [vm, &top].map(|of| of.find_subcommand(name).unwrap_or_else(|| panic!("{name}")));
+            assert_eq!(flags(here), flags(there), "{name}");
+        }
+    }
+}

@@ -243,6 +243,7 @@ mod tests {
         idPrefix "lab" --id-prefix
         vmmUsers.first 5000 IGNITE_VMM_USERS
         vmmUsers.count 10 IGNITE_VMM_USERS
+        detachKeys "ctrl-p,ctrl-q" built-in
         firecracker null built-in
         jailer null built-in
         registryConfigDir null built-in
