@@ -10,7 +10,7 @@ use crate::{DetachKeys, IdPrefix, NetworkPlugin, Object, VmSpec, VmmChoice, VmmU
 pub type Configuration = Object<ConfigurationSpec, NoStatus>;
 
 /// Defaults of a host; each may be left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ConfigurationSpec {
     /// The container runtime: read from older configurations, not used.
@@ -46,6 +46,8 @@ pub struct ConfigurationSpec {
 }
 
 /// A configuration has no status; an empty one is read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct NoStatus {}

@@ -22,7 +22,7 @@ pub const MAX_INTERFACES: usize = 8;
 pub(crate) const MAX_ADDRESSES: usize = 16;
 
 /// What is wanted of one interface. What is not said is left to the network.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct InterfaceSpec {
     /// The CNI network; none for the default one.

@@ -6,6 +6,7 @@
 //!
 //! * [`decode`] reads one object from YAML or JSON, strictly.
 //! * [`validate`] reports every fault of a VM at once, each with its path.
+//! * [`schema`] says what objects look like, for editors.
 //! * [`template`] prints an object as a person's template says, [`filter`] says whether it is meant.
 //!
 //! Nothing here looks at the host: whether a port is free or an image exists is for others to find out.
@@ -32,6 +33,7 @@ mod position;
 mod rate;
 mod reference;
 mod restart;
+mod schema;
 mod size;
 mod ssh;
 pub mod template;
@@ -68,6 +70,7 @@ pub use position::{Position, Positions};
 pub use rate::{BitRate, ByteRate, Limit, RateError};
 pub use reference::{Reference, ReferenceError};
 pub use restart::{RestartPolicy, RestartPolicyError};
+pub use schema::schema;
 pub use size::{Size, SizeError};
 pub use ssh::Ssh;
 pub use template::{Template, TemplateError};

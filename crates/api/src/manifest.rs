@@ -267,9 +267,9 @@ fn newest<Spec, Status>(object: Object<Spec, Status>) -> Object<Spec, Status> {
 }
 
 /// A VM's status in v1alpha2: addresses at the top, no names of runtime and network plugin.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct StatusV1alpha2 {
+pub(crate) struct StatusV1alpha2 {
     running: bool,
     runtime: Option<RuntimeV1alpha2>,
     start_time: Option<jiff::Timestamp>,
@@ -278,9 +278,9 @@ struct StatusV1alpha2 {
     kernel: Option<crate::OciSource>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RuntimeV1alpha2 {
+pub(crate) struct RuntimeV1alpha2 {
     id: String,
 }
 

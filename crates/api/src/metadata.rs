@@ -45,7 +45,7 @@ impl<Spec, Status: Default> Object<Spec, Status> {
 }
 
 /// Identity of an object.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// Name, unique in its kind; empty where one is still to be chosen.

@@ -18,7 +18,7 @@ pub type ImageSpec = OciChoice;
 pub type KernelSpec = OciChoice;
 
 /// What is known of an image.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageStatus {
     /// What it was made of.
@@ -27,7 +27,7 @@ pub struct ImageStatus {
 }
 
 /// What is known of a kernel.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KernelStatus {
     /// The kernel's release: `6.1.0-41-cloud-amd64`.
@@ -39,7 +39,7 @@ pub struct KernelStatus {
 }
 
 /// The content an object was made of.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OciSource {
     /// Identity of the content, `oci://<repository>@sha256:…`.

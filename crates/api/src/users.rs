@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A range of user ids, and of the group ids of the same numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", try_from = "Said")]
 pub struct VmmUsers {
     first: u32,
@@ -36,7 +36,7 @@ pub enum VmmUsersError {
 }
 
 /// As it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Said {
     first: u32,

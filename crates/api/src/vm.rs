@@ -29,7 +29,7 @@ impl Vm {
 }
 
 /// What is wanted of a VM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct VmSpec {
     /// The image of its root file system.
@@ -135,7 +135,7 @@ impl Default for VmSpec {
 }
 
 /// An image, by reference.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct OciChoice {
     /// The reference; none where it is left to the default.
@@ -150,7 +150,7 @@ impl OciChoice {
 }
 
 /// A kernel, by reference, and its command line.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct KernelChoice {
     /// The reference; none for the default kernel.
@@ -162,7 +162,7 @@ pub struct KernelChoice {
 }
 
 /// A VM's network.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NetworkSpec {
     /// Published ports.
@@ -255,7 +255,7 @@ impl NetworkSpec {
 }
 
 /// One file to copy into a VM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CopyFile {
     /// Absolute path on the host.
@@ -295,7 +295,7 @@ impl FromStr for CopyFile {
 }
 
 /// What is so of a VM.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct VmStatus {
     /// Whether it runs.
@@ -346,7 +346,7 @@ pub struct VmStatus {
 }
 
 /// What runs a VM.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RuntimeStatus {
     /// Container id, `<prefix>-<uid>`.
@@ -359,7 +359,7 @@ pub struct RuntimeStatus {
 }
 
 /// How a VM's VMM is confined.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ConfinementStatus {
     /// The user, and the group of the same number, it runs as.
@@ -375,7 +375,7 @@ pub struct ConfinementStatus {
 }
 
 /// A VM's network as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NetworkStatus {
     /// Which network plugin.
@@ -389,7 +389,7 @@ pub struct NetworkStatus {
 }
 
 /// One interface of a VM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InterfaceStatus {
     /// Name in the guest: `eth0`.
@@ -400,6 +400,7 @@ pub struct InterfaceStatus {
     pub mac: Mac,
     /// Its addresses with their prefix length.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub addresses: Vec<IpNet>,
     /// Its gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -410,7 +411,7 @@ pub struct InterfaceStatus {
 }
 
 /// What a guest sent that is not its own, and that reached no one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefusedStatus {
     /// Frames, by kind; only where the VM's supervisor could be asked.
@@ -425,7 +426,9 @@ pub struct RefusedStatus {
 }
 
 /// Numbers of frames.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefusedFrames {
     /// Of another MAC.

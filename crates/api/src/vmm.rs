@@ -88,7 +88,7 @@ impl fmt::Display for VmmChoice {
 serde_as_text!(VmmChoice);
 
 /// Format of a VM's disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskFormat {
     /// QEMU's own.
@@ -98,7 +98,9 @@ pub enum DiskFormat {
 }
 
 /// How a VM's disk was made of its image.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskOrigin {
     /// Laid over the image, which is read through it.
@@ -121,7 +123,7 @@ impl DiskOrigin {
 }
 
 /// A VM's disk as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DiskStatus {
     /// Its format.

@@ -16,7 +16,7 @@ pub const MAX_VOLUMES: usize = 12;
 const TAKEN: [&str; 4] = ["/proc", "/sys", "/dev", "/run"];
 
 /// A VM's volumes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct StorageSpec {
     /// Volumes by name.
@@ -47,7 +47,7 @@ impl StorageSpec {
 }
 
 /// One volume; exactly one of its sources is named.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Volume {
     /// Its name in the manifest.
@@ -67,7 +67,7 @@ pub struct Volume {
 }
 
 /// A device of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BlockDevice {
     /// Its absolute path.
@@ -75,7 +75,7 @@ pub struct BlockDevice {
 }
 
 /// A file or directory of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostPath {
     /// Its absolute path.
@@ -83,7 +83,7 @@ pub struct HostPath {
 }
 
 /// A mount of one volume in the guest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VolumeMount {
     /// The volume's name.
@@ -137,7 +137,7 @@ impl Volume {
 }
 
 /// How a volume of a VM is joined to its guest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VolumeStatus {
     /// Its name in the manifest.

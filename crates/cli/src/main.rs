@@ -9,6 +9,7 @@
 
 mod args;
 mod commands;
+mod completing;
 mod context;
 mod duration;
 mod globals;
@@ -42,6 +43,9 @@ use overview::with_overview;
 use terminal::Terminal;
 
 fn main() -> ExitCode {
+    if completing::answer() {
+        return ExitCode::SUCCESS;
+    }
     let mut root = with_overview(Cli::command());
     let parsed = root.try_get_matches_from_mut(std::env::args_os());
     let parsed = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));

@@ -4,6 +4,7 @@
 //! together only for the one that is called. So `ignite --help` and every short command start in the
 //! time of a small program, however many flags the others have.
 
+use crate::completing::with_names;
 use crate::context::{Context, Outcome};
 
 /// One command.
@@ -22,7 +23,7 @@ pub fn declare<V: Verb>(name: &'static str) -> clap::Command {
     clap::Command::new(name)
         .about(V::ABOUT)
         .hide(V::HIDDEN)
-        .defer(|command| V::augment_args(command).about(V::ABOUT))
+        .defer(|command| with_names(V::augment_args(command).about(V::ABOUT)))
 }
 
 /// A group of commands: an enum that clap reads and that does what was asked for.

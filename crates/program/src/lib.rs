@@ -9,9 +9,11 @@ mod level;
 mod pages;
 mod places;
 mod values;
+mod version;
 
 pub use failure::{FAILED, Failure, NO_READER, USAGE, render, usage_text};
 pub use level::LogLevel;
 pub use pages::{ShellName, completion, write_man};
 pub use places::Places;
 pub use values::{Hinted, Parser, message, value};
+pub use version::ProgramVersion;

@@ -1,9 +1,9 @@
-//! `ignite completion`: what shells need to complete command lines.
+//! `ignite completion`: what shells need to complete command lines, with the names of what there is.
 
-use clap::{Args, CommandFactory};
-use ignite_program::{ShellName, completion};
+use clap::Args;
+use ignite_program::ShellName;
 
-use crate::args::Cli;
+use crate::completing::script;
 use crate::context::{Context, Outcome};
 use crate::verb::Verb;
 
@@ -25,7 +25,7 @@ impl Verb for Completion {
     const ABOUT: &'static str = "Print the completion script of a shell";
 
     fn run(self, context: &Context) -> Outcome {
-        let script = completion(Cli::command(), self.shell);
+        let script = script(self.shell)?;
         context.terminal.result(&String::from_utf8_lossy(&script))?;
         Ok(0)
     }

@@ -29,6 +29,7 @@ mod rename;
 mod restart;
 mod rm;
 mod run;
+mod schema;
 mod ssh;
 mod start;
 mod stats;
@@ -76,6 +77,7 @@ group! {
         "cni" => cni::Cni,
         "dashboard" => dashboard::Dashboard,
         "config" => config::Config,
+        "schema" => schema::Schema,
         "doctor" => doctor::Doctor,
         "version" => version::Version,
         "completion" => completion::Completion,

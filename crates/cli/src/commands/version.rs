@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use ignite_engine::{VmmVersion, vmm_version};
-use ignite_program::Failure;
+use ignite_program::{Failure, ProgramVersion};
 use serde::Serialize;
 
 use crate::context::{Context, Outcome};
@@ -36,25 +36,16 @@ enum VersionFormat {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Versions {
-    ignite_version: IgniteVersion,
+    ignite_version: ProgramVersion,
     vmm: Option<VmmVersion>,
 }
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct IgniteVersion {
-    version: &'static str,
-    platform: String,
-}
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Verb for Version {
     const ABOUT: &'static str = "Show the versions of Ignite and of the VMM it would use";
 
     fn run(self, context: &Context) -> Outcome {
         match self.output {
-            Some(VersionFormat::Short) => context.terminal.line(VERSION)?,
+            Some(VersionFormat::Short) => context.terminal.line(ProgramVersion::TEXT)?,
             Some(VersionFormat::Json) => return context.encode(Format::Json, &versions(context)?),
             Some(VersionFormat::Yaml) => return context.encode(Format::Yaml, &versions(context)?),
             None => context.terminal.result(&lines(&versions(context)?))?,
@@ -69,12 +60,8 @@ fn versions(context: &Context) -> Result<Versions, Failure> {
         context.terminal.failure(&failure);
         context.places()
     })?;
-    let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
     Ok(Versions {
-        ignite_version: IgniteVersion {
-            version: VERSION,
-            platform,
-        },
+        ignite_version: ProgramVersion::new(),
         vmm: vmm_version(&config),
     })
 }

@@ -45,6 +45,8 @@ fn kill_asks_nobody() -> Result<()> {
     vm.verb("start")?;
     assert_eq!(vm.exec(&["cat", "/data"]).ok()?, "data");
     assert!(vm.exec(&["cat", "/mark"]).ok().is_err());
+    host.ignite(["stop", "-f", &vm.uid]).ok()?;
+    assert_eq!(vm.status("end")?, "killed");
     Ok(())
 }
 

@@ -124,6 +124,9 @@ fn a_kernel_in_use_stays() -> Result<()> {
         .output()?
         .refused(1, &["holder"])?;
     host.ignite(["rm", &uid]).ok()?;
-    host.ignite(["rmk", &kernel]).ok()?;
+    host.ignite(["create", "--memory", SMALL, &image]).ok()?;
+    host.ignite(["rmk", "--force", &kernel]).ok()?;
+    assert_eq!(host.ignite(["ps", "-a", "-q"]).ok()?, "");
+    assert_eq!(host.ignite(["kernels", "-q"]).ok()?, "");
     nothing_left(&host)
 }

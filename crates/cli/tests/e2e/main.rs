@@ -8,6 +8,7 @@ mod addresses;
 mod balloon;
 mod cni_tool;
 mod commands;
+mod completing;
 mod configuration;
 mod confinement;
 mod copy;

@@ -141,6 +141,14 @@ fn an_image_comes_from_a_registry_over_http_and_over_tls_with_a_password() -> Re
         .output()?
         .refused(1, &["127.0.0.1:5001"])?;
     login(PASSWORD)?;
+    // Of another directory than Docker's.
+    let other = "mv /run/home/.docker /run/other; ignite image import";
+    host.sh(&format!(
+        "{other} --registry-config-dir /run/other {reference}"
+    ))
+    .ok()?;
+    forget(&host)?;
+    host.sh("mv /run/other /run/home/.docker").ok()?;
     assert_eq!(files(&host, &[], reference)?, open);
 
     // The same by a credential helper, as Docker calls it.

@@ -10,7 +10,6 @@ use clap::Subcommand;
 use ignite_program::Failure;
 
 pub use gitops::conceal;
-pub use version::VERSION;
 
 use crate::args::Globals;
 

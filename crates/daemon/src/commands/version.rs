@@ -5,10 +5,7 @@ use std::io::Write as _;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use ignite_program::Failure;
-
-/// The version of all of Ignite's programs.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+use ignite_program::{Failure, ProgramVersion};
 
 #[derive(Debug, Args)]
 pub struct Version {
@@ -31,14 +28,7 @@ enum Format {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Versions {
-    ignited_version: IgnitedVersion,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct IgnitedVersion {
-    version: &'static str,
-    platform: String,
+    ignited_version: ProgramVersion,
 }
 
 impl Version {
@@ -50,17 +40,14 @@ impl Version {
 }
 
 fn text(format: Option<Format>) -> String {
-    let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
-    let versions = |platform| Versions {
-        ignited_version: IgnitedVersion {
-            version: VERSION,
-            platform,
-        },
-    };
+    let ignited_version = ProgramVersion::new();
     match format {
-        None => format!("ignited {VERSION} {platform}"),
-        Some(Format::Short) => VERSION.into(),
-        Some(Format::Json) => ignite_api::encode_json(&versions(platform)),
-        Some(Format::Yaml) => ignite_api::encode_yaml(&versions(platform)),
+        None => format!(
+            "ignited {} {}",
+            ignited_version.version, ignited_version.platform
+        ),
+        Some(Format::Short) => ProgramVersion::TEXT.into(),
+        Some(Format::Json) => ignite_api::encode_json(&Versions { ignited_version }),
+        Some(Format::Yaml) => ignite_api::encode_yaml(&Versions { ignited_version }),
     }
 }

@@ -31,7 +31,6 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::app::Shared;
-use crate::commands::VERSION;
 use crate::plan::Act;
 use crate::status::Document;
 
@@ -132,7 +131,7 @@ impl Metrics {
     }
 
     fn register(&self, registry: &mut Registry) {
-        let build = Info::new([("version", VERSION)]);
+        let build = Info::new([("version", ignite_program::ProgramVersion::TEXT)]);
         registry.register("ignited_build", "What this is", build);
         registry.register("ignited_vms", "VMs that are kept", self.vms.clone());
         registry.register("ignited_manifests", "Files", self.manifests.clone());
