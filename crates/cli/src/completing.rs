@@ -152,7 +152,7 @@ mod tests {
             let find = |command: &Command, name| command.find_subcommand(name).cloned();
             let command = path
                 .iter()
-                .fold(Some(root.clone()), |it, name| find(&it?, name));
+                .try_fold(root.clone(), |it, name| find(&it, name));
             let command = command.expect("a command");
             let first = command.get_positionals().next().expect("a value");
             assert!(first.get::<ArgValueCandidates>().is_some(), "{path:?}");

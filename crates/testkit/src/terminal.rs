@@ -30,12 +30,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub(crate) fn start(
-        command: Command,
-        argv: String,
-        rows: u16,
-        columns: u16,
-    ) -> Result<Self> {
+    pub(crate) fn start(command: Command, argv: String, rows: u16, columns: u16) -> Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags).context("cannot open a terminal")?;
         grantpt(&master)?;
