@@ -15,8 +15,7 @@ use super::grouped::grouped;
 use super::rates::RateArgs;
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
-use crate::values::{self, Copies, Ports};
-use crate::values::{self, Ports, Volumes};
+use crate::values::{self, Copies, Ports, Volumes};
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\

@@ -10,8 +10,8 @@ use ignite_store::{
 };
 use ignite_wire::guest::Process;
 
-use super::{files, signal};
 use super::volumes;
+use super::{files, signal};
 use crate::imports::Access;
 use crate::network::plugin;
 use crate::{Cancel, Engine, Error, Report};
