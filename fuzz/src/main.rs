@@ -51,6 +51,7 @@ mod wire_agent;
 mod wire_console;
 mod wire_dhcp;
 mod wire_ipv6;
+mod wire_processes;
 mod wire_vsock_handshake;
 
 use std::process::exit;
@@ -64,7 +65,7 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 44] = [
+const TARGETS: [(&str, Target); 45] = [
     ("api_filter", api_filter::run),
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
@@ -108,6 +109,7 @@ const TARGETS: [(&str, Target); 44] = [
     ("wire_console", wire_console::run),
     ("wire_dhcp", wire_dhcp::run),
     ("wire_ipv6", wire_ipv6::run),
+    ("wire_processes", wire_processes::run),
     ("wire_vsock_handshake", wire_vsock_handshake::run),
 ];
 

@@ -5,6 +5,7 @@ mod logs;
 mod names;
 mod prune;
 mod stats;
+mod top;
 mod wait;
 
 use anyhow::{Context as _, Result};
