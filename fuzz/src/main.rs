@@ -41,14 +41,17 @@ mod pieces;
 mod sample;
 mod scratch;
 mod store_index;
+mod store_journal;
 mod store_records;
 mod vmm_firecracker_answers;
 mod vmm_firecracker_log;
 mod vmm_firecracker_metrics;
 mod vmm_qmp;
 mod wire_agent;
+mod wire_console;
 mod wire_dhcp;
 mod wire_ipv6;
+mod wire_processes;
 mod wire_vsock_handshake;
 
 use std::process::exit;
@@ -62,7 +65,7 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 42] = [
+const TARGETS: [(&str, Target); 45] = [
     ("api_filter", api_filter::run),
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
@@ -96,14 +99,17 @@ const TARGETS: [(&str, Target); 42] = [
     ("overlay_packet", overlay_packet::run),
     ("overlay_subnet_env", overlay_subnet_env::run),
     ("store_index", store_index::run),
+    ("store_journal", store_journal::run),
     ("store_records", store_records::run),
     ("vmm_firecracker_answers", vmm_firecracker_answers::run),
     ("vmm_firecracker_log", vmm_firecracker_log::run),
     ("vmm_firecracker_metrics", vmm_firecracker_metrics::run),
     ("vmm_qmp", vmm_qmp::run),
     ("wire_agent", wire_agent::run),
+    ("wire_console", wire_console::run),
     ("wire_dhcp", wire_dhcp::run),
     ("wire_ipv6", wire_ipv6::run),
+    ("wire_processes", wire_processes::run),
     ("wire_vsock_handshake", wire_vsock_handshake::run),
 ];
 

@@ -194,6 +194,9 @@ pub enum Error {
     /// Files could not be copied.
     #[error(transparent)]
     Copy(#[from] crate::vm::copy::CopyError),
+    /// A guest's processes are not known.
+    #[error(transparent)]
+    Processes(#[from] crate::vm::top::ProcessesError),
     /// Files a new VM is to have.
     #[error(transparent)]
     Files(#[from] FilesError),
@@ -315,6 +318,7 @@ impl Error {
             Self::DoesNotEnd { name } => Some(format!("see what it does with: ignite logs {name}")),
             Self::Ssh(error) => Some(error.hint()),
             Self::Copy(error) => error.hint(),
+            Self::Processes(error) => error.hint(),
             Self::Files(error) => error.hint(),
             Self::Control(error)
             | Self::RatesNotChanged { source: error, .. }

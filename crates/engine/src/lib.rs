@@ -30,6 +30,7 @@ pub use ignite_store::journal::Happening;
 pub use ignite_store::{Managed, State};
 pub use ignite_wire::agent::{ExecRequest, ExitStatus, TerminalSize};
 pub use ignite_wire::guest::Terminal;
+pub use ignite_wire::processes::Process;
 pub use ignite_wire::supervisor::End;
 pub use imports::Imported;
 pub use network::manage::{
@@ -53,6 +54,7 @@ pub use vm::ssh::SshError;
 pub use vm::start::Started;
 pub use vm::stats::{InterfaceRates, Sample, Usage, rates};
 pub use vm::stop::Done;
+pub use vm::top::ProcessesError;
 pub use vm::update::Changes;
 pub use vm::volumes::{VolumeError, volumes_of};
 

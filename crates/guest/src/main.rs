@@ -7,7 +7,7 @@
 //!                |        |
 //!                |        '--> @ignite-agent ..... agent: runs from the (deleted) initramfs, speaks
 //!                |                                 with the supervisor over virtio-serial or vsock
-//!                |                            '--> @ignite-tool: copies files for a client
+//!                |                            '--> @ignite-tool: copies files, lists processes
 //!                |
 //!                |-- image with an init:    exec of that init, which stays PID 1
 //!                '-- image without one:     init: PID 1 that runs the command, reaps, powers off

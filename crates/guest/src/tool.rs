@@ -2,10 +2,12 @@
 //! it is started.
 //!
 //! ```text
-//!   agent --fork, chroot into the image's root, exec of itself--> tool: packs, unpacks
+//!   agent --fork, chroot into the image's root, exec of itself--> tool: packs, unpacks, lists
 //! ```
 //!
 //! So files are copied whatever the image holds: no tar, no shell.
+
+mod processes;
 
 use std::fmt::Display;
 use std::fs::File;
@@ -60,6 +62,7 @@ pub fn run() -> ExitCode {
     let done = match serde_json::from_str(&request) {
         Ok(Tool::Pack { path, follow }) => send(path, follow),
         Ok(Tool::Unpack { path, any }) => receive(path, any),
+        Ok(Tool::Processes) => list(),
         Err(error) => Err(Failure(format!("no tool is asked for: {error}"), None)),
     };
     match done {
@@ -118,6 +121,12 @@ fn receive(path: Vec<u8>, any: bool) -> Result<(), Failure> {
         unpack(reader, &place, &mut tell)
     };
     done.map(drop).map_err(failure)
+}
+
+fn list() -> Result<(), Failure> {
+    let out = BufWriter::with_capacity(BUFFER, stream(io::stdout().as_fd())?);
+    let mut tell = |remark: &str| say("warning", remark);
+    processes::list(out, &mut tell).map_err(|error| Failure(error.to_string(), error.hint()))
 }
 
 /// An error of unpacking, for who looks at it from outside.

@@ -95,6 +95,12 @@ fn find_account<'a>(wanted: &str, passwd: &'a str) -> Result<Account<'a>, Error>
         })
 }
 
+/// What `passwd` calls a user; the number where it does not.
+pub fn name_of(uid: u32, passwd: &str) -> String {
+    let account = accounts(passwd).find(|account| account.uid == uid);
+    account.map_or_else(|| uid.to_string(), |account| account.name.to_owned())
+}
+
 /// Home of root where `passwd` does not say.
 pub const ROOT_HOME: &str = "/root";
 
@@ -194,6 +200,12 @@ mod tests {
             user(1000, 1001, &[10, 29], "/srv/app")
         );
         assert_eq!(resolve("nohome", PASSWD, GROUP), user(7, 7, &[29], "/"));
+    }
+
+    #[test]
+    fn numbers_have_names_where_there_is_a_line() {
+        let names = [1000, 0, 4].map(|uid| name_of(uid, PASSWD));
+        assert_eq!(names, ["app", "root", "4"]);
     }
 
     #[test]

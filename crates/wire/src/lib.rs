@@ -16,6 +16,7 @@ pub mod dhcp6;
 pub mod guest;
 pub mod ipv6;
 pub mod neighbour;
+pub mod processes;
 pub mod ra;
 pub mod refused;
 pub mod supervisor;

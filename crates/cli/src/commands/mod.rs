@@ -34,6 +34,7 @@ mod ssh;
 mod start;
 mod stats;
 mod stop;
+mod top;
 mod update;
 mod version;
 mod vm;
@@ -58,6 +59,7 @@ group! {
         "rm" => rm::Rm,
         "ps" | "ls" => ps::Ps,
         "stats" => stats::Stats,
+        "top" => top::Top,
         "port" => port::Port,
         "exec" => exec::Exec,
         "attach" => attach::Attach,

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     attach, create, exec, inspect, kill, logs, pause, port, ps, rename, restart, rm, run, ssh,
-    start, stats, stop, update, wait,
+    start, stats, stop, top, update, wait,
 };
 use crate::context::{Context, Outcome};
 use crate::verb::{Verb, group};
@@ -38,6 +38,7 @@ group! {
         "ps" => ps::Ps,
         "ls" | "list" => Ls,
         "stats" => stats::Stats,
+        "top" => top::Top,
         "port" => port::Port,
         "exec" => exec::Exec,
         "attach" => attach::Attach,

@@ -45,4 +45,5 @@ mod third_party;
 mod together;
 mod traffic;
 mod trouble;
+mod verbs;
 mod volumes;

@@ -43,6 +43,7 @@ pub(crate) mod stats;
 pub(crate) mod stop;
 #[cfg(test)]
 mod tests;
+pub(crate) mod top;
 pub(crate) mod update;
 mod user;
 pub(crate) mod vmm;

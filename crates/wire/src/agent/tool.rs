@@ -27,4 +27,6 @@ pub enum Tool {
         /// `Pack` makes it.
         any: bool,
     },
+    /// Writes the guest's processes to standard output, a line for each: see [`crate::processes`].
+    Processes,
 }

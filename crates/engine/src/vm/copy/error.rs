@@ -44,8 +44,8 @@ pub enum CopyError {
         /// How long it was waited for.
         seconds: u64,
     },
-    /// The guest program knows nothing of copying.
-    #[error("the VM was started by an earlier version of Ignite, which cannot copy files")]
+    /// The guest program has no such tool.
+    #[error("the VM was started by an earlier version of Ignite, which cannot do that")]
     Earlier,
     /// The supervisor.
     #[error(transparent)]

@@ -3,6 +3,7 @@
 //! What is sent is a tar stream, made at one end and unpacked at the other; neither end believes the
 //! other's names. The VM's image takes no part in it.
 
+mod answer;
 mod channel;
 mod error;
 
@@ -19,6 +20,7 @@ use ignite_wire::agent::{ExitStatus, Tool};
 
 use super::control::Control;
 use crate::{Cancel, Engine, Error, Progress, Report};
+pub(super) use answer::answer;
 use channel::{Channel, Terms};
 pub use error::CopyError;
 
@@ -289,7 +291,7 @@ fn judge(channel: &Channel<'_>, report: &dyn Report) -> Result<(), CopyError> {
             hint: None,
         }),
         _ => Err(CopyError::Guest {
-            message: message.unwrap_or_else(|| "copying ended without a word".to_owned()),
+            message: message.unwrap_or_else(|| "the work ended without a word".to_owned()),
             hint,
         }),
     }

@@ -49,6 +49,7 @@ fn tool() -> impl Strategy<Value = Option<Tool>> {
     prop::option::of(prop_oneof![
         (path(), any::<bool>()).prop_map(|(path, follow)| Tool::Pack { path, follow }),
         (path(), any::<bool>()).prop_map(|(path, any)| Tool::Unpack { path, any }),
+        Just(Tool::Processes),
     ])
 }
 
