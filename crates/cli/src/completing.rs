@@ -43,12 +43,9 @@ pub fn script(shell: ShellName) -> io::Result<Vec<u8>> {
 
 /// The command, each of its values that is a name completed by the names there are.
 pub fn with_names(command: Command) -> Command {
-    let named: Vec<_> = command
-        .get_arguments()
-        .filter_map(|arg| Some((arg.get_id().clone(), named(arg)?)))
-        .collect();
-    named.into_iter().fold(command, |command, (id, names)| {
-        command.mut_arg(id, |arg| arg.add(ArgValueCandidates::new(names)))
+    command.mut_args(|arg| match named(&arg) {
+        Some(names) => arg.add(ArgValueCandidates::new(names)),
+        None => arg,
     })
 }
 

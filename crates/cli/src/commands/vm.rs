@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn verbs_of_vms_are_the_same_in_both_places() {
-        let top = Cli::command();
+        let mut top = Cli::command();
+        top.build();
         let vm = top.find_subcommand("vm").expect("the group");
         for name in [
             "attach", "create", "kill", "logs", "ps", "rm", "run", "ssh", "start", "stop",
