@@ -142,7 +142,6 @@ mod tests {
             &["rmi"],
             &["image", "rm"],
             &["kernel", "rm"],
-            &["network", "rm"],
             &["network", "inspect"],
             &["vm", "start"],
         ] {
