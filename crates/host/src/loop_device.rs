@@ -4,10 +4,11 @@
 //! The device lets go of its file by itself with the last descriptor of it (`LO_FLAGS_AUTOCLEAR`), so
 //! nothing is left of a process that was killed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::error::Context;
 pub use crate::error::SystemError as Error;
@@ -19,6 +20,7 @@ const ATTEMPTS: u32 = 64;
 
 // linux/loop.h
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4c82;
+const LOOP_GET_STATUS64: libc::c_ulong = 0x4c05;
 const LOOP_CONFIGURE: libc::c_ulong = 0x4c0a;
 const LO_FLAGS_READ_ONLY: u32 = 1;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
@@ -26,12 +28,26 @@ const LO_FLAGS_AUTOCLEAR: u32 = 4;
 /// `struct loop_info64`.
 #[repr(C)]
 struct Info {
+    /// Device and inode of the file, the loop device, offset, size.
     places: [u64; 5],
     number: u32,
     encryption: [u32; 2],
     flags: u32,
     names: [u8; 160],
     init: [u64; 2],
+}
+
+impl Default for Info {
+    fn default() -> Self {
+        Self {
+            places: [0; 5],
+            number: 0,
+            encryption: [0; 2],
+            flags: 0,
+            names: [0; 160],
+            init: [0; 2],
+        }
+    }
 }
 
 /// `struct loop_config`.
@@ -78,6 +94,26 @@ impl LoopDevice {
     }
 }
 
+/// Whether some loop device is over this file. Asked of the devices themselves: the path that is told
+/// of a device's file may mean another one here.
+pub fn is_over(file: &Metadata) -> bool {
+    let devices = std::fs::read_dir("/sys/block").into_iter().flatten();
+    devices
+        .flatten()
+        .filter(|device| device.path().join("loop/backing_file").exists())
+        .filter_map(|device| backing(&Path::new("/dev").join(device.file_name())))
+        .any(|behind| behind == (file.dev(), file.ino()))
+}
+
+/// Device and inode of the file behind a loop device.
+fn backing(device: &Path) -> Option<(u64, u64)> {
+    let device = File::open(device).ok()?;
+    let mut info = Info::default();
+    // SAFETY: the descriptor is open, and the kernel writes the structure, which has its layout.
+    let done = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_GET_STATUS64, &raw mut info) };
+    (done == 0).then_some((info.places[0], info.places[1]))
+}
+
 fn free(control: &File) -> Result<PathBuf, Error> {
     // SAFETY: the descriptor is open, and the request takes and returns a number only.
     let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
@@ -97,12 +133,8 @@ fn configure(device: &File, file: &OwnedFd, read_only: bool) -> std::io::Result<
         fd: file.as_raw_fd().unsigned_abs(),
         block_size: 0,
         info: Info {
-            places: [0; 5],
-            number: 0,
-            encryption: [0; 2],
             flags,
-            names: [0; 160],
-            init: [0; 2],
+            ..Info::default()
         },
         reserved: [0; 8],
     };
@@ -127,7 +159,10 @@ mod tests {
         file.set_len(1 << 20).expect("sparse");
         file.write_all_at(b"content", 512).expect("written");
         let file = File::open(&path).expect("there").into();
+        let of_file = || is_over(&std::fs::metadata(&path).expect("there"));
+        assert!(!of_file());
         let device = LoopDevice::attach(&file, true).expect("a device");
+        assert!(of_file());
         let (path, fd) = device.into_parts();
         let mut seen = [0; 7];
         File::open(&path)

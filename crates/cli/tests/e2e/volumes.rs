@@ -361,8 +361,9 @@ fn without_virtiofsd_a_directory_is_copied_and_that_is_said() -> Result<()> {
     vm.verb("stop")?;
     vm.verb("rm")?;
     // Larger than the VM's disk.
-    host.sh("head -c 80M /dev/urandom > /srv/dir/big").ok()?;
-    let words = ["run", "--size", "64MB", "-v", "/srv/dir:/own"];
+    host.sh("head -c 300M /dev/zero | tr '\\0' x > /srv/dir/big")
+        .ok()?;
+    let words = ["run", "--size", "256MB", "-v", "/srv/dir:/own"];
     let image = place::image("busy")?;
     let output = host
         .ignite(words.into_iter().chain([image.as_str()]))

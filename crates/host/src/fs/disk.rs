@@ -8,11 +8,13 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
+
+use crate::loop_device;
 
 /// What a disk is on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,8 +132,11 @@ pub fn open_disk(path: &Path, wanted: DiskKind, read_only: bool) -> Result<Owned
     let file = File::from(open(path, flags)?);
     let opened = file.metadata().map_err(error("look at"))?;
     check_kind(path, &opened, wanted)?;
-    if wanted == DiskKind::File && !read_only {
-        check_unlooped(path, &opened)?;
+    // A file behind a loop device may be mounted.
+    if wanted == DiskKind::File && !read_only && loop_device::is_over(&opened) {
+        return Err(DiskError::InUse {
+            path: path.to_owned(),
+        });
     }
     let operation = match read_only {
         true => FlockOperation::NonBlockingLockShared,
@@ -180,26 +185,6 @@ fn check_kind(
         found,
         wanted,
     })
-}
-
-/// A file behind a loop device may be mounted.
-fn check_unlooped(path: &Path, file: &std::fs::Metadata) -> Result<(), DiskError> {
-    let Ok(devices) = std::fs::read_dir("/sys/block") else {
-        return Ok(());
-    };
-    for device in devices.flatten() {
-        let backing = device.path().join("loop/backing_file");
-        let Ok(backing) = std::fs::read_to_string(backing) else {
-            continue;
-        };
-        let same = std::fs::metadata(backing.trim_end());
-        if same.is_ok_and(|same| (same.dev(), same.ino()) == (file.dev(), file.ino())) {
-            return Err(DiskError::InUse {
-                path: path.to_owned(),
-            });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

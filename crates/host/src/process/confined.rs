@@ -118,8 +118,11 @@ fn limits(limits: Limits) -> [(u32, libc::rlimit64); LIMITS] {
     let most = |resource| getrlimit(resource).maximum.unwrap_or(u64::MAX);
     [
         limit(libc::RLIMIT_CORE, CORE.min(most(Resource::Core))),
-        limit(libc::RLIMIT_NOFILE, limits.open_files),
-        limit(libc::RLIMIT_NPROC, limits.tasks),
+        limit(
+            libc::RLIMIT_NOFILE,
+            limits.open_files.min(most(Resource::Nofile)),
+        ),
+        limit(libc::RLIMIT_NPROC, limits.tasks.min(most(Resource::Nproc))),
         limit(
             libc::RLIMIT_FSIZE,
             limits.file_bytes.min(most(Resource::Fsize)),
