@@ -33,6 +33,7 @@ export class List {
     const table = el("table", { class: "vms", role: "grid", "aria-labelledby": "vms-title" }, head, this.#body);
     this.#root.append(table);
     table.addEventListener("keydown", (event) => this.#key(event));
+    table.addEventListener("focusin", (event) => this.#came(event.target));
   }
 
   /** Shows only VMs with all words of `text`. */
@@ -88,6 +89,12 @@ export class List {
     const chosen = nodes.findIndex((node) => node.getAttribute("tabindex") === "0");
     nodes.forEach((node, index) => node.setAttribute("tabindex", index === Math.max(0, chosen) ? "0" : "-1"));
     if (lost >= 0) nodes[Math.min(lost, nodes.length - 1)]?.focus();
+  }
+
+  /** The row that has the focus is the one in the order of Tab, however it came there. */
+  #came(row) {
+    const nodes = [...this.#body.children];
+    if (nodes.includes(row)) nodes.forEach((node) => node.setAttribute("tabindex", node === row ? "0" : "-1"));
   }
 
   #key(event) {

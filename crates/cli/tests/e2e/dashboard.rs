@@ -213,6 +213,8 @@ fn a_keyboard_is_enough() -> Result<()> {
         "document.querySelector('dialog[open] h2').textContent === 'database'",
     )?;
     assert_eq!(focused(&mut browser)?, "tab-Overview");
+    let still = "document.querySelector('dialog[open]').getAnimations().length === 0";
+    browser.wait("the panel to be in", still)?;
     browser.screenshot("dashboard/panel")?;
     browser.press(&["End"])?;
     browser.wait(
@@ -307,7 +309,7 @@ fn it_looks_well_in_light_and_dark_and_narrow_windows() -> Result<()> {
 fn traffic_and_console_of_a_guest_are_seen_as_they_come() -> Result<()> {
     let host = Host::new("alpha")?;
     let script = format!(
-        "printf '\\033[31mred\\033[0m {MARKUP}\\n'; n=0; while :; do echo tick $n; n=$((n+1)); sleep 1; done"
+        "printf '\\033[31mred\\033[0m %s\\n' \"{MARKUP}\"; n=0; while :; do echo tick $n; n=$((n+1)); sleep 1; done"
     );
     let vm = Vm::run_script(&host, &["--name", "talker"], &script)?;
     let served = Served::start(&host, &[])?;
