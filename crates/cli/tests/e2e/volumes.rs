@@ -11,7 +11,7 @@ use crate::support::{BOOT, SOON, Vm, nothing_left};
 
 /// Makes a file that holds a file system.
 fn disk(host: &Host, path: &str, size: &str, make: &str) -> Result<()> {
-    let script = format!("mkdir -p /srv && truncate -s {size} {path} && {make} {path}");
+    let script = format!("mkdir -p /run/srv && truncate -s {size} {path} && {make} {path}");
     host.sh(&script).ok().map(drop)
 }
 
@@ -45,53 +45,53 @@ fn refused(host: &Host, volume: &str, code: i32, words: &[&str]) -> Result<()> {
 #[test]
 fn a_file_keeps_what_is_written_over_lives_and_for_another_vm() -> Result<()> {
     let host = Host::new("alpha")?;
-    disk(&host, "/srv/disk", "64M", EXT4)?;
-    let vm = Vm::run(&host, &["--name", "one", "-v", "/srv/disk:/data/deep"])?;
+    disk(&host, "/run/srv/disk", "64M", EXT4)?;
+    let vm = Vm::run(&host, &["--name", "one", "-v", "/run/srv/disk:/data/deep"])?;
     sh(
         &vm,
         "grep '/dev/vd[a-z] /data/deep ext4 rw' /proc/mounts; echo kept > /data/deep/file",
     )?;
     let object = vm.inspect()?;
     let volume = &object["spec"]["storage"]["volumes"][0];
-    ensure!(volume["file"]["path"] == "/srv/disk", "{object:#}");
+    ensure!(volume["file"]["path"] == "/run/srv/disk", "{object:#}");
     let joined = &object["status"]["volumes"][0];
     ensure!(
         joined["kind"] == "disk" && joined["fileSystem"] == "ext4",
         "{object:#}"
     );
-    let uuid = host.sh("blkid -o value -s UUID /srv/disk").ok()?;
+    let uuid = host.sh("blkid -o value -s UUID /run/srv/disk").ok()?;
     ensure!(joined["uuid"] == uuid.as_str(), "{uuid:?} and {joined:#}");
     vm.verb("stop")?;
     // The guest took it off: nothing is to be replayed.
-    let clean = "dumpe2fs -h /srv/disk 2>/dev/null | grep -c needs_recovery || true";
+    let clean = "dumpe2fs -h /run/srv/disk 2>/dev/null | grep -c needs_recovery || true";
     ensure!(host.sh(clean).ok()? == "0", "its journal is not empty");
     vm.verb("start")?;
     ensure!(sh(&vm, "cat /data/deep/file")? == "kept", "it is lost");
     vm.verb("stop")?;
     vm.verb("rm")?;
-    let other = Vm::run(&host, &["-v", "/srv/disk:/data:ro"])?;
+    let other = Vm::run(&host, &["-v", "/run/srv/disk:/data:ro"])?;
     ensure!(sh(&other, "cat /data/file")? == "kept", "it is lost");
     fails(&other, "echo more > /data/file", "Read-only file system")?;
     host.ignite(["rm", "-f", &other.uid]).ok()?;
-    host.sh("e2fsck -fn /srv/disk").ok()?;
+    host.sh("e2fsck -fn /run/srv/disk").ok()?;
     nothing_left(&host)
 }
 
 #[test]
 fn a_volume_has_one_writer_or_many_readers() -> Result<()> {
     let host = Host::new("alpha")?;
-    disk(&host, "/srv/disk", "64M", EXT4)?;
-    host.sh("ln /srv/disk /srv/same").ok()?;
-    let first = Vm::run(&host, &["--name", "reader", "-v", "/srv/disk:/data:ro"])?;
-    let second = Vm::run(&host, &["--name", "second", "-v", "/srv/same:/data:ro"])?;
+    disk(&host, "/run/srv/disk", "64M", EXT4)?;
+    host.sh("ln /run/srv/disk /run/srv/same").ok()?;
+    let first = Vm::run(&host, &["--name", "reader", "-v", "/run/srv/disk:/data:ro"])?;
+    let second = Vm::run(&host, &["--name", "second", "-v", "/run/srv/same:/data:ro"])?;
     let create = |name: &str, volume: &str| {
         let image = place::image("busy")?;
         host.ignite(["create", "--name", name, "-v", volume, &image])
             .ok()
     };
-    create("writer", "/srv/disk:/data")?;
+    create("writer", "/run/srv/disk:/data")?;
     let start = || host.ignite(["start", "writer"]).deadline(BOOT).output();
-    start()?.refused(1, &["/srv/disk is in use by VM", "hint", ":ro"])?;
+    start()?.refused(1, &["/run/srv/disk is in use by VM", "hint", ":ro"])?;
     for vm in [&first, &second] {
         vm.verb("stop")?;
     }
@@ -102,11 +102,11 @@ fn a_volume_has_one_writer_or_many_readers() -> Result<()> {
     let reader = host.ignite(["start", "reader"]).deadline(BOOT).output()?;
     reader.refused(
         1,
-        &["/srv/disk is in use by VM writer", "ignite stop writer"],
+        &["/run/srv/disk is in use by VM writer", "ignite stop writer"],
     )?;
     // By something that is no VM.
     host.ignite(["rm", "-f", "writer"]).ok()?;
-    let script = "flock /srv/disk ignite start reader";
+    let script = "flock /run/srv/disk ignite start reader";
     let output = host.sh(script).deadline(BOOT).output()?;
     output.refused(1, &["in use by somebody else", "hint"])
 }
@@ -114,11 +114,16 @@ fn a_volume_has_one_writer_or_many_readers() -> Result<()> {
 #[test]
 fn what_cannot_be_a_volume_is_refused_before_anything_is_made() -> Result<()> {
     let host = Host::new("alpha")?;
-    host.sh("mkdir -p /srv/dir; truncate -s 1M /srv/empty /srv/parted")
+    host.sh("mkdir -p /run/srv/dir; truncate -s 1M /run/srv/empty /run/srv/parted")
         .ok()?;
-    host.sh("printf '\\125\\252' | dd of=/srv/parted bs=1 seek=510 conv=notrunc 2>/dev/null")
+    host.sh("printf '\\125\\252' | dd of=/run/srv/parted bs=1 seek=510 conv=notrunc 2>/dev/null")
         .ok()?;
-    refused(&host, "/srv/absent:/data", 1, &["/srv/absent", "hint"])?;
+    refused(
+        &host,
+        "/run/srv/absent:/data",
+        1,
+        &["/run/srv/absent", "hint"],
+    )?;
     refused(
         &host,
         "/dev/null:/data",
@@ -127,13 +132,13 @@ fn what_cannot_be_a_volume_is_refused_before_anything_is_made() -> Result<()> {
     )?;
     refused(
         &host,
-        "/srv/empty:/data",
+        "/run/srv/empty:/data",
         1,
-        &["no file system", "mkfs.ext4 /srv/empty"],
+        &["no file system", "mkfs.ext4 /run/srv/empty"],
     )?;
     refused(
         &host,
-        "/srv/parted:/data",
+        "/run/srv/parted:/data",
         1,
         &["a table of partitions", "lsblk"],
     )?;
@@ -143,10 +148,10 @@ fn what_cannot_be_a_volume_is_refused_before_anything_is_made() -> Result<()> {
         2,
         &["a name, not a path", "./data:/data"],
     )?;
-    refused(&host, "/srv/dir:/proc/x", 2, &["made by the guest"])?;
+    refused(&host, "/run/srv/dir:/proc/x", 2, &["made by the guest"])?;
     refused(
         &host,
-        "/srv/dir:/a,/srv/empty:/a/",
+        "/run/srv/dir:/a,/run/srv/empty:/a/",
         2,
         &["volumeMounts[1].mountPath", "twice"],
     )
@@ -171,8 +176,8 @@ impl Drop for Loop<'_> {
 #[test]
 fn a_block_device_is_the_vms_alone() -> Result<()> {
     let host = Host::new("alpha")?;
-    disk(&host, "/srv/disk", "320M", "mkfs.xfs -q")?;
-    let device = Loop::over(&host, "/srv/disk")?;
+    disk(&host, "/run/srv/disk", "320M", "mkfs.xfs -q")?;
+    let device = Loop::over(&host, "/run/srv/disk")?;
     let volume = format!("{}:/data", device.1);
     // The driver of xfs is a module.
     let vm = Vm::run(&host, &["--name", "one", "-v", &volume])?;
@@ -193,35 +198,35 @@ fn a_block_device_is_the_vms_alone() -> Result<()> {
     // What a loop device has is nobody's as a file.
     refused(
         &host,
-        "/srv/disk:/data",
+        "/run/srv/disk:/data",
         1,
-        &["/srv/disk is in use on this host"],
+        &["/run/srv/disk is in use on this host"],
     )
 }
 
 #[test]
 fn a_full_volume_is_the_guests_trouble_alone() -> Result<()> {
     let host = Host::new("alpha")?;
-    disk(&host, "/srv/disk", "8M", EXT4)?;
-    let vm = Vm::run(&host, &["-v", "/srv/disk:/data"])?;
+    disk(&host, "/run/srv/disk", "8M", EXT4)?;
+    let vm = Vm::run(&host, &["-v", "/run/srv/disk:/data"])?;
     fails(&vm, "dd if=/dev/zero of=/data/big bs=64k", "No space left")?;
     sh(&vm, "rm /data/big && echo again > /data/file && sync")?;
     vm.verb("stop")?;
-    host.sh("e2fsck -fn /srv/disk").ok().map(drop)
+    host.sh("e2fsck -fn /run/srv/disk").ok().map(drop)
 }
 
 #[test]
 fn a_directory_is_shared_both_ways() -> Result<()> {
     let host = Host::new("alpha")?;
     host.sh(
-        "mkdir -p /srv/dir/sub /srv/fixed; echo host > /srv/dir/sub/file; echo x > /srv/fixed/file",
+        "mkdir -p /run/srv/dir/sub /run/srv/fixed; echo host > /run/srv/dir/sub/file; echo x > /run/srv/fixed/file",
     )
     .ok()?;
     let volumes = [
         "-v",
-        "/srv/dir:/shared",
+        "/run/srv/dir:/shared",
         "-v",
-        "/srv/fixed:/shared/fixed:ro",
+        "/run/srv/fixed:/shared/fixed:ro",
     ];
     let vm = Vm::run(&host, &volumes)?;
     ensure!(
@@ -233,16 +238,16 @@ fn a_directory_is_shared_both_ways() -> Result<()> {
         "echo guest > /shared/sub/new; chown 1234:5678 /shared/sub/new; mkdir /shared/made",
     )?;
     ensure!(
-        host.sh("cat /srv/dir/sub/new; test -d /srv/dir/made")
+        host.sh("cat /run/srv/dir/sub/new; test -d /run/srv/dir/made")
             .ok()?
             == "guest",
         "no file"
     );
     ensure!(
-        host.sh("stat -c %u:%g /srv/dir/sub/new").ok()? == "1234:5678",
+        host.sh("stat -c %u:%g /run/srv/dir/sub/new").ok()? == "1234:5678",
         "another owner"
     );
-    host.sh("echo later > /srv/dir/later").ok()?;
+    host.sh("echo later > /run/srv/dir/later").ok()?;
     vm.wait_exec("a file of the host's", &["grep", "later", "/shared/later"])?;
     fails(&vm, "echo y > /shared/fixed/file", "Read-only file system")?;
     fails(
@@ -251,7 +256,7 @@ fn a_directory_is_shared_both_ways() -> Result<()> {
         "",
     )?;
     ensure!(
-        host.sh("cat /srv/fixed/file").ok()? == "x",
+        host.sh("cat /run/srv/fixed/file").ok()? == "x",
         "it was written to"
     );
     let object = vm.inspect()?;
@@ -263,7 +268,7 @@ fn a_directory_is_shared_both_ways() -> Result<()> {
     sh(&vm, "head -c 8388608 /dev/urandom > /shared/big; sync")?;
     let [inside, outside] = [
         sh(&vm, "sha256sum < /shared/big")?,
-        host.sh("sha256sum < /srv/dir/big").ok()?,
+        host.sh("sha256sum < /run/srv/dir/big").ok()?,
     ];
     ensure!(inside == outside, "{inside} inside, {outside} outside");
     vm.verb("stop")?;
@@ -271,7 +276,7 @@ fn a_directory_is_shared_both_ways() -> Result<()> {
     ensure!(sh(&vm, "cat /shared/sub/new")? == "guest", "it is lost");
     host.ignite(["rm", "-f", &vm.uid]).ok()?;
     ensure!(
-        host.sh("cat /srv/dir/sub/file").ok()? == "host",
+        host.sh("cat /run/srv/dir/sub/file").ok()? == "host",
         "it is removed"
     );
     nothing_left(&host)
@@ -280,10 +285,10 @@ fn a_directory_is_shared_both_ways() -> Result<()> {
 #[test]
 fn a_link_out_of_a_directory_leads_nowhere() -> Result<()> {
     let host = Host::new("alpha")?;
-    host.sh("mkdir -p /srv/dir; echo secret > /srv/secret; cd /srv/dir
-         ln -s ../secret up; ln -s /srv/secret absolute; ln -s /proc/1/root/srv/secret proc")
+    host.sh("mkdir -p /run/srv/dir; echo secret > /run/srv/secret; cd /run/srv/dir
+         ln -s ../secret up; ln -s /run/srv/secret absolute; ln -s /proc/1/root/run/srv/secret proc")
         .ok()?;
-    let vm = Vm::run(&host, &["-v", "/srv/dir:/shared"])?;
+    let vm = Vm::run(&host, &["-v", "/run/srv/dir:/shared"])?;
     for name in ["up", "absolute", "proc", "../secret", "sub/../../secret"] {
         fails(&vm, &format!("cat /shared/{name}"), "")?;
     }
@@ -293,7 +298,7 @@ fn a_link_out_of_a_directory_leads_nowhere() -> Result<()> {
         "ln -s / /shared/root; ls /shared/root/shared >/dev/null",
     )?;
     ensure!(
-        host.sh("readlink /srv/dir/root").ok()? == "/",
+        host.sh("readlink /run/srv/dir/root").ok()? == "/",
         "the link is another"
     );
     // Its server sees the directory, and nothing of the host.
@@ -306,8 +311,8 @@ fn a_link_out_of_a_directory_leads_nowhere() -> Result<()> {
 #[test]
 fn servers_of_directories_end_with_their_vm() -> Result<()> {
     let host = Host::new("alpha")?;
-    host.sh("mkdir -p /srv/dir").ok()?;
-    let vm = Vm::run(&host, &["-v", "/srv/dir:/shared"])?;
+    host.sh("mkdir -p /run/srv/dir").ok()?;
+    let vm = Vm::run(&host, &["-v", "/run/srv/dir:/shared"])?;
     let count = "pgrep -c virtiofsd || true";
     ensure!(host.sh(count).ok()? != "0", "none runs");
     kill_supervisor(&host)?;
@@ -330,9 +335,9 @@ fn without_virtiofsd_a_directory_is_copied_and_that_is_said() -> Result<()> {
     let host = Host::new("alpha")?;
     host.sh("for at in /usr/lib/qemu /usr/libexec /usr/lib; do
                [ ! -e $at/virtiofsd ] || mount --bind /dev/null $at/virtiofsd; done
-             mkdir -p /srv/dir; echo first > /srv/dir/file")
+             mkdir -p /run/srv/dir; echo first > /run/srv/dir/file")
         .ok()?;
-    let volumes = ["-v", "/srv/dir:/own", "--name", "copied"];
+    let volumes = ["-v", "/run/srv/dir:/own", "--name", "copied"];
     let _slot = boot::slot()?;
     let run = Vm::invocation(&host, &volumes, &place::image("busy")?, &[]);
     let output = run.deadline(BOOT).output()?;
@@ -346,11 +351,11 @@ fn without_virtiofsd_a_directory_is_copied_and_that_is_said() -> Result<()> {
         "grep ' /own ext4 rw' /proc/mounts; cat /own/file; echo own > /own/file",
     )?;
     ensure!(
-        host.sh("cat /srv/dir/file").ok()? == "first",
+        host.sh("cat /run/srv/dir/file").ok()? == "first",
         "it was written to"
     );
     vm.verb("stop")?;
-    host.sh("echo second > /srv/dir/file").ok()?;
+    host.sh("echo second > /run/srv/dir/file").ok()?;
     host.ignite(["start", "copied"]).deadline(BOOT).ok()?;
     ensure!(sh(&vm, "cat /own/file")? == "own", "its own is lost");
     let object = vm.inspect()?;
@@ -361,9 +366,9 @@ fn without_virtiofsd_a_directory_is_copied_and_that_is_said() -> Result<()> {
     vm.verb("stop")?;
     vm.verb("rm")?;
     // Larger than the VM's disk.
-    host.sh("head -c 300M /dev/zero | tr '\\0' x > /srv/dir/big")
+    host.sh("head -c 300M /dev/zero | tr '\\0' x > /run/srv/dir/big")
         .ok()?;
-    let words = ["run", "--size", "256MB", "-v", "/srv/dir:/own"];
+    let words = ["run", "--size", "256MB", "-v", "/run/srv/dir:/own"];
     let image = place::image("busy")?;
     let output = host
         .ignite(words.into_iter().chain([image.as_str()]))
@@ -377,7 +382,7 @@ fn without_virtiofsd_a_directory_is_copied_and_that_is_said() -> Result<()> {
 fn firecracker_gets_a_copy_of_a_directory() -> Result<()> {
     let host = Host::with_stand_in("alpha")?;
     host.sh(KVM).ok()?;
-    host.sh("mkdir -p /srv/dir; echo first > /srv/dir/file")
+    host.sh("mkdir -p /run/srv/dir; echo first > /run/srv/dir/file")
         .ok()?;
     let image = place::image("busy")?;
     let options = [
@@ -386,7 +391,7 @@ fn firecracker_gets_a_copy_of_a_directory() -> Result<()> {
         "--name",
         "copied",
         "-v",
-        "/srv/dir:/own",
+        "/run/srv/dir:/own",
     ];
     let vm = Vm::run_image(&host, &options, &image, &[])?;
     let copy = format!("/var/lib/ignite/vm/{}/volume0.ext4", vm.uid);
@@ -411,12 +416,12 @@ fn firecracker_gets_a_copy_of_a_directory() -> Result<()> {
 fn firecracker_gets_a_node_of_its_own_and_no_file_of_others() -> Result<()> {
     let host = Host::with_stand_in("alpha")?;
     host.sh(KVM).ok()?;
-    disk(&host, "/srv/disk", "16M", EXT4)?;
-    let owner = "stat -c %u:%a /srv/disk";
+    disk(&host, "/run/srv/disk", "16M", EXT4)?;
+    let owner = "stat -c %u:%a /run/srv/disk";
     let before = host.sh(owner).ok()?;
-    let options = ["--vmm", "firecracker", "-v", "/srv/disk:/data"];
+    let options = ["--vmm", "firecracker", "-v", "/run/srv/disk:/data"];
     let vm = Vm::run_image(&host, &options, &place::image("busy")?, &[])?;
-    let device = "losetup -n -O NAME -j /srv/disk";
+    let device = "losetup -n -O NAME -j /run/srv/disk";
     ensure!(
         host.sh(device).ok()?.contains("/dev/loop"),
         "no loop device"
@@ -427,7 +432,7 @@ fn firecracker_gets_a_node_of_its_own_and_no_file_of_others() -> Result<()> {
         "no node of its own"
     );
     let run = Vm::invocation(&host, &options, &place::image("busy")?, &[]);
-    run.output()?.refused(1, &["/srv/disk is in use"])?;
+    run.output()?.refused(1, &["/run/srv/disk is in use"])?;
     vm.verb("stop")?;
     wait_until("the loop device to go", SOON, || {
         let left = host.sh(device).ok()?;
