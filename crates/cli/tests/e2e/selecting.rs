@@ -51,7 +51,7 @@ fn a_vm_without_a_name_is_found_by_its_label() -> Result<()> {
     );
     assert_eq!(
         names(&host, &["-f", "{{.Status.Running}}=true"])?,
-        [name.clone()]
+        std::slice::from_ref(&name)
     );
     assert_eq!(names(&host, &["-a", "-f", "status=exited"])?, [""; 0]);
     let address = vm.address()?;
@@ -71,7 +71,10 @@ fn a_vm_without_a_name_is_found_by_its_label() -> Result<()> {
     ensure!(shown.starts_with(&format!("{name}: Up ")), "{shown}");
 
     vm.verb("stop")?;
-    assert_eq!(names(&host, &["-f", "status=exited"])?, [name.clone()]);
+    assert_eq!(
+        names(&host, &["-f", "status=exited"])?,
+        std::slice::from_ref(&name)
+    );
     assert_eq!(names(&host, &["-f", "{{.Status.Running}}=true"])?, [""; 0]);
     host.ignite(["rm", &name]).ok()?;
     nothing_left(&host)
