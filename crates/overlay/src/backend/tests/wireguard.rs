@@ -219,6 +219,8 @@ fn a_kernel_without_wireguard_is_told_of_once() {
     let key = directory.path().join("key");
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+    // With one alone, a test beside this one that comes to the words first would decide for all threads.
+    let _other = tracing::Dispatch::new(tracing_subscriber::registry());
     let work = || {
         tracing::subscriber::with_default(subscriber, || {
             // Another test may have been first to say this, with nobody who listens.
