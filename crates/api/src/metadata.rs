@@ -65,6 +65,30 @@ pub struct Metadata {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// First parts of annotations of Weave Ignite's that do nothing here, and what does.
+const OF_OLD: [(&str, &str); 2] = [
+    (
+        "ignite.weave.works/interface/",
+        "a VM has an interface for each of its networks: see `interfaces` in the manifest's `network`",
+    ),
+    (
+        "ignite.weave.works/sandbox-env/",
+        "there is no sandbox whose variables it could be; those of the VM are `env` in its manifest",
+    ),
+];
+
+impl Metadata {
+    /// What to say of annotations that are kept and do nothing.
+    pub fn remarks(&self) -> Vec<String> {
+        let keys = self.annotations.keys();
+        let remark = |key: &String| {
+            let known = OF_OLD.iter().find(|(first, _)| key.starts_with(first))?;
+            Some(format!("the annotation {key:?} is not used: {}", known.1))
+        };
+        keys.filter_map(remark).collect()
+    }
+}
+
 /// Kind of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
@@ -122,3 +146,25 @@ impl fmt::Display for ApiVersion {
 }
 
 serde_as_text!(ApiVersion);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn annotations_that_do_nothing_are_told() {
+        let keys = [
+            "ignite.weave.works/interface/eth1",
+            "ignite.weave.works/sandbox-env/A",
+            "example.org/interface/x",
+        ];
+        let metadata = Metadata {
+            annotations: keys.map(|key| (key.to_owned(), String::new())).into(),
+            ..Metadata::default()
+        };
+        let remarks = metadata.remarks();
+        assert_eq!(remarks.len(), 2, "{remarks:?}");
+        assert!(remarks[0].contains("see `interfaces`"), "{remarks:?}");
+        assert!(remarks[1].contains("are `env`"), "{remarks:?}");
+    }
+}

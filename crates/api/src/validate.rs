@@ -47,6 +47,7 @@ impl fmt::Display for Fault {
 pub fn validate(vm: &Vm) -> Result<(), Vec<Fault>> {
     let mut faults = Vec::new();
     check_name(vm, &mut faults);
+    check_labels(vm, &mut faults);
     check_machine(&vm.spec, &mut faults);
     check_ports(&vm.spec.network.ports, &mut faults);
     check_interfaces(&vm.spec.network.interfaces, &mut faults);
@@ -66,6 +67,19 @@ fn check_name(vm: &Vm, faults: &mut Vec<Fault>) {
         && let Err(error) = vm.metadata.name.parse::<Name>()
     {
         faults.push(Fault::new("metadata.name", error.to_string()));
+    }
+}
+
+/// They are shown on terminals.
+fn check_labels(vm: &Vm, faults: &mut Vec<Fault>) {
+    for (key, value) in &vm.metadata.labels {
+        let is_plain = |text: &str| !text.contains(char::is_control);
+        if key.is_empty() {
+            faults.push(Fault::new("metadata.labels", "a label has no key"));
+        } else if !is_plain(key) || !is_plain(value) {
+            let message = format!("the label {key:?} has control characters");
+            faults.push(Fault::new("metadata.labels", message));
+        }
     }
 }
 
@@ -294,6 +308,23 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         validate(&vm()).expect("valid");
+    }
+
+    #[test]
+    fn labels_are_plain_text_with_a_key() {
+        let faults = |key: &str, value: &str| {
+            let mut vm = vm();
+            vm.metadata.labels = [(key.to_owned(), value.to_owned())].into();
+            let found = validate(&vm).err().unwrap_or_default();
+            found.iter().map(Fault::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(faults("a.b/c", "d e, ä="), [""; 0]);
+        assert_eq!(faults("", "b"), ["metadata.labels: a label has no key"]);
+        for (key, value) in [("a\u{1b}[2J", ""), ("a", "b\nc")] {
+            let said = faults(key, value);
+            assert!(said[0].ends_with("has control characters"), "{said:?}");
+            assert!(!said[0].contains(char::is_control), "{said:?}");
+        }
     }
 
     #[test]

@@ -87,7 +87,8 @@ fn ssh(ssh: &Ssh) -> Value {
     let object = ObjectValue::default()
         .with("Generate", Value::Bool(generate))
         .with("PublicKey", Value::text(path));
-    Value::Object(object.with_text(format_args!("{{{generate} {path}}}")))
+    let object = object.with_text(format_args!("{{{generate} {path}}}"));
+    Value::Object(object.said_as(Value::of(ssh)))
 }
 
 fn ports(ports: &[PortMapping]) -> Value {
@@ -236,10 +237,13 @@ mod tests {
 
     #[test]
     fn json_is_what_inspect_writes() {
-        let vm = web();
-        let json: serde_json::Value =
-            serde_json::from_str(&shown(&vm, "{{json .}}")).expect("JSON");
-        assert_eq!(json, serde_json::to_value(&vm).expect("plain data"));
+        let mut vm = web();
+        for ssh in [None, Some(Ssh::Generate), Some(Ssh::Key("/key.pub".into()))] {
+            vm.spec.ssh = ssh;
+            let json: serde_json::Value =
+                serde_json::from_str(&shown(&vm, "{{json .}}")).expect("JSON");
+            assert_eq!(json, serde_json::to_value(&vm).expect("plain data"));
+        }
         assert_eq!(
             shown(&vm, "{{json .Spec.Memory}} {{json .Labels.app}}"),
             r#""1GB" "web""#

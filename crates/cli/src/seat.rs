@@ -23,8 +23,6 @@ pub struct DetachArgs {
     #[arg(
         long,
         value_name = "KEYS",
-        env = "IGNITE_DETACH_KEYS",
-        hide_env = true,
         allow_hyphen_values = true,
         value_parser = values::DETACH_KEYS
     )]

@@ -36,10 +36,20 @@ impl<const N: usize> Table<N> {
         for (column, cell) in row.into_iter().enumerate() {
             let begin = self.cells.len();
             write!(self.cells, "{cell}").expect("a String takes everything");
+            self.tame(begin);
             self.widths[column] = self.widths[column].max(width(&self.cells[begin..]));
             ends[column] = self.cells.len();
         }
         self.ends.push(ends);
+    }
+
+    /// What would move the cursor, or do worse, is shown as a mark: a cell is one line of text.
+    fn tame(&mut self, begin: usize) {
+        if self.cells[begin..].contains(char::is_control) {
+            let cell = self.cells.split_off(begin);
+            self.cells
+                .push_str(&cell.replace(char::is_control, "\u{fffd}"));
+        }
     }
 
     /// The whole table, header first, each line ended.
@@ -108,6 +118,16 @@ mod tests {
         assert_eq!(
             table.render(),
             format!("A{:202}B\n{}   1\n", "", "x".repeat(200))
+        );
+    }
+
+    #[test]
+    fn a_cell_cannot_leave_its_place() {
+        let mut table = Table::new(["A", "B"]);
+        table.push([&"\u{1b}]0;x\u{7}", &"1\n2"]);
+        assert_eq!(
+            table.render(),
+            "A        B\n\u{fffd}]0;x\u{fffd}   1\u{fffd}2\n"
         );
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser};
 use ignite_api::VmmChoice;
-use ignite_program::{LogLevel, Places, value};
+use ignite_program::{Failure, LogLevel, Places, value};
 
 use crate::commands::Command;
 
@@ -33,17 +33,9 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
-    /// How much to log, to standard error
-    #[arg(
-        long,
-        global = true,
-        value_name = "LEVEL",
-        default_value = "info",
-        env = LogLevel::VARIABLE,
-        hide_env = true,
-        hide_possible_values = true
-    )]
-    pub log_level: LogLevel,
+    /// How much to log, to standard error [default: info]
+    #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true)]
+    pub log_level: Option<LogLevel>,
 
     #[command(flatten)]
     pub places: Places,
@@ -69,6 +61,17 @@ pub struct Globals {
     /// TCP address for the same, which anybody who reaches it may read [default: none]
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     pub metrics_address: Option<SocketAddr>,
+}
+
+impl Globals {
+    /// How much is logged: as the flag says, else the environment.
+    pub fn level(&self) -> Result<LogLevel, Failure> {
+        let said = match self.log_level {
+            Some(level) => Some(level),
+            None => LogLevel::of_environment()?,
+        };
+        Ok(said.unwrap_or(LogLevel::Info))
+    }
 }
 
 /// Parses a time longer than nothing: `30s`, `1m0s`.

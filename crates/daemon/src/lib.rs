@@ -38,7 +38,10 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::refuse(&error),
     };
-    log::init(cli.globals.log_level);
+    match cli.globals.level() {
+        Ok(level) => log::init(level),
+        Err(failure) => return failure::report(&failure),
+    }
     match cli.command.run(&cli.globals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure::report(&failure),

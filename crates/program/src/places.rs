@@ -26,14 +26,7 @@ pub struct Places {
     pub id_prefix: Option<IdPrefix>,
 
     /// Configuration file [default: /etc/ignite/config.yaml, if it is there]
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        hide_short_help = true,
-        env = "IGNITE_CONFIG",
-        hide_env = true
-    )]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub ignite_config: Option<PathBuf>,
 
     /// Taken from older scripts, and not used
@@ -41,23 +34,29 @@ pub struct Places {
     pub runtime: Option<String>,
 
     /// Where VMs, images and kernels are kept [default: /var/lib/ignite]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        hide_short_help = true,
-        env = "IGNITE_DATA_DIR",
-        hide_env = true
-    )]
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     pub data_dir: Option<PathBuf>,
 }
 
 impl Places {
-    /// The engine's configuration as far as the command line alone says it: where things are.
+    /// The variable that says where the configuration file is, where no flag does.
+    pub const CONFIG: &str = "IGNITE_CONFIG";
+    /// The variable that says where things are kept, where no flag does.
+    pub const DATA_DIR: &str = "IGNITE_DATA_DIR";
+
+    /// The configuration file, if one is named.
+    pub fn configuration_file(&self) -> Option<PathBuf> {
+        self.ignite_config
+            .clone()
+            .or_else(|| variable(Self::CONFIG))
+    }
+
+    /// The engine's configuration as far as the command line and the environment alone say it: where
+    /// things are.
     pub fn places(&self) -> Result<Config, Failure> {
         let mut config = Config::default();
-        if let Some(directory) = &self.data_dir {
-            config.keep_data_in(directory)?;
+        if let Some(directory) = self.data_dir.clone().or_else(|| variable(Self::DATA_DIR)) {
+            config.keep_data_in(&directory)?;
         }
         Ok(config)
     }
@@ -86,8 +85,8 @@ impl Places {
 
     fn said(&self) -> Result<(Config, Said), Failure> {
         let mut config = self.places()?;
-        let named = self.ignite_config.as_deref();
-        let said = Said::load(&config, named, &|name| std::env::var_os(name))?;
+        let named = self.configuration_file();
+        let said = Said::load(&config, named.as_deref(), &|name| std::env::var_os(name))?;
         config.apply(&said)?;
         if let Some(plugin) = self.network_plugin {
             config.network_plugin = plugin;
@@ -109,4 +108,10 @@ impl Places {
         let remark = "--runtime is not used: VMs need no container runtime";
         self.runtime.as_ref().map(|_| remark)
     }
+}
+
+/// A path the environment says; one that is empty is as if it were not there.
+fn variable(name: &str) -> Option<PathBuf> {
+    let text = std::env::var_os(name).filter(|text| !text.is_empty());
+    text.map(PathBuf::from)
 }

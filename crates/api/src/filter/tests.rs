@@ -160,6 +160,31 @@ fn of_one_key_any_of_several_all() {
 }
 
 #[test]
+fn a_volume_is_found_by_whatever_is_behind_it() {
+    let path = |path: &str| Some(crate::HostPath { path: path.into() });
+    let mut vm = Vm::new(Kind::Vm, Metadata::default(), VmSpec::default());
+    vm.spec.storage.volumes = vec![
+        Volume {
+            file: path("/data/disk"),
+            ..Volume::default()
+        },
+        Volume {
+            directory: path("/data/site"),
+            ..Volume::default()
+        },
+    ];
+    for (text, is) in [
+        ("volume=/data/disk", true),
+        ("volume=/data/site", true),
+        ("volume=/data", false),
+    ] {
+        let filters = Filters::<VmCondition>::parse(&[text]).expect("a filter");
+        let accepted = filters.accept(&vm, &Value::Object(view::vm(&vm)));
+        assert_eq!(accepted.expect("fields that are there"), is, "{text}");
+    }
+}
+
+#[test]
 fn images_and_networks_have_conditions_of_their_own() {
     let metadata = Metadata {
         name: "nginx:alpine".into(),

@@ -155,7 +155,7 @@ impl Own {
 /// By name, by what is behind it, or by where it is mounted.
 fn has_volume(vm: &Vm, volume: &str) -> bool {
     let storage = &vm.spec.storage;
-    let behind = |it: &crate::Volume| it.block_device.as_ref().is_some_and(|it| it.path == volume);
+    let behind = |it: &crate::Volume| it.source().is_some_and(|it| it.path() == volume);
     storage
         .volumes
         .iter()

@@ -33,6 +33,8 @@ pub enum Value {
 pub struct Object {
     fields: Vec<Field>,
     text: Option<String>,
+    /// What manifests have in its place.
+    said: Option<Box<Value>>,
 }
 
 /// One field.
@@ -207,6 +209,12 @@ impl Object {
         Self { text, ..self }
     }
 
+    /// The same with what manifests have in its place.
+    pub fn said_as(self, value: Value) -> Self {
+        let said = Some(Box::new(value));
+        Self { said, ..self }
+    }
+
     /// A field, by either of its names.
     pub fn get(&self, name: &str) -> Option<&Value> {
         let is = |field: &&Field| field.name == name || field.key.as_deref() == Some(name);
@@ -227,6 +235,9 @@ impl Object {
     }
 
     fn to_json(&self) -> serde_json::Value {
+        if let Some(said) = &self.said {
+            return said.to_json();
+        }
         let said = self.fields.iter().filter(|field| field.is_said);
         let entries = said.filter_map(|field| Some((field.key.clone()?, field.value.to_json())));
         entries.collect()

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ignite_engine::configuration::{Origin, Setting};
-use ignite_program::{Failure, LogLevel};
+use ignite_program::{Failure, LogLevel, Places};
 use serde_json::Value;
 
 use crate::context::{Context, Outcome};
@@ -82,14 +82,17 @@ fn show(context: &Context, output: &OutputArgs) -> Outcome {
 /// What is no field of the configuration file: where it is, and what flags and variables alone say.
 fn of_globals(globals: &Globals) -> Result<Vec<Setting>, Failure> {
     let paths = globals.places.config()?.paths;
-    let of = |flag: &str, variable: &str, given: bool| match given {
-        false => Origin::BuiltIn,
-        // Flags get the values of variables; only the environment tells them apart.
-        true if is_on_command_line(flag) => Origin::flag(flag),
-        true => Origin::variable(variable),
+    let of = |flag: &str, variable: &str, typed: bool| {
+        let said = std::env::var_os(variable).is_some_and(|text| !text.is_empty());
+        match (typed, said) {
+            (true, _) => Origin::flag(flag),
+            (false, true) => Origin::variable(variable),
+            (false, false) => Origin::BuiltIn,
+        }
     };
     let places = &globals.places;
-    let file = places.ignite_config.clone().unwrap_or(paths.configuration);
+    let file = places.configuration_file();
+    let file = file.unwrap_or(paths.configuration);
     let level = globals.level()?.to_string().to_lowercase();
     let level_from = match (
         globals.log_level,
@@ -113,32 +116,28 @@ fn of_globals(globals: &Globals) -> Result<Vec<Setting>, Failure> {
             text(&file),
             of(
                 "--ignite-config",
-                "IGNITE_CONFIG",
+                Places::CONFIG,
                 places.ignite_config.is_some(),
             ),
         ),
         setting(
             "dataDir",
             text(&paths.data),
-            of("--data-dir", "IGNITE_DATA_DIR", places.data_dir.is_some()),
+            of("--data-dir", Places::DATA_DIR, places.data_dir.is_some()),
         ),
         setting("logLevel", level.into(), level_from),
         setting(
             "quiet",
             globals.quiet.into(),
-            of("--quiet", "IGNITE_QUIET", globals.quiet),
+            of("--quiet", "IGNITE_QUIET", is_quiet_typed()),
         ),
     ])
 }
 
-/// Whether a flag was typed, in its long form or in its short one.
-fn is_on_command_line(flag: &str) -> bool {
-    let short = (flag == "--quiet").then_some("-q");
-    std::env::args_os().skip(1).any(|word| {
-        let word = word.to_string_lossy();
-        let name = word.split('=').next().unwrap_or_default();
-        name == flag || Some(name) == short
-    })
+/// Whether the flag was typed: it gets the value of its variable, and only the words tell them apart.
+fn is_quiet_typed() -> bool {
+    let mut words = std::env::args_os().skip(1);
+    words.any(|word| word == "--quiet" || word == "-q")
 }
 
 fn table(settings: &[Setting]) -> String {

@@ -37,6 +37,7 @@ impl Verb for Restart {
     const ABOUT: &'static str = "Stop VMs in order and start them again";
 
     fn run(self, context: &Context) -> Outcome {
+        self.start.remark(context);
         let cancel = context.cancel()?;
         let options = self.start.options(context.globals.places.network_plugin);
         let engine = context.engine()?;

@@ -49,7 +49,7 @@ impl Verb for Run {
     const ABOUT: &'static str = "Create a VM and start it";
 
     fn run(self, context: &Context) -> Outcome {
-        let attached = self.tty || self.console.interactive;
+        let attached = self.is_attached();
         self.create_and_start(context, attached)
             .map_err(|failure| match failure.code() {
                 FAILED if attached => failure.with_code(SESSION_FAILED),
@@ -59,8 +59,15 @@ impl Verb for Run {
 }
 
 impl Run {
+    /// Whether somebody sits down before the console. `-d` is Weave Ignite's `--debug`, which does; but
+    /// whoever types `-dit` means Docker's `--detach`.
+    fn is_attached(&self) -> bool {
+        let detached = self.start.detach || (self.start.debug && self.tty);
+        (self.tty || self.console.interactive) && !detached
+    }
+
     fn create_and_start(self, context: &Context, attached: bool) -> Outcome {
-        if self.tty {
+        if self.tty && attached {
             seat::wants_terminal()?;
         }
         let (cancel, inbox) = context.cancel_with_inbox()?;

@@ -60,7 +60,8 @@ impl Verb for Ssh {
         let arguments = context.engine()?.ssh(&self.vm, identity, self.timeout)?;
         let mut command = Command::new("ssh");
         command.args(self.tty.map(|tty| if tty { "-t" } else { "-T" }));
-        command.args(arguments).args(self.command);
+        // Even behind the host, ssh would take a word that begins with a dash for an option of its own.
+        command.args(arguments).arg("--").args(self.command);
         // Comes back only if there is no such program.
         let error = command.exec();
         Err(Failure::new(

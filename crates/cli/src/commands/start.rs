@@ -16,6 +16,7 @@ use crate::verb::Verb;
 const EXAMPLES: &str = "\
 Examples:
   ignite start web
+  ignite start web db
   ignite start -i web
   ignite start --timings web
   ignite start --vmm qemu web";
@@ -23,8 +24,9 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Start {
-    /// VM, by name, uid, or the beginning of either
-    vm: String,
+    /// VMs, by name, uid, or the beginning of either
+    #[arg(required = true, value_name = "VM")]
+    vms: Vec<String>,
 
     /// VMM that runs it from now on, as for `ignite create`
     #[arg(long, value_name = "VMM", value_parser = values::VMM)]
@@ -52,35 +54,56 @@ impl Verb for Start {
     const ABOUT: &'static str = "Start a VM that was created or stopped";
 
     fn run(self, context: &Context) -> Outcome {
-        let attached = self.console.interactive;
-        self.start(context).map_err(|failure| match failure.code() {
-            FAILED if attached => failure.with_code(SESSION_FAILED),
-            _ => failure,
-        })
+        self.start.remark(context);
+        if !self.console.interactive || self.start.detach {
+            return self.start_all(context);
+        }
+        self.sit_down(context)
+            .map_err(|failure| match failure.code() {
+                FAILED => failure.with_code(SESSION_FAILED),
+                _ => failure,
+            })
     }
 }
 
 impl Start {
-    fn start(self, context: &Context) -> Outcome {
-        self.start.remark(context);
-        let (cancel, inbox) = context.cancel_with_inbox()?;
-        let attached = self.console.interactive;
-        let options = StartOptions {
+    fn options(&self, context: &Context) -> StartOptions {
+        StartOptions {
             vmm: self.vmm,
             jailer: self.jailer,
-            console: attached.then(seat::onlooker),
             ..self.start.options(context.globals.places.network_plugin)
+        }
+    }
+
+    /// Each by itself: one that fails is in the way of no other.
+    fn start_all(self, context: &Context) -> Outcome {
+        let cancel = context.cancel()?;
+        let (engine, options) = (context.engine()?, self.options(context));
+        context.each(&self.vms, |vm| {
+            let started = engine.start(vm, &options, context.terminal, &cancel)?;
+            context.terminal.info(&started.describe());
+            context.terminal.line(started.uid.as_str())?;
+            self.start.print_timings(context, &started.timings);
+            Ok(())
+        })
+    }
+
+    fn sit_down(self, context: &Context) -> Outcome {
+        let [vm] = self.vms.as_slice() else {
+            return Err(Failure::usage(
+                "one can sit before one console only",
+                Some("leave out -i, or start the VMs one by one".to_owned()),
+            ));
+        };
+        let (cancel, inbox) = context.cancel_with_inbox()?;
+        let options = StartOptions {
+            console: Some(seat::onlooker()),
+            ..self.options(context)
         };
         let engine = context.engine()?;
-        let started = engine.start(&self.vm, &options, context.terminal, &cancel)?;
-        if attached {
-            self.start.print_timings(context, &started.timings);
-            return self.console.sit(context, &engine, started, inbox);
-        }
-        context.terminal.info(&started.describe());
-        context.terminal.line(started.uid.as_str())?;
+        let started = engine.start(vm, &options, context.terminal, &cancel)?;
         self.start.print_timings(context, &started.timings);
-        Ok(0)
+        self.console.sit(context, &engine, started, inbox)
     }
 }
 
@@ -139,8 +162,12 @@ pub struct StartArgs {
     ignore_preflight_checks: Vec<String>,
 
     /// Taken from older scripts: a VM runs by itself, and its log stays when it has ended
-    #[arg(short, long, alias = "detach", hide = true)]
-    debug: bool,
+    #[arg(short, long, hide = true)]
+    pub debug: bool,
+
+    /// Docker's: start it and be done, whatever is said of a terminal
+    #[arg(long, hide = true)]
+    pub detach: bool,
 }
 
 impl StartArgs {

@@ -66,6 +66,40 @@ fn only_ids_are_printed_when_quiet() -> Result<()> {
 }
 
 #[test]
+fn several_are_started_each_by_itself() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let image = place::image("busy")?;
+    for name in ["web", "db"] {
+        host.ignite(["create", "--name", name, &image]).ok()?;
+    }
+    host.ignite(["start", "-i", "web", "db"])
+        .output()?
+        .refused(2, &["one console", "hint: "])?;
+    let _slot = ignite_testkit::boot::slot()?;
+    let output = host.ignite(["start", "web", "none", "db"]).output()?;
+    output.refused(1, &["none"])?;
+    assert_eq!(output.stdout.lines().count(), 2, "{output}");
+    assert_eq!(host.ignite(["ps", "-q"]).ok()?.lines().count(), 2);
+    host.ignite(["rm", "-f", "web", "db"]).ok()?;
+    nothing_left(&host)
+}
+
+#[test]
+fn who_detaches_needs_no_terminal() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let image = place::image("busy")?;
+    let _slot = ignite_testkit::boot::slot()?;
+    let output = host.ignite(["run", "-dit", "--name", "web", &image]);
+    let uid = output.ok()?;
+    assert_eq!(host.ignite(["ps", "-q"]).ok()?, uid);
+    host.ignite(["run", "--detach", "-i", "--name", "db", &image])
+        .ok()?;
+    assert_eq!(host.ignite(["ps", "-q"]).ok()?.lines().count(), 2);
+    host.ignite(["rm", "-f", "web", "db"]).ok()?;
+    nothing_left(&host)
+}
+
+#[test]
 fn an_id_prefix_names_the_sandbox() -> Result<()> {
     let host = Host::new("alpha")?;
     let vm = Vm::run(&host, &["--id-prefix", "lab"])?;

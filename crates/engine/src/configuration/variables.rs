@@ -14,13 +14,14 @@ use super::Error;
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The variables of fields, and the fields.
-pub const FIELDS: [(&str, &str); 8] = [
+pub const FIELDS: [(&str, &str); 9] = [
     ("IGNITE_NETWORK_PLUGIN", "networkPlugin"),
     ("IGNITE_ID_PREFIX", "idPrefix"),
     ("IGNITE_REGISTRY_CONFIG_DIR", "registryConfigDir"),
     ("IGNITE_VMM", "vmm"),
     ("IGNITE_FIRECRACKER", "firecracker"),
     ("IGNITE_JAILER", "jailer"),
+    ("IGNITE_DETACH_KEYS", "detachKeys"),
     ("IGNITE_VMM_USERS", "vmmUsers"),
     ("IGNITE_VM_DEFAULTS", "vmDefaults"),
 ];
@@ -121,7 +122,13 @@ pub(super) fn of_field(field: &str) -> Option<&'static str> {
     found.map(|(name, _)| *name)
 }
 
-/// What to say of variables that nobody reads, and that look as one somebody does.
+/// A variable of Weave Ignite's, and what takes its place.
+const OF_OLD: (&str, &str) = (
+    "IGNITE_CONTAINERD_INSECURE_REGISTRIES",
+    "the variable IGNITE_CONTAINERD_INSECURE_REGISTRIES is not read: name the registry with --insecure-registry",
+);
+
+/// What to say of variables that nobody reads, and that look as one somebody does, or once did.
 pub fn misspelt(names: impl IntoIterator<Item = String>) -> Vec<String> {
     let known = || FIELDS.iter().map(|(name, _)| *name).chain(OTHERS);
     let suspects = names
@@ -129,6 +136,9 @@ pub fn misspelt(names: impl IntoIterator<Item = String>) -> Vec<String> {
         .filter(|name| name.starts_with("IGNITE_") && !known().any(|it| it == name));
     suspects
         .filter_map(|name| {
+            if name == OF_OLD.0 {
+                return Some(OF_OLD.1.to_owned());
+            }
             let near = known().map(|it| (distance(&name, it), it)).min()?;
             (near.0 <= NEAR)
                 .then(|| format!("nobody reads the variable {name}: is {} meant?", near.1))
@@ -163,6 +173,7 @@ mod tests {
                 "IGNITE_VMM",
                 "IGNITE_ID_PREFX",
                 "IGNITE_TEST_PLACE",
+                "IGNITE_CONTAINERD_INSECURE_REGISTRIES",
                 "PATH",
             ]
             .map(String::from),
@@ -171,7 +182,8 @@ mod tests {
             told,
             [
                 "nobody reads the variable IGNITE_VM: is IGNITE_VMM meant?",
-                "nobody reads the variable IGNITE_ID_PREFX: is IGNITE_ID_PREFIX meant?"
+                "nobody reads the variable IGNITE_ID_PREFX: is IGNITE_ID_PREFIX meant?",
+                "the variable IGNITE_CONTAINERD_INSECURE_REGISTRIES is not read: name the registry with --insecure-registry",
             ]
         );
     }

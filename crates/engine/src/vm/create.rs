@@ -102,6 +102,9 @@ impl Engine {
             kernel,
             public_key,
         } = self.parts(&request, None, report, cancel)?;
+        for remark in request.vm.metadata.remarks() {
+            report.warn(&remark);
+        }
         let (lock, record) = {
             let _in_use = self.in_use(Access::Use)?;
             // Removed in the meantime, they are not found any more.
