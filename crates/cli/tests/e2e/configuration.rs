@@ -1,7 +1,7 @@
 //! The configuration file, the flags over it, and flags of older scripts.
 
 use anyhow::{Result, ensure};
-use ignite_testkit::{Host, Invocation};
+use ignite_testkit::{Host, Invocation, Output};
 use serde_json::Value;
 
 const HEAD: &str =
@@ -106,9 +106,8 @@ fn a_configuration_that_is_none_is_refused_where_it_is_needed() -> Result<()> {
 #[test]
 fn words_of_older_scripts_are_taken_with_one_warning() -> Result<()> {
     let host = Host::with_stand_in("alpha")?;
-    let warned = |words: &[&str], flag: &str| -> Result<()> {
+    let told = |words: &[&str], flag: &str| -> Result<Output> {
         let output = Invocation::output(host.ignite(words.iter().copied()))?;
-        ensure!(output.code == 0, "{}", output.stderr);
         let warnings: Vec<&str> = output
             .stderr
             .lines()
@@ -116,10 +115,14 @@ fn words_of_older_scripts_are_taken_with_one_warning() -> Result<()> {
             .collect();
         ensure!(
             warnings.len() == 1 && warnings[0].contains(flag),
-            "{}",
-            output.stderr
+            "{output}"
         );
-        ensure!(output.stdout.trim().len() == 16, "{}", output.stdout);
+        Ok(output)
+    };
+    let warned = |words: &[&str], flag: &str| -> Result<()> {
+        let output = told(words, flag)?;
+        ensure!(output.code == 0, "{output}");
+        ensure!(output.stdout.trim().len() == 16, "{output}");
         Ok(())
     };
     warned(
@@ -135,7 +138,34 @@ fn words_of_older_scripts_are_taken_with_one_warning() -> Result<()> {
     warned(
         &["start", "a", "--runtime=docker", "--network-plugin=cni"],
         "--runtime",
-    )
+    )?;
+    let checks = "--ignore-preflight-checks";
+    warned(&["run", checks, "all", "busy"], checks)?;
+    warned(&["restart", "--ignore-preflight-checks=all", "a"], checks)?;
+    host.ignite(["stop", "a"]).ok()?;
+    warned(&["start", checks, "all", "a"], checks)?;
+    // What they were to do is of no matter here.
+    for kind in ["image", "kernel"] {
+        told(
+            &[kind, "import", "--runtime=docker", "dir:/none"],
+            "--runtime",
+        )?
+        .refused(1, &[])?;
+    }
+    let daemon = [
+        "ignited",
+        "daemon",
+        "--runtime=docker",
+        "--ignite-config=/none",
+    ];
+    let daemon = host.command(daemon).output()?;
+    daemon.refused(1, &["--runtime is not used", "/none"])?;
+    host.ignite(["stop", "a"]).ok()?;
+    told(
+        &["exec", "--identity", "key", "--timeout", "5", "a", "true"],
+        "--identity and --timeout",
+    )?
+    .refused(125, &["not running"])
 }
 
 #[test]
