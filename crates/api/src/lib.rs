@@ -18,6 +18,7 @@ mod detach;
 mod dns;
 mod env;
 pub mod filter;
+mod host;
 mod interface;
 mod label;
 mod mac;
@@ -52,6 +53,9 @@ pub use configuration::{Configuration, ConfigurationSpec};
 pub use detach::{DetachKeys, DetachKeysError};
 pub use dns::{Dns, DnsError};
 pub use env::{EnvError, EnvVar};
+pub use host::{
+    ExtraHost, ExtraHostError, HostAddress, HostName, HostNameError, MAX_EXTRA_HOSTS, MAX_HOSTNAME,
+};
 pub use interface::{InterfaceError, InterfaceFault, InterfaceSpec, MAX_INTERFACES};
 pub use label::{Label, LabelError};
 pub use mac::{Mac, MacError};

@@ -9,8 +9,8 @@ use std::fmt;
 use crate::interface::MAX_ADDRESSES;
 use crate::volume::plain;
 use crate::{
-    CopyFile, InterfaceSpec, MAX_INTERFACES, MAX_VOLUMES, Name, PortMapping, Size, StorageSpec, Vm,
-    VmSpec, VolumeSource, check_balloon, check_mount_path,
+    CopyFile, InterfaceSpec, MAX_EXTRA_HOSTS, MAX_HOSTNAME, MAX_INTERFACES, MAX_VOLUMES, Name,
+    PortMapping, Size, StorageSpec, Vm, VmSpec, VolumeSource, check_balloon, check_mount_path,
 };
 
 /// Most virtual processors.
@@ -54,6 +54,7 @@ pub fn validate(vm: &Vm) -> Result<(), Vec<Fault>> {
     check_storage(&vm.spec.storage, &mut faults);
     check_copies(&vm.spec.copy_files, &mut faults);
     check_process(&vm.spec, &mut faults);
+    check_hosts(&vm.spec, &mut faults);
     if faults.is_empty() {
         Ok(())
     } else {
@@ -254,6 +255,20 @@ fn check_process(spec: &VmSpec, faults: &mut Vec<Fault>) {
     }
 }
 
+fn check_hosts(spec: &VmSpec, faults: &mut Vec<Fault>) {
+    if let Some(hostname) = &spec.hostname
+        && hostname.as_str().len() > MAX_HOSTNAME
+    {
+        let message = format!("is longer than {MAX_HOSTNAME} characters: {hostname}");
+        faults.push(Fault::new("spec.hostname", message));
+    }
+    let count = spec.extra_hosts.len();
+    if count > MAX_EXTRA_HOSTS {
+        let message = format!("{count} are too many; at most {MAX_EXTRA_HOSTS}");
+        faults.push(Fault::new("spec.extraHosts", message));
+    }
+}
+
 fn check_interfaces(interfaces: &[InterfaceSpec], faults: &mut Vec<Fault>) {
     let path = "spec.network.interfaces";
     if interfaces.len() > MAX_INTERFACES {
@@ -362,6 +377,8 @@ mod tests {
         }];
         vm.spec.command = vec![String::new()];
         vm.spec.kernel.cmd_line = Some("a\nb".into());
+        vm.spec.hostname = Some(["a"; 33].join(".").parse().expect("a name"));
+        vm.spec.extra_hosts = vec!["db:host-gateway".parse().expect("a host"); 257];
         let same = "n:ip=10.0.0.2/24,ip=10.0.0.2,mac=02:00:00:00:00:01,ifname=eth1";
         vm.spec.network.interfaces =
             InterfaceSpec::parse_all([same, "n", same, "n", "n", "n", "n", "n", "n"])

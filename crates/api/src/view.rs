@@ -30,7 +30,7 @@ pub fn vm(vm: &Vm) -> ObjectValue {
 }
 
 /// Lists a manifest of a VM leaves out where they are empty.
-const VM_LISTS: [&str; 9] = [
+const VM_LISTS: [&str; 10] = [
     "Spec.Network.Interfaces",
     "Spec.Storage.Volumes",
     "Spec.Storage.VolumeMounts",
@@ -38,6 +38,7 @@ const VM_LISTS: [&str; 9] = [
     "Spec.Command",
     "Spec.Env",
     "Spec.DNS",
+    "Spec.ExtraHosts",
     "Status.Network.IPAddresses",
     "Status.Network.Interfaces",
 ];

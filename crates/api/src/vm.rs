@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BitRate, ByteRate, DiskStatus, Dns, EnvVar, IdPrefix, InterfaceName, InterfaceSpec, Kind,
-    Limit, Mac, Metadata, NetworkPlugin, Object, OciSource, PortMapping, Reference, RestartPolicy,
-    Size, Ssh, StorageSpec, VmmChoice, VolumeStatus,
+    BitRate, ByteRate, DiskStatus, Dns, EnvVar, ExtraHost, HostName, IdPrefix, InterfaceName,
+    InterfaceSpec, Kind, Limit, Mac, Metadata, NetworkPlugin, Object, OciSource, PortMapping,
+    Reference, RestartPolicy, Size, Ssh, StorageSpec, VmmChoice, VolumeStatus,
 };
 
 /// A microVM.
@@ -77,6 +77,12 @@ pub struct VmSpec {
     /// DNS servers instead of those its network names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<Dns>,
+    /// Its host name; none for its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<HostName>,
+    /// Further lines of its `/etc/hosts`, `NAME:ADDRESS`; `host-gateway` for the address of its gateway.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra_hosts: Vec<ExtraHost>,
     /// What `ignited` does when the VM ends although it should run; none for always.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<RestartPolicy>,
@@ -128,6 +134,8 @@ impl Default for VmSpec {
             command: Vec::new(),
             env: Vec::new(),
             dns: Vec::new(),
+            hostname: None,
+            extra_hosts: Vec::new(),
             restart_policy: None,
             recreate_on_change: false,
         }

@@ -16,6 +16,9 @@ use crate::args::Cli;
 /// Names the shell that asks.
 const VARIABLE: &str = "IGNITE_COMPLETE";
 
+/// Bash's own: the usual one knows no name with a colon in it.
+const BASH: &str = include_str!("completing.bash");
+
 /// Answers a shell that asks; false where none does.
 pub fn answer() -> bool {
     let asks =
@@ -31,6 +34,9 @@ pub fn answer() -> bool {
 
 /// The script by which a shell learns to ask.
 pub fn script(shell: ShellName) -> io::Result<Vec<u8>> {
+    if matches!(shell, ShellName::Bash) {
+        return Ok(BASH.into());
+    }
     let shells = Shells::builtins();
     let name = shell.to_possible_value();
     let completer = name.and_then(|name| shells.completer(name.get_name()));
@@ -153,6 +159,14 @@ mod tests {
             let first = command.get_positionals().next().expect("a value");
             assert!(first.get::<ArgValueCandidates>().is_some(), "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_value_is_completed_with_its_flag() {
+        assert_eq!(
+            completed(&["ignite", "ps", "--output=js"]),
+            ["--output=json"]
+        );
     }
 
     #[test]

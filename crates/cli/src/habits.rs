@@ -107,11 +107,6 @@ const FLAGS: &[(&[&str], &str)] = &[
         "a VM has no further names: others reach it by its address, which ignite ps shows, and --ip keeps",
     ),
     (&["--link"], "put both VMs on one network: --network NAME"),
-    (&["--hostname"], "a VM's host name is its name: --name NAME"),
-    (
-        &["--add-host"],
-        "add the line in the VM: ignite exec VM -- sh -c 'echo ADDRESS NAME >>/etc/hosts'",
-    ),
     (
         &["--dns-search", "--dns-option", "--dns-opt"],
         "they are the network's: `dns` in its CNI configuration; servers: --dns IP",
@@ -233,7 +228,7 @@ mod tests {
             "ignite run --network-alias db nginx",
             "ignite create --privileged nginx",
             "ignite run --entrypoint=sh nginx",
-            "ignite run --hostname db nginx",
+            "ignite run --link db nginx",
         ];
         let report: Vec<String> = lines
             .iter()
@@ -288,6 +283,7 @@ mod tests {
         for line in [
             "ignite run --net lan --ip 10.0.0.7 --ip6 fd00::7 --mac-address 02:00:00:00:00:07 nginx",
             "ignite run -d --publish 8080:80 --dns 9.9.9.9 nginx",
+            "ignite run --hostname db --add-host a:10.0.0.7 --add-host gate:host-gateway nginx",
             "ignite run --detach nginx",
             "ignite start -d web",
             "ignite start --debug --ignore-preflight-checks=all,port web",
@@ -297,6 +293,8 @@ mod tests {
             "ignite kernels",
             "ignite vms list",
             "ignite vm",
+            "ignite vm -a -q -f status=exited -o wide",
+            "ignite vms -t {{.ObjectMeta.Name}}",
             "ignite ls -a",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));

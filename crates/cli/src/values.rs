@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ignite_api::{
-    Address, ByteRate, CopyFile, CopyFileError, DetachKeys, Dns, EnvVar, Label, Limit, Mac, Name,
-    PortMapping, Size, VmmChoice, VolumeFlag,
+    Address, ByteRate, CopyFile, CopyFileError, DetachKeys, Dns, EnvVar, ExtraHost, HostName,
+    Label, Limit, Mac, Name, PortMapping, Size, VmmChoice, VolumeFlag,
 };
 use ignite_program::{Parser, message};
 use jiff::Timestamp;
@@ -118,6 +118,10 @@ pub const NAME: Parser<Name> = value;
 pub const LABEL: Parser<Label> = value;
 /// Parser of [`Dns`].
 pub const DNS: Parser<Dns> = value;
+/// Parser of [`HostName`].
+pub const HOST_NAME: Parser<HostName> = value;
+/// Parser of [`ExtraHost`].
+pub const EXTRA_HOST: Parser<ExtraHost> = value;
 /// Parser of [`VmmChoice`].
 pub const VMM: Parser<VmmChoice> = value;
 

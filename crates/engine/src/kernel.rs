@@ -14,6 +14,11 @@ use crate::{Cancel, Engine, Error, Report};
 /// The running host's own kernel.
 const HOST: &str = "host";
 
+/// The kernel VMs boot that ask for none; none where the host's own is imported for them.
+pub(crate) fn newest(kernels: &[KernelRecord]) -> Option<&KernelRecord> {
+    kernels.iter().max_by_key(|kernel| kernel.created)
+}
+
 impl Engine {
     /// Imports a kernel; one whose content is there already costs nothing.
     pub fn import_kernel(
@@ -56,9 +61,8 @@ impl Engine {
     }
 
     fn default_kernel(&self, report: &dyn Report, cancel: &Cancel) -> Result<KernelRecord, Error> {
-        let known = self.kernels.list()?.records;
-        if let Some(newest) = known.into_iter().max_by_key(|kernel| kernel.created) {
-            return Ok(newest);
+        if let Some(newest) = newest(&self.kernels.list()?.records) {
+            return Ok(newest.clone());
         }
         match self.import_kernel_record(HOST, report, cancel) {
             Ok((record, _)) => Ok(record),

@@ -4,9 +4,9 @@ use std::error::Error;
 use std::str::FromStr;
 
 use ignite_api::{
-    AddressError, DetachKeysError, DnsError, EnvError, IdPrefixError, InterfaceNameError,
-    LabelError, MacError, NameError, NetworkPluginError, PortError, RateError, SizeError,
-    VmmChoiceError,
+    AddressError, DetachKeysError, DnsError, EnvError, ExtraHostError, HostNameError,
+    IdPrefixError, InterfaceNameError, LabelError, MacError, NameError, NetworkPluginError,
+    PortError, RateError, SizeError, VmmChoiceError,
 };
 
 /// An error that knows what to do about it.
@@ -30,6 +30,8 @@ hinted!(
     DetachKeysError,
     DnsError,
     EnvError,
+    ExtraHostError,
+    HostNameError,
     IdPrefixError,
     InterfaceNameError,
     LabelError,

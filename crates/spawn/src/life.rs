@@ -61,10 +61,11 @@ pub fn live(options: &Options) -> Result<(), String> {
     })?;
     let mut status = Status::starting(&plan.vm_dir);
     let mut end = run(&plan, live, &mut notify, &mut status);
+    // Told first: who is killed in between leaves an end that is told once more, never one that is not.
+    journal::died(&plan, &end.outcome);
     if let Err(error) = status.stopped(&end.outcome) {
         log::line(&log::chain(&error));
     }
-    journal::died(&plan, &end.outcome);
     step::reached(Step::SuperviseStopped);
     // Clients that wait for the end find it written down.
     end.tell_clients();

@@ -12,6 +12,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::command::{Output, drain};
 
+/// How long the programs may take that lead to a command.
+const BEGINS_WITHIN: Duration = Duration::from_secs(30);
+
 /// A started command. Dropping it ends it and its whole process group.
 pub struct Running {
     child: Child,
@@ -202,9 +205,20 @@ impl Running {
     }
 
     /// The command itself: the child of `nsenter`, which cannot be signalled
-    /// in its stead. It is a session of its own.
+    /// in its stead. It is a session of its own, once it has begun; who comes
+    /// before that waits for it.
     fn inner(&self) -> Result<Pid> {
-        crate::host::only_child(self.child.id()).with_context(|| format!("{} is gone", self.argv))
+        let end = Instant::now() + BEGINS_WITHIN;
+        loop {
+            match crate::host::only_child(self.child.id()) {
+                Ok(pid) if has_begun(pid) => return Ok(pid),
+                Err(error) if crate::host::has_ended(self.child.id()) => {
+                    return Err(error.context(format!("{} is gone", self.argv)));
+                }
+                _ if Instant::now() > end => bail!("{} does not begin", self.argv),
+                _ => thread::sleep(Duration::from_millis(1)),
+            }
+        }
     }
 
     fn end(&mut self) {
@@ -215,6 +229,14 @@ impl Running {
         let _ = self.child.wait();
         self.ended = true;
     }
+}
+
+/// Whether a process is the command, and no more one of the programs that lead to it.
+fn has_begun(pid: Pid) -> bool {
+    let path = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
+    let words = std::fs::read(path).unwrap_or_default();
+    let ways: [&[u8]; 3] = [b"nsenter\0-t\0", b"setsid\0env\0", b"env\0-i\0-C\0"];
+    !ways.iter().any(|way| words.starts_with(way))
 }
 
 impl Drop for Running {

@@ -103,6 +103,7 @@ fn what_is_read_has_a_place_in_the_schema() {
         "{ network: { ports: [ { hostPort: 53, vmPort: 53, protocol: UDP, bindAddress: '::1' } ] } }",
         "{ storage: { volumes: [ { name: a, directory: { path: /a }, readOnly: true } ], volumeMounts: [ { name: a, mountPath: /a } ] } }",
         "{ command: [ sleep, 5, 1.5, true ], env: [ A=1, 'B=' ], dns: [ 9.9.9.9 ] }",
+        "{ hostname: a_b.Example, extraHosts: [ 'db:10.0.0.7', 'db=::1', 'x.y:[::1]', 'gate:host-gateway' ] }",
         "{ ssh: true }",
         "{ ssh: /k.pub }",
         "{ ssh: {} }",

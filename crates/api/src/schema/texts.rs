@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
-    Address, ApiVersion, BitRate, ByteRate, DetachKeys, Dns, EnvVar, IdPrefix, InterfaceName,
-    Limit, Mac, NetworkName, NetworkPlugin, Protocol, Reference, RestartPolicy, Size, Ssh, Subnet,
-    Uid, VmmChoice,
+    Address, ApiVersion, BitRate, ByteRate, DetachKeys, Dns, EnvVar, ExtraHost, HostName, IdPrefix,
+    InterfaceName, Limit, Mac, NetworkName, NetworkPlugin, Protocol, Reference, RestartPolicy,
+    Size, Ssh, Subnet, Uid, VmmChoice,
 };
 
 /// A whole number and a unit, in any case but that of bits (`Mb`).
@@ -18,6 +18,9 @@ const BITS: &str = r"[0-9]+\s*[kKmMgGtT]?([bB][iI][tT])?";
 
 /// `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`.
 const REFERENCE: &str = r"^((\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha(256|384|512):[0-9a-f]{64,128})?$";
+
+/// The name of a host.
+const HOST: &str = "[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?";
 
 macro_rules! texts {
     ($($type:ty, $name:literal: $schema:expr;)*) => {$(
@@ -54,6 +57,10 @@ texts! {
         text("A range of IP addresses, or one.", "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$", &["10.72.9.0/24"]);
     Dns, "Dns":
         text("The IP address of a DNS server.", "^[0-9A-Fa-f.:]+$", &["9.9.9.9"]);
+    HostName, "HostName":
+        text("Up to 253 letters, digits, '-', '_' and '.'.", &format!("^{HOST}$"), &["db"]);
+    ExtraHost, "ExtraHost":
+        text("A host's name and its address, or host-gateway.", &format!(r"^{HOST}[:=](host-gateway|\[?[0-9A-Fa-f.:]+\]?)$"), &["db:10.0.0.7", "db:host-gateway"]);
     EnvVar, "EnvVar":
         text("A variable of the environment.", "^[^=]+=", &["MODE=fast"]);
     NetworkName, "NetworkName":

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ignite_api::{
-    Address, Dns, EnvVar, InterfaceSpec, Kind, Label, Mac, Metadata, Name, PortMapping, Reference,
-    Size, Ssh, Vm, VmSpec, VmmChoice,
+    Address, Dns, EnvVar, ExtraHost, HostName, InterfaceSpec, Kind, Label, Mac, Metadata, Name,
+    PortMapping, Reference, Size, Ssh, Vm, VmSpec, VmmChoice,
 };
 use ignite_engine::manifest::VmManifest;
 use ignite_engine::{CreateRequest, Report};
@@ -146,6 +146,16 @@ pub struct VmArgs {
     #[arg(long, value_name = "IP", value_parser = values::DNS)]
     dns: Vec<Dns>,
 
+    /// Host name [default: its name]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true, value_parser = values::HOST_NAME)]
+    hostname: Option<HostName>,
+
+    /// Line of its /etc/hosts (repeatable)
+    ///
+    /// host-gateway stands for the address of its gateway, which on the default network is this host.
+    #[arg(long, value_name = "NAME:ADDRESS", value_parser = values::EXTRA_HOST)]
+    add_host: Vec<ExtraHost>,
+
     /// Environment variable for the command (repeatable)
     ///
     /// NAME alone takes its value from here.
@@ -237,6 +247,8 @@ impl VmArgs {
         replace(&mut spec.command, self.command);
         replace(&mut spec.env, self.env);
         replace(&mut spec.dns, self.dns);
+        replace(&mut spec.extra_hosts, self.add_host);
+        spec.hostname = self.hostname.or(spec.hostname);
         let copies = self.copy_files.into_iter().flat_map(|copies| copies.0);
         replace(&mut spec.copy_files, copies.collect());
         replace(&mut spec.network.ports, ports);

@@ -109,7 +109,7 @@ impl Verb for Events {
     fn run(self, context: &Context) -> Outcome {
         let engine = context.reader()?;
         let mut stdout = Outlet::new(stdout().lock());
-        let told = engine.events(self.since, self.until, &mut |happening| {
+        let told = engine.events(self.since, self.until, context.terminal, &mut |happening| {
             if !is_asked(&self.filters, happening) {
                 return Ok(());
             }

@@ -22,7 +22,9 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     (
         "Network",
-        &["ports", "network", "ip", "mac", "dns", "net_rate"],
+        &[
+            "ports", "network", "ip", "mac", "dns", "hostname", "add_host", "net_rate",
+        ],
     ),
 ];
 
@@ -39,6 +41,8 @@ const RARE: &[&str] = &[
     "kernel_args",
     "mac",
     "dns",
+    "hostname",
+    "add_host",
     "net_rate",
     "insecure_registry",
     "registry_config_dir",

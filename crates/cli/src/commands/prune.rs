@@ -20,13 +20,13 @@ Examples:
   ignite prune --all --force
   ignite prune --force --filter until=24h --filter label=job=nightly
 
-VMs that ignited keeps as a manifest says stay. Kernels and images are found again, or imported
-again, when a VM needs them.";
+VMs that ignited keeps as a manifest says stay. So does the newest kernel, which the next VM boots:
+ignite kernel rm. Images are imported again when a VM needs them.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PruneVerb {
-    /// Images and kernels that no VM uses as well
+    /// Images and kernels that no VM uses as well, but for the newest kernel
     #[arg(short, long)]
     all: bool,
 
@@ -113,7 +113,7 @@ impl PruneVerb {
             ));
         }
         let rest = if self.all {
-            ", and all images and kernels that no other VM uses"
+            ", all images that no other VM uses, and all such kernels but the newest"
         } else {
             ""
         };

@@ -75,6 +75,19 @@ impl Ps {
     pub fn all(self) -> Self {
         Self { all: true, ..self }
     }
+
+    /// Fails if there are any flags: before another command they would be lost.
+    pub fn refuse(&self) -> Result<(), Failure> {
+        let is_narrowed = self.latest || self.last.is_some() || !self.filter.is_empty();
+        let is_formed = self.output.is_some() || self.template.is_given() || self.no_trunc;
+        match self.all || is_narrowed || is_formed {
+            true => Err(Failure::usage(
+                "a flag of the list is given before the command",
+                Some("write it after the command, such as: ignite vm ls -o json".into()),
+            )),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Verb for Ps {

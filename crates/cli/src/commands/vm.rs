@@ -1,6 +1,6 @@
 //! `ignite vm`: the commands on VMs once more, as one group.
 
-use clap::Args;
+use clap::{Arg, Args};
 
 use super::{
     attach, create, exec, inspect, kill, logs, pause, port, ps, rename, restart, rm, run, ssh,
@@ -11,14 +11,22 @@ use crate::verb::{Verb, group};
 
 const EXAMPLES: &str = "\
 Examples:
-  ignite vm ls
+  ignite vm -f status=exited              the flags are those of: ignite vm ls
   ignite vm run --name web nginx";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(after_help = EXAMPLES, disable_help_subcommand = true, mut_args(rare))]
 pub struct Vm {
     #[command(subcommand)]
     command: Option<VmCommand>,
+
+    #[command(flatten)]
+    ps: ps::Ps,
+}
+
+/// The flags of the list are `ignite vm ls`'s, and shown there.
+fn rare(arg: Arg) -> Arg {
+    arg.hide_short_help(true)
 }
 
 group! {
@@ -54,8 +62,8 @@ impl Verb for Vm {
 
     fn run(self, context: &Context) -> Outcome {
         match self.command {
-            None => ps::Ps::default().all().run(context),
-            Some(command) => command.run(context),
+            None => self.ps.all().run(context),
+            Some(command) => self.ps.refuse().and_then(|()| command.run(context)),
         }
     }
 }

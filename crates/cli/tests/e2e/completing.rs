@@ -1,14 +1,21 @@
 //! Names completed by a real bash, and what `ignite version` and `ignite schema` say.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use ignite_testkit::Host;
 use serde_json::Value;
+
+use crate::support::SOON;
+
+/// A network, to be named.
+const BLUE: &str = r#"{ "cniVersion": "0.4.0", "name": "blue", "plugins": [
+    { "type": "bridge", "bridge": "blue0", "ipam": { "type": "host-local", "subnet": "10.99.0.0/24" } }
+] }"#;
 
 /// What bash offers for the last of these words.
 fn offered(host: &Host, words: &str) -> Result<Vec<String>> {
     let script = format!(
         r#"source <(ignite completion bash)
-        COMP_WORDS=({words}) COMP_TYPE=9
+        COMP_WORDS=({words}) COMP_TYPE=9 COMP_LINE="{words}" COMP_WORDBREAKS=$' \t'
         COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
         last=${{COMP_WORDS[COMP_CWORD]}}
         $(complete -p ignite | sed 's/.*-F \([^ ]*\) .*/\1/') ignite "$last" "${{COMP_WORDS[COMP_CWORD-1]}}"
@@ -28,7 +35,7 @@ fn bash_completes_the_names_of_what_there_is() -> Result<()> {
     for name in ["web", "web-two", "db"] {
         host.ignite(["create", "--name", name, "busy"]).ok()?;
     }
-    host.ignite(["network", "create", "blue"]).ok()?;
+    host.write("/etc/cni/net.d/20-blue.conflist", BLUE)?;
     ensure!(offered(&host, "ignite unp")? == ["unpause"]);
     ensure!(offered(&host, "ignite run --mem")? == ["--memory"]);
     ensure!(offered(&host, "ignite rm -f we")? == ["web", "web-two"]);
@@ -46,6 +53,28 @@ fn bash_completes_the_names_of_what_there_is() -> Result<()> {
     host.sh("rm /var/lib/ignite; mv /var/lib/away /var/lib/ignite")
         .ok()?;
     Ok(())
+}
+
+/// At a terminal bash breaks words at colons and equal signs, and puts what it is given in the place of
+/// what is behind the last.
+#[test]
+fn names_with_a_colon_are_completed_at_a_terminal() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    let bash = host.command(["bash", "--norc", "--noprofile", "-i"]);
+    let mut shell = bash.env("TERM", "xterm").at_terminal(30, 200)?;
+    shell.type_in("source <(ignite completion bash); echo $((1 + 1))-begins\r")?;
+    shell.wait_for("2-begins", SOON)?;
+    for typed in ["busy:la\t", "busy:\t", "bus\t", "'busy:lat\t"] {
+        let rest = " -t 'got-{{.ObjectMeta.Name}}'";
+        shell.type_in(format!("ignite inspect image {typed}{rest}\r"))?;
+        shell
+            .wait_for("got-busy:latest", SOON)
+            .with_context(|| typed.escape_debug().to_string())?;
+    }
+    shell.type_in("ignite version --output=js\t\r")?;
+    shell.wait_for("igniteVersion", SOON)?;
+    shell.type_in("exit 3\r")?;
+    shell.ends_with(3, SOON)
 }
 
 #[test]

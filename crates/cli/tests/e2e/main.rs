@@ -23,6 +23,7 @@ mod endings;
 mod firecracker;
 mod gitops;
 mod hostile;
+mod hosts;
 mod images;
 mod interfaces;
 mod kernels;

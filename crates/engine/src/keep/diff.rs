@@ -255,6 +255,8 @@ impl Asked<'_> {
             ),
             json("spec.command", &spec.command),
             recreate("spec.dns", list(&spec.dns)),
+            recreate("spec.hostname", optional(spec.hostname.as_ref())),
+            recreate("spec.extraHosts", list(&spec.extra_hosts)),
             in_place(PORTS, ports(self.ports)),
             in_place(DISK_RATE, optional(spec.disk_rate.and_then(Limit::rate))),
             in_place(BALLOON, optional(spec.balloon)),

@@ -129,6 +129,14 @@ const EDITS: [(&str, Reach, Edit); 28] = [
     ("spec.dns", Reach::Recreate, |vm| {
         vm.spec.dns.push("10.0.0.1".parse().expect("one"))
     }),
+    ("spec.hostname", Reach::Recreate, |vm| {
+        vm.spec.hostname = Some("db".parse().expect("one"))
+    }),
+    ("spec.extraHosts", Reach::Recreate, |vm| {
+        vm.spec
+            .extra_hosts
+            .push("db:10.0.0.1".parse().expect("one"))
+    }),
     ("spec.env.A", Reach::Recreate, |vm| {
         vm.spec.env = vec!["A=2".parse().expect("one")]
     }),

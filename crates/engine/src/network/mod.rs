@@ -8,6 +8,7 @@ pub(crate) mod cni;
 pub(crate) mod dns;
 pub(crate) mod docker;
 pub(crate) mod forwarding;
+pub(crate) mod hosts;
 pub(crate) mod manage;
 pub(crate) mod overlap;
 pub(crate) mod plugin;
@@ -46,6 +47,12 @@ pub enum Error {
         name: String,
         /// The directory of network configurations.
         directory: PathBuf,
+    },
+    /// A host is to be where the VM's gateway is, and there is none.
+    #[error("host {host} cannot be where the VM's gateway is: no network of the VM has one")]
+    NoGateway {
+        /// The host.
+        host: String,
     },
     /// The default network could not be written.
     #[error(transparent)]
@@ -198,6 +205,9 @@ impl Error {
             Self::NoNetworkAtAll { directory, .. } => Some(format!(
                 "leave --network out for the default network, or put a configuration into {}",
                 directory.display()
+            )),
+            Self::NoGateway { host } => Some(format!(
+                "say its address when the VM is created: --add-host {host}:ADDRESS"
             )),
             Self::Default(error) => error.hint(),
             Self::Cni(error) => Some(error.hint().unwrap_or_else(|| {

@@ -9,18 +9,19 @@ use jiff::Timestamp;
 
 use super::remove::PAUSE;
 use crate::network::attached::Attached;
-use crate::{Engine, Error};
+use crate::{Engine, Error, Report};
 
 /// Longest text of an attribute.
 const LONGEST: usize = 400;
 
 impl Engine {
     /// Tells what happened between two moments, and goes on with what happens until the later one comes.
-    /// Without `since` what was before is not told.
+    /// Without `since` what was before is not told. What the journal lost before it was read is said.
     pub fn events(
         &self,
         since: Option<Timestamp>,
         until: Option<Timestamp>,
+        report: &dyn Report,
         tell: &mut dyn FnMut(&Happening) -> io::Result<()>,
     ) -> Result<(), Error> {
         let mut reader = Reader::new(&self.config.paths);
@@ -33,7 +34,11 @@ impl Engine {
         loop {
             // Looked at before reading: what was written until then is read.
             let now = Timestamp::now();
-            for happening in reader.read()?.iter().filter(|it| is_asked(it.time)) {
+            let happenings = reader.read()?;
+            if reader.has_lost() {
+                report.warn("events are missing here: more happened than the journal keeps before they were told");
+            }
+            for happening in happenings.iter().filter(|it| is_asked(it.time)) {
                 tell(happening).map_err(Error::Told)?;
             }
             if until.is_some_and(|until| until <= now) {

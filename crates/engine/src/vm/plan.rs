@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ignite_api::HostName;
 use ignite_store::{Paths, VmRecord};
 use ignite_wire::guest::{self, Config, Dns, Modules};
 use ignite_wire::supervisor::{
@@ -47,6 +48,8 @@ pub struct Parts<'a> {
     pub holder: Option<Holder>,
     /// The guest's resolver configuration.
     pub dns: Dns,
+    /// Further lines of the guest's `/etc/hosts`.
+    pub hosts: Vec<guest::Host>,
     /// Time within which the agent must be ready.
     pub boot_timeout: Duration,
     /// Public keys that may enter by ssh.
@@ -62,7 +65,7 @@ pub struct Parts<'a> {
 /// The plan of one start.
 pub fn plan(parts: Parts<'_>) -> Plan {
     let record = parts.record;
-    let hostname = record.name.as_str();
+    let hostname = hostname(record);
     let limits = rates::limits(record);
     let attachment = |(index, attached): (usize, &Attached)| Attachment {
         rate: limits.interfaces.get(&attached.interface).copied(),
@@ -83,6 +86,12 @@ pub fn plan(parts: Parts<'_>) -> Plan {
         console_limit: CONSOLE_LIMIT,
         release: parts.release,
     }
+}
+
+/// The guest's host name.
+fn hostname(record: &VmRecord) -> &str {
+    let own = record.spec.hostname.as_ref().map(HostName::as_str);
+    own.unwrap_or(record.name.as_str())
 }
 
 /// Bounds of the VMM: what the guest was given, and what the VMM needs for itself.
@@ -189,6 +198,7 @@ fn guest(parts: &Parts<'_>) -> Config {
         ssh_keys: parts.ssh_keys.clone(),
         volumes: parts.volumes.mounts.clone(),
         // The supervisor makes the token, for each start one.
-        ..Config::new(record.name.as_str(), record.process.clone())
+        hosts: parts.hosts.clone(),
+        ..Config::new(hostname(record), record.process.clone())
     }
 }

@@ -1,5 +1,8 @@
 //! `prune`: VMs that have ended, and images and kernels that no VM uses.
 //!
+//! The newest kernel stays, used or not: it is what the next VM boots, and one that was imported from a
+//! file would not be found again.
+//!
 //! Nothing that is in use is in danger: a VM goes under its lock and its liveness lock, which whoever
 //! starts it takes first, an image under the lock that keeps VMs from being made of it.
 
@@ -12,6 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::imports::Import;
+use crate::kernel::newest;
 use crate::{Cancel, Engine, Error};
 
 /// What is removed.
@@ -76,10 +80,22 @@ impl Engine {
         }
         if prune.all && prune.labels.is_empty() {
             let mut freed = pruned.freed_bytes;
-            pruned.images =
-                self.prune_imports(&self.images, prune, cancel, &mut freed, &mut failures);
-            pruned.kernels =
-                self.prune_imports(&self.kernels, prune, cancel, &mut freed, &mut failures);
+            pruned.images = self.prune_imports(
+                &self.images,
+                prune,
+                |_| None,
+                cancel,
+                &mut freed,
+                &mut failures,
+            );
+            pruned.kernels = self.prune_imports(
+                &self.kernels,
+                prune,
+                |kernels| newest(kernels).map(|kernel| kernel.uid),
+                cancel,
+                &mut freed,
+                &mut failures,
+            );
             pruned.freed_bytes = freed;
         }
         failures.extend(cancel.check().err().map(Error::from));
@@ -108,8 +124,8 @@ impl Engine {
         self.repair(&lock, &live)?;
         let bytes = used(&lock.dir());
         drop(live);
-        lock.remove()?;
         self.note("remove", uid, &record.name, &[]);
+        lock.remove()?;
         Ok(Some(bytes))
     }
 
@@ -117,6 +133,7 @@ impl Engine {
         &self,
         catalogue: &Catalogue<R>,
         prune: &Prune,
+        spared: impl Fn(&[R]) -> Option<Uid>,
         cancel: &Cancel,
         freed: &mut u64,
         failures: &mut Vec<Error>,
@@ -129,9 +146,10 @@ impl Engine {
             }
         };
         let mut removed = Vec::new();
+        let spared = spared(&records);
         let old = records
             .into_iter()
-            .filter(|record| prune.is_old(record.imported()));
+            .filter(|record| prune.is_old(record.imported()) && Some(record.uid()) != spared);
         for record in old.take_while(|_| !cancel.is_cancelled()) {
             let bytes = used(&catalogue.dir(record.uid()));
             match self.remove_import(catalogue, record.uid().as_str(), false) {
@@ -160,4 +178,56 @@ fn used(directory: &Path) -> u64 {
         Err(_) => 0,
     };
     entries.flatten().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use ignite_store::KernelRecord;
+
+    use super::*;
+    use crate::vm::tests::{add_image, add_kernel, create_as, engine, staged};
+
+    #[test]
+    fn the_newest_kernel_stays_and_every_other_goes_that_no_vm_uses() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let engine = engine(root.path());
+        add_image(&engine);
+        add_kernel(&engine);
+        create_as(&engine, ignite_api::VmSpec::default()).expect("a VM");
+        let add = |second: i64| {
+            let record = KernelRecord {
+                uid: Uid::random(),
+                names: vec![format!("kernel-{second}")],
+                created: Timestamp::from_second(second).expect("in range"),
+                digest: format!("sha256:a{second}"),
+                source: "file".into(),
+                version: "6.1".into(),
+                size: ignite_api::Size::MIB,
+                guest: None,
+            };
+            let made = engine.kernels.create(&record, &staged(&engine, "vmlinux"));
+            made.expect("a kernel");
+            record.uid
+        };
+        let (old, newest) = (add(1), add(2));
+        let cancel = Cancel::new().expect("an eventfd");
+        let labelled = Prune {
+            all: true,
+            labels: vec!["a=b".parse().expect("a label")],
+            ..Prune::default()
+        };
+        assert_eq!(engine.prune(&labelled, &cancel).0, Pruned::default());
+        let all = Prune {
+            all: true,
+            ..Prune::default()
+        };
+        let (pruned, failures) = engine.prune(&all, &cancel);
+        assert!(failures.is_empty(), "{failures:?}");
+        assert_eq!((pruned.vms.len(), pruned.images.len()), (1, 1));
+        // The VM's own was older still.
+        assert_eq!(pruned.kernels.len(), 2);
+        assert!(pruned.kernels.contains(&old));
+        let left = engine.kernels.list().expect("listed").records;
+        assert_eq!(left.iter().map(|it| it.uid).collect::<Vec<_>>(), [newest]);
+    }
 }

@@ -60,8 +60,8 @@ impl Engine {
             repaired => repaired?,
         }
         drop(live);
-        lock.remove()?;
         self.note("remove", uid, &record.name, &[]);
+        lock.remove()?;
         Ok(done(record.name))
     }
 

@@ -91,17 +91,13 @@ impl Engine {
             status.message =
                 Some("its supervisor vanished: a crash, or a reboot of the host".into());
             (status.supervisor, status.vmm) = (None, None);
+            if let Ok(record) = lock.record() {
+                let end = [("end", "lost"), ("exitCode", "255")];
+                self.note("die", record.uid, &record.name, &end);
+            }
             if let Err(error) = lock.write_status(&status, live) {
                 // No room to say so is no reason to keep what the VM holds.
                 tracing::warn!(uid = %lock.uid(), %error, "the VM's end is not recorded");
-            }
-            if let Ok(record) = lock.record() {
-                self.note(
-                    "die",
-                    record.uid,
-                    &record.name,
-                    &[("end", "lost"), ("exitCode", "255")],
-                );
             }
             step::reached(Step::RepairRecorded);
         }
@@ -131,7 +127,6 @@ impl Engine {
             netns::delete(&sandbox).map_err(|e| one(network::Error::Namespace(e).into()))?;
             step::reached(Step::ReleaseUnnamed);
         }
-        lock.write_network(&network).map_err(|e| one(e.into()))?;
         if let Ok(record) = lock.record() {
             for one in &made.attachments {
                 let of = [
@@ -141,6 +136,7 @@ impl Engine {
                 self.note("detach", record.uid, &record.name, &of);
             }
         }
+        lock.write_network(&network).map_err(|e| one(e.into()))?;
         step::reached(Step::ReleaseDone);
         Ok(())
     }
@@ -242,8 +238,8 @@ impl Engine {
     pub(crate) fn remove_if_asked(&self, lock: VmLock) -> Result<(), Error> {
         if lock.record()?.auto_remove && lock.status()?.state == State::Stopped {
             let record = lock.record()?;
-            lock.remove()?;
             self.note("remove", record.uid, &record.name, &[]);
+            lock.remove()?;
         }
         Ok(())
     }

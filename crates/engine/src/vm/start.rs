@@ -29,7 +29,7 @@ use super::volumes::{Joined, Machine};
 use crate::config::program;
 use crate::network::attached::Attached;
 use crate::network::plugin::{self, Network, Plugin};
-use crate::network::{self, dns, ports, several};
+use crate::network::{self, dns, hosts, ports, several};
 use crate::timings::Timings;
 use crate::{Cancel, Engine, Error, Report, StartOptions};
 
@@ -407,6 +407,7 @@ impl Start<'_> {
             attached: &made.attached,
             holder: made.holder.clone(),
             dns,
+            hosts: hosts::lines(&self.record.spec.extra_hosts, &made.attached)?,
             ssh_keys: super::ssh::keys_of(
                 self.record.spec.ssh.as_ref(),
                 &self.lock.dir(),

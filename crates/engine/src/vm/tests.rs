@@ -30,7 +30,7 @@ pub(super) fn engine(root: &Path) -> Engine {
 }
 
 /// A directory that becomes an object's, with one file.
-fn staged(engine: &Engine, file: &str) -> std::path::PathBuf {
+pub(super) fn staged(engine: &Engine, file: &str) -> std::path::PathBuf {
     let directory = engine.config.paths.staging().join("one");
     std::fs::create_dir_all(&directory).expect("mkdir");
     std::fs::write(directory.join(file), "content").expect("write");

@@ -258,6 +258,7 @@ mod tests {
             attached: &[],
             holder: None,
             dns: Dns::default(),
+            hosts: Vec::new(),
             boot_timeout: Duration::ZERO,
             terminal: None,
             ssh_keys: Vec::new(),

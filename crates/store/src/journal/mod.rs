@@ -7,8 +7,10 @@
 //!
 //! A line is written by one call. One that was torn by a crash, and whatever else is no event, is passed
 //! over. A reader holds the file it reads open, so nothing is lost to him while it is replaced once or
-//! twice; who begins reads the older file first.
+//! twice; who begins reads the older file first. Each file begins with its number: a reader who was away
+//! for longer knows that there was more.
 
+mod head;
 mod reader;
 mod writer;
 

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::head::Head;
 use super::{FILE, Happening, MAX_LINE, OLDER};
 use crate::{Error, Paths};
 
@@ -21,6 +22,9 @@ pub struct Reader {
     /// The file that is read; it stays open though it be replaced.
     open: Option<Open>,
     lines: Lines,
+    /// Number of the file that comes next, where that is known.
+    next: Option<u64>,
+    has_lost: bool,
 }
 
 impl Reader {
@@ -30,13 +34,21 @@ impl Reader {
             directory: paths.data.clone(),
             open: None,
             lines: Lines::default(),
+            next: None,
+            has_lost: false,
         }
+    }
+
+    /// Whether files were gone before the last reading came to them.
+    pub fn has_lost(&self) -> bool {
+        self.has_lost
     }
 
     /// What happened since the last time this was asked, oldest first.
     pub fn read(&mut self) -> Result<Vec<Happening>, Error> {
         let path = self.directory.join(FILE);
         let mut found = Vec::new();
+        self.has_lost = false;
         self.read_on(&mut found)
             .map_err(Error::directory("read", path))?;
         Ok(found)
@@ -47,7 +59,11 @@ impl Reader {
         let own = self.open.as_ref().map(|(_, inode)| *inode);
         let (older, newer) = self.files()?;
         let Some(newer) = newer else {
-            // Rotated in this moment, or never written.
+            if own.is_none() && older.is_none() {
+                // Never written.
+                self.next = Some(1);
+            }
+            // Or rotated in this moment.
             return Ok(());
         };
         if own == Some(newer.1) {
@@ -62,6 +78,9 @@ impl Reader {
     }
 
     fn begin(&mut self, file: Open, found: &mut Vec<Happening>) -> io::Result<()> {
+        let number = Head::of(&file.0).map(|head| head.file);
+        self.has_lost |= number.zip(self.next).is_some_and(|(it, next)| it > next);
+        self.next = number.map(|number| number.saturating_add(1));
         self.lines = Lines::default();
         self.open = Some(file);
         self.rest(found)

@@ -60,9 +60,59 @@ fn two_rotations_lose_nothing_for_who_follows() {
         numbers(&follower.read().expect("read")),
         (3..20).collect::<Vec<_>>()
     );
+    assert!(!follower.has_lost());
     let late = numbers(&Reader::new(&paths).read().expect("read"));
     assert_eq!(late.last(), Some(&19));
     assert!(late.len() > 8 && late.is_sorted(), "{late:?}");
+}
+
+#[test]
+fn who_was_away_for_too_long_is_told_so_once() {
+    let (_root, paths) = host();
+    let journal = Journal::new(&paths).bounded(1000);
+    let write = |from: usize, to: usize| {
+        for number in from..to {
+            journal.append(&happening(number)).expect("written");
+        }
+    };
+    let mut early = Reader::new(&paths);
+    assert_eq!(early.read().expect("nothing there"), []);
+    write(0, 3);
+    let mut follower = Reader::new(&paths);
+    assert_eq!(follower.read().expect("read").len(), 3);
+    write(3, 60);
+    for reader in [&mut early, &mut follower] {
+        let found = numbers(&reader.read().expect("read"));
+        assert!(found.last() == Some(&59) && found.len() < 57, "{found:?}");
+        assert!(reader.has_lost());
+        nothing_more_is_said(reader);
+    }
+    // What was before one came was never promised.
+    let mut late = Reader::new(&paths);
+    assert!(!late.read().expect("read").is_empty());
+    assert!(!late.has_lost());
+}
+
+fn nothing_more_is_said(reader: &mut Reader) {
+    assert_eq!(reader.read().expect("read"), []);
+    assert!(!reader.has_lost());
+}
+
+/// A version before had files without a number.
+#[test]
+fn a_file_without_a_number_is_read() {
+    let (_root, paths) = host();
+    let mut line = serde_json::to_vec(&happening(0)).expect("plain data");
+    line.push(b'\n');
+    std::fs::write(paths.data.join(FILE), line).expect("written");
+    let (journal, mut reader) = (Journal::new(&paths).bounded(1000), Reader::new(&paths));
+    assert_eq!(numbers(&reader.read().expect("read")), [0]);
+    for number in 1..10 {
+        journal.append(&happening(number)).expect("written");
+    }
+    let found = numbers(&reader.read().expect("read"));
+    assert_eq!(found, (1..10).collect::<Vec<_>>());
+    assert!(!reader.has_lost());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ignite_host::fs::Lock;
 
+use super::head::Head;
 use super::{FILE, Happening, LOCK, MAX_LINE, OLDER};
 use crate::{Error, Paths};
 
@@ -63,9 +64,14 @@ impl Journal {
         let path = self.directory.join(FILE);
         let mut write = || -> io::Result<()> {
             let mut file = open(&path)?;
+            let older = self.directory.join(OLDER);
             if file.metadata()?.len() + line.len() as u64 > self.most {
-                std::fs::rename(&path, self.directory.join(OLDER))?;
+                std::fs::rename(&path, &older)?;
                 file = open(&path)?;
+            }
+            if file.metadata()?.len() == 0 {
+                let before = File::open(&older).ok().and_then(|it| Head::of(&it));
+                line = [Head::after(before).line(), std::mem::take(&mut line)].concat();
             }
             // What a crash left of a line must not spoil this one.
             if is_torn(&mut file)? {

@@ -322,5 +322,12 @@ pub(crate) fn only_child(pid: u32) -> Result<Pid> {
     Pid::from_raw(child.parse()?).context("a pid is not 0")
 }
 
+/// Whether a process has ended, though nobody has asked how.
+pub(crate) fn has_ended(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| &rest[..1]);
+    matches!(state, None | Some("Z" | "X"))
+}
+
 #[cfg(test)]
 mod tests;

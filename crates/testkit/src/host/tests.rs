@@ -134,6 +134,23 @@ fn the_helper_serves_names() -> Result<()> {
 }
 
 #[test]
+fn a_signal_reaches_a_command_that_only_begins() -> Result<()> {
+    let host = Host::bare("alpha")?;
+    for _ in 0..20 {
+        let sleep = host.command(["sleep", "1000"]).start()?;
+        sleep.signal(Signal::INT)?;
+        assert_eq!(sleep.wait(Duration::from_secs(5))?.code, 130);
+    }
+    let mut gone = host.command(["true"]).start()?;
+    crate::wait_until("its end", Duration::from_secs(5), || {
+        anyhow::ensure!(gone.is_over()?);
+        anyhow::Ok(())
+    })?;
+    assert!(gone.signal(Signal::INT).is_err());
+    Ok(())
+}
+
+#[test]
 fn the_sniffer_sees_dhcp_and_nothing_else() -> Result<()> {
     let lan = Lan::new()?;
     let (one, two) = (Host::bare("one")?, Host::bare("two")?);

@@ -24,7 +24,9 @@ fn run_sits_down_before_the_console_and_ends_with_the_command() -> Result<()> {
     ask(&mut seat, "wörld, 世界", "wörld, 世界")?;
     seat.wait_for("wörld, 世界", SOON)?;
     seat.type_in("\x04")?;
-    // It has a terminal that controls it.
+    // Before that an interrupt would be for who is about to become the shell. It has a terminal that
+    // controls it.
+    seat.wait_for("# ", SOON)?;
     seat.type_in("sleep 1000\r")?;
     seat.wait_for("sleep 1000", SOON)?;
     seat.type_in("\x03")?;

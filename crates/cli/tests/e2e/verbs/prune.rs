@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use ignite_testkit::{Host, boot, place};
 
 use super::json;
-use crate::support::{BOOT, Vm};
+use crate::support::{BOOT, SOON, Vm};
 
 #[test]
 fn only_what_has_ended_goes() -> Result<()> {
@@ -30,10 +30,10 @@ fn only_what_has_ended_goes() -> Result<()> {
         "{left}"
     );
 
-    // The image is web's: it stays, and so does web's kernel.
+    // The image is web's: it stays. The other one goes.
     let all = host.ignite(["prune", "-f", "--all"]).output()?;
     ensure!(
-        all.stderr.contains("images: 0, kernels: 0"),
+        all.stderr.contains("VMs: 1, images: 1, kernels: 0"),
         "{}",
         all.stderr
     );
@@ -42,12 +42,37 @@ fn only_what_has_ended_goes() -> Result<()> {
     vm.verb("kill")?;
     let all = host.ignite(["prune", "-f", "--all"]).output()?;
     ensure!(
-        all.stderr.contains("VMs: 1, images: 1, kernels: 1"),
+        all.stderr.contains("VMs: 1, images: 1, kernels: 0"),
         "{}",
         all.stderr
     );
-    for list in [["image", "ls"], ["kernel", "ls"], ["vm", "ls"]] {
-        assert_eq!(host.ignite(list).ok()?.lines().count(), 1, "{list:?}");
+    // The kernel is what the next VM boots.
+    for (list, lines) in [
+        (["image", "ls"], 1),
+        (["kernel", "ls"], 2),
+        (["vm", "ls"], 1),
+    ] {
+        assert_eq!(host.ignite(list).ok()?.lines().count(), lines, "{list:?}");
+    }
+    host.ignite(["create", "--name", "next", &image]).ok()?;
+    Ok(())
+}
+
+/// A person is asked, and nothing but yes is taken for it.
+#[test]
+fn who_is_asked_decides() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    host.ignite(["create", "--name", "web", "busy"]).ok()?;
+    for (answer, left) in [("n", 1), ("", 1), ("y", 0)] {
+        let mut person = host.ignite(["prune", "-a"]).at_terminal(30, 100)?;
+        person.wait_for("but the newest? [y/N]", SOON)?;
+        person.type_in(format!("{answer}\r"))?;
+        person.ends_with(0, SOON)?;
+        assert_eq!(
+            host.ignite(["ps", "-aq"]).ok()?.lines().count(),
+            left,
+            "{answer:?}"
+        );
     }
     Ok(())
 }

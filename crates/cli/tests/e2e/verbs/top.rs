@@ -60,11 +60,23 @@ fn processes_are_shown_with_their_users() -> Result<()> {
 fn a_vm_that_does_not_answer_is_not_waited_for() -> Result<()> {
     let host = Host::new("alpha")?;
     let vm = Vm::run_script(&host, &["--name", "web"], "sleep 1000")?;
+    // One that is paused is not even asked.
     host.ignite(["pause", "web"]).ok()?;
-    host.ignite(["top", "--timeout", "1", "web"])
+    host.ignite(["top", "--timeout", "1000", "web"])
+        .deadline(SOON)
         .output()?
-        .refused(1, &["said nothing for 1 s", "paused"])?;
+        .refused(1, &["the VM is paused", "ignite unpause"])?;
     host.ignite(["unpause", "web"]).ok()?;
+    // One whose VMM stands still is waited for as long as was said.
+    let processes = host.processes()?;
+    let vmm = processes
+        .iter()
+        .find(|it| it.name().starts_with("qemu-system"));
+    let vmm = vmm.context("its VMM")?;
+    vmm.signal(rustix::process::Signal::STOP);
+    let asked = host.ignite(["top", "--timeout", "1", "web"]).output();
+    vmm.signal(rustix::process::Signal::CONT);
+    asked?.refused(1, &["said nothing for 1 s", "paused"])?;
     ensure!(host.ignite(["top", "web"]).ok()?.contains("sleep 1000"));
     // Without /proc there is nothing to read, and it says so.
     vm.exec(&["umount", "-l", "/proc"]).ok()?;
