@@ -22,7 +22,8 @@ pub struct SparseMap {
 
 impl SparseMap {
     /// Checks that the parts follow each other and are just what the archive holds (`stored` bytes).
-    fn checked(parts: Vec<(u64, u64)>, real_size: u64, stored: u64) -> Result<Self, TarError> {
+    /// Empty ones, by which GNU tar marks the end of a file, are left out.
+    fn checked(mut parts: Vec<(u64, u64)>, real_size: u64, stored: u64) -> Result<Self, TarError> {
         let mut end = 0u64;
         let mut total = 0u64;
         for (offset, length) in &parts {
@@ -35,6 +36,7 @@ impl SparseMap {
         if end > real_size || total != stored {
             return Err(TarError::Sparse);
         }
+        parts.retain(|(_, length)| *length > 0);
         Ok(Self { parts, real_size })
     }
 
@@ -142,6 +144,12 @@ mod tests {
     fn parts_must_follow_each_other_and_fit() {
         assert!(SparseMap::checked(vec![(0, 4), (8, 4)], 20, 8).is_ok());
         assert!(SparseMap::checked(vec![], 1 << 40, 0).is_ok());
+        let ended = SparseMap::checked(vec![(0, 4), (20, 0)], 20, 4);
+        assert_eq!(ended.expect("an end mark").parts, [(0, 4)]);
+        assert!(
+            SparseMap::checked(vec![(0, 4), (21, 0)], 20, 4).is_err(),
+            "an end mark past the end"
+        );
         assert!(
             SparseMap::checked(vec![(0, 4), (3, 4)], 20, 8).is_err(),
             "overlap"

@@ -109,7 +109,11 @@ impl Error {
             Self::Entry { source, .. } => source.hint(),
             Self::Destination { source, .. } => ignite_host::error::hint(source),
             Self::Tree(source) => source.hint(),
-            Self::Tar(_) | Self::Empty => None,
+            Self::Tar(_) => Some(
+                "send a plain tar archive, unpacked (gzip -d, xz -d), and all of it; what came is not that"
+                    .into(),
+            ),
+            Self::Empty => Some("see whether the sender ended before its time".into()),
         }
     }
 

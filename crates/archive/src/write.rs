@@ -220,10 +220,16 @@ fn time(time: Time) -> String {
     }
 }
 
-/// The map of pax format 1.0, whole blocks.
+/// The map of pax format 1.0, whole blocks. A hole at the end has an empty part behind it: GNU tar takes
+/// the file's size from the last part of the map, and from nothing else.
 fn map_block(map: &SparseMap) -> Vec<u8> {
-    let mut text = format!("{}\n", map.parts.len());
-    for (offset, length) in &map.parts {
+    let data_end = map
+        .parts
+        .last()
+        .map_or(0, |(offset, length)| offset + length);
+    let end = (data_end < map.real_size).then_some((map.real_size, 0));
+    let mut text = format!("{}\n", map.parts.len() + usize::from(end.is_some()));
+    for (offset, length) in map.parts.iter().copied().chain(end) {
         text.push_str(&format!("{offset}\n{length}\n"));
     }
     let mut bytes = text.into_bytes();
