@@ -1,6 +1,6 @@
 //! One enum over the drivers, with the few verbs a supervisor needs.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -233,7 +233,7 @@ impl Driver {
     /// [`Driver::reports`] has something to do.
     pub fn control(&self) -> Vec<(BorrowedFd<'_>, bool)> {
         match self {
-            Self::Qemu(qemu) => vec![(qemu.control().as_fd(), qemu.wants_write())],
+            Self::Qemu(qemu) => qemu.control(),
             Self::Firecracker(firecracker) => firecracker.control(),
         }
     }

@@ -4,12 +4,13 @@
 mod pvh;
 
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ignite_host::process::Status;
-use ignite_vmm::{Choice, Confinement, Driver, Reason, Report, Request, Resources, find};
-use ignite_wire::supervisor::{Disk, DiskFormat, Machine, Vmm};
+use ignite_vmm::{Choice, Confinement, Driver, Reason, Report, Request, Resources, Work, find};
+use ignite_wire::supervisor::{Disk, DiskFormat, Machine, Share, Vmm};
 use pvh::{IDLE, pvh_kernel};
 
 /// Generous: the machine may be busy.
@@ -24,7 +25,7 @@ const FAULT: &[u8] = &[0x0f, 0x0b];
 struct Guest {
     driver: Driver,
     reports: Vec<Report>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Guest {
@@ -37,29 +38,41 @@ impl Guest {
         disks: impl FnOnce(&Path) -> Vec<Disk>,
         balloon: Option<u64>,
     ) -> Self {
+        Self::with(kernel, |directory, machine| {
+            machine.disks = disks(directory);
+            machine.balloon = balloon;
+        })
+    }
+
+    /// Of a machine that has what is given to it.
+    fn with(kernel: &[u8], furnish: impl FnOnce(&Path, &mut Machine)) -> Self {
         let directory = tempfile::tempdir().expect("tempdir");
         let path = directory.path().join("vmlinux");
         std::fs::write(&path, kernel).expect("write");
-        let machine = Machine {
+        let mut machine = Machine {
             vmm: Vmm::QemuTcg,
             program: find(Choice::Exactly(Vmm::QemuTcg))
                 .expect("QEMU is installed")
                 .program,
             cpus: 1,
             memory: 16 << 20,
-            balloon,
+            balloon: None,
             kernel: path,
             initramfs: PathBuf::from("/nonexistent"),
             cmdline: String::new(),
-            disks: disks(directory.path()),
+            disks: Vec::new(),
             shares: Vec::new(),
         };
+        furnish(directory.path(), &mut machine);
         let resources = Resources {
             nics: Vec::new(),
             initramfs: ignite_host::fs::memfd("initramfs", b"070701").expect("memory"),
             live: None,
             log: None,
-            work: None,
+            work: Some(Work {
+                id: "test".to_owned(),
+                directory: directory.path().to_owned(),
+            }),
             confinement: Some(Confinement {
                 user: USER,
                 tasks: 100,
@@ -72,7 +85,7 @@ impl Guest {
         Self {
             driver,
             reports: Vec::new(),
-            _directory: directory,
+            directory,
         }
     }
 
@@ -149,6 +162,84 @@ fn a_balloon_is_asked_of_a_guest_that_has_one() {
         assert_eq!(answer.is_ok(), has_balloon, "{answer:?}");
         assert_eq!(guest.reports[1..], [Report::Shutdown(Reason::Quit)]);
     }
+}
+
+/// A directory with this program as its server.
+fn shared(directory: &Path, server: PathBuf) -> Vec<Share> {
+    let path = directory.join("shared");
+    std::fs::create_dir(&path).expect("mkdir");
+    vec![Share {
+        path,
+        tag: "ignite0".to_owned(),
+        read_only: false,
+        server,
+    }]
+}
+
+/// The server of the guest's directory: the process of this program's that is locked up there.
+fn server_of(guest: &Guest) -> Option<PathBuf> {
+    let place = |path: PathBuf| Some((path.metadata().ok()?.dev(), path.metadata().ok()?.ino()));
+    let directory = place(guest.directory.path().join("shared"));
+    let is_it = |process: &PathBuf| place(process.join("root/")) == directory;
+    let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+    processes.map(|process| process.path()).find(is_it)
+}
+
+#[test]
+fn a_directory_is_served_from_a_room_with_nothing_besides() {
+    let program = find::virtiofsd().expect("virtiofsd is installed");
+    let mut guest = Guest::with(&pvh_kernel(IDLE), |directory, machine| {
+        machine.shares = shared(directory, program);
+    });
+    guest.wait_for_console("Hi");
+    let server = server_of(&guest).expect("it runs");
+    // Locked up in the directory, which is empty.
+    let mut seen = std::fs::read_dir(server.join("root/")).expect("a root");
+    assert!(seen.next().is_none());
+    let status = std::fs::read_to_string(server.join("status")).expect("a status");
+    let line = status.lines().find(|line| line.starts_with("CapPrm:"));
+    let held = line.and_then(|line| line.split_whitespace().last());
+    // Of CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID, CAP_SETFCAP.
+    assert_eq!(held, Some("00000000800000db"));
+    guest.driver.quit();
+    assert_eq!(guest.wait_for_end(), Status::Code(0));
+    let is_broken = |report: &Report| matches!(report, Report::Broken { .. });
+    assert!(!guest.reports.iter().any(is_broken), "{:?}", guest.reports);
+}
+
+#[test]
+fn a_server_that_fails_is_told_of_in_its_own_words() {
+    let mut guest = Guest::with(&pvh_kernel(IDLE), |directory, machine| {
+        // It knows none of the options.
+        machine.shares = shared(directory, PathBuf::from("/usr/bin/ls"));
+    });
+    assert_eq!(guest.wait_for_end(), Status::Code(1));
+    let told = guest.reports.iter().find_map(|report| match report {
+        Report::Broken { message } => Some(message.as_str()),
+        _ => None,
+    });
+    let told = told.expect("it is told");
+    assert!(told.contains("shared ended with exit code 2: "), "{told}");
+    assert!(told.contains("ls --help"), "{told}");
+}
+
+#[test]
+fn a_server_that_is_killed_ends_the_vmm() {
+    let program = find::virtiofsd().expect("virtiofsd is installed");
+    let mut guest = Guest::with(&pvh_kernel(IDLE), |directory, machine| {
+        machine.shares = shared(directory, program);
+    });
+    guest.wait_for_console("Hi");
+    let server = server_of(&guest).expect("it runs");
+    let number = server.file_name().and_then(|name| name.to_str());
+    let pid = number.and_then(|number| number.parse().ok());
+    let pid = pid
+        .and_then(rustix::process::Pid::from_raw)
+        .expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+    assert_eq!(guest.wait_for_end(), Status::Code(0));
+    let told = |report: &Report| matches!(report, Report::Broken { message } if message.contains("ended with signal 9"));
+    assert!(guest.reports.iter().any(told), "{:?}", guest.reports);
 }
 
 #[test]

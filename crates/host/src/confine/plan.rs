@@ -21,9 +21,10 @@ pub struct Plan {
     pub blocks: Vec<Bind>,
     /// A place to write.
     pub work: Option<Work>,
-    /// Whether `/proc` shows the processes of the room, and nothing else. Whoever is started in such a
-    /// room gets a PID namespace and mounts the `/proc` of that one: only one may be in it at a time.
-    pub proc: bool,
+    /// Where the processes of the room are shown, and nothing else of a `/proc`. Whoever is started in
+    /// such a room gets a PID namespace and mounts the `/proc` of that one: only one may be in it at a
+    /// time.
+    pub proc: Option<PathBuf>,
 }
 
 /// A file or directory of the host's, with all below it on the same file system.
@@ -130,12 +131,12 @@ impl Plan {
         Ok(())
     }
 
-    /// The paths that are taken in the room; `/dev` is one whole, and so is `/proc`.
+    /// The paths that are taken in the room; `/dev` is one whole, and so is where its processes are.
     fn targets(&self) -> impl Iterator<Item = &Path> {
         let binds = self.binds.iter().map(|bind| bind.target.as_path());
         let links = self.links.iter().map(|link| link.target.as_path());
         let work = self.work.iter().map(|work| work.target.as_path());
-        let proc = self.proc.then_some(Path::new("/proc"));
+        let proc = self.proc.as_deref();
         let devices = self.devices.len() + self.blocks.len();
         let dev = (devices > 0).then_some(Path::new("/dev"));
         binds.chain(links).chain(work).chain(proc).chain(dev)

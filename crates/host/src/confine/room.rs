@@ -4,9 +4,10 @@
 //! is looked for any more, furnishes it, makes it the root and lets go of the old one; then it ends.
 //! What stays is the namespace, by its descriptor.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub struct Room {
     root: Arc<OwnedFd>,
     work: Option<Arc<OwnedFd>>,
     user: u32,
-    proc: bool,
+    proc: Option<CString>,
 }
 
 impl Room {
@@ -73,9 +74,9 @@ impl Room {
         self.root.as_fd()
     }
 
-    /// Whether `/proc` is to be mounted by whoever starts in it.
-    pub(crate) fn has_proc(&self) -> bool {
-        self.proc
+    /// Where whoever starts in it is to mount its `/proc`.
+    pub(crate) fn proc(&self) -> Option<&CStr> {
+        self.proc.as_deref()
     }
 }
 
@@ -89,6 +90,13 @@ fn build(plan: &Plan, user: u32) -> Result<Room, Error> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private)
         .context(|| "keep mounts from spreading".to_owned())?;
+    let proc = plan
+        .proc
+        .as_ref()
+        .map(|path| CString::new(path.as_os_str().as_bytes()));
+    let proc = proc
+        .transpose()
+        .context(|| "name a place in a room".to_owned())?;
     let namespace: OwnedFd = File::open("/proc/thread-self/ns/mnt")
         .context(|| "open the mount namespace".to_owned())?
         .into();
@@ -119,7 +127,7 @@ fn build(plan: &Plan, user: u32) -> Result<Room, Error> {
         root: Arc::new(root),
         work: work.map(Arc::new),
         user,
-        proc: plan.proc,
+        proc,
     })
 }
 
@@ -143,8 +151,8 @@ fn furnish(plan: &Plan, binds: &[Source<'_>]) -> Result<(), SystemError> {
     if let Some(work) = &plan.work {
         make_directory(&staged(&work.target))?;
     }
-    if plan.proc {
-        make_directory(&staged(Path::new("/proc")))?;
+    if let Some(proc) = &plan.proc {
+        make_directory(&staged(proc))?;
     }
     Ok(())
 }

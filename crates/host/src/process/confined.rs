@@ -45,7 +45,7 @@ pub(super) struct Confined<'a> {
     /// Flags of `clone`.
     pub(super) namespaces: c_int,
     room: RawFd,
-    proc: bool,
+    proc: Option<&'a CStr>,
     limits: &'a [(u32, libc::rlimit64); LIMITS],
     landlock: Option<RawFd>,
     parent: RawFd,
@@ -77,7 +77,7 @@ impl<'a> Walls<'a> {
         Confined {
             namespaces: namespaces(self.confine),
             room: self.confine.room.namespace().as_raw_fd(),
-            proc: self.confine.room.has_proc(),
+            proc: self.confine.room.proc(),
             limits: &self.limits,
             landlock: self.landlock.as_ref().map(|fd| fd.as_fd().as_raw_fd()),
             parent: self.parent.as_raw_fd(),
@@ -97,7 +97,7 @@ impl<'a> Walls<'a> {
 
 fn namespaces(confine: &Confine) -> c_int {
     let mut flags = libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    if confine.pid_namespace || confine.room.has_proc() {
+    if confine.pid_namespace || confine.room.proc().is_some() {
         flags |= libc::CLONE_NEWPID;
     }
     if confine.network == Network::Empty {
@@ -153,19 +153,16 @@ pub(super) fn enter(confined: &Confined<'_>) -> Outcome {
         check(Step::Name, libc::sethostname(NAME.as_ptr(), length).into())?;
         check(Step::Name, libc::setdomainname(NAME.as_ptr(), 0).into())?;
     }
-    if confined.proc {
-        mount_proc()?;
-    }
-    Ok(())
+    confined.proc.map_or(Ok(()), mount_proc)
 }
 
 /// In the room itself, over that of whoever was in it before. A copy of the room would hold both apart,
 /// but somebody would have to wait for the other one to be taken apart.
-fn mount_proc() -> Outcome {
-    // SAFETY: integers and constant strings only.
+fn mount_proc(path: &CStr) -> Outcome {
+    // SAFETY: integers, constant strings and one that the parent keeps.
     unsafe {
         let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC | libc::MS_RDONLY;
-        let (proc, path) = (c"proc".as_ptr(), c"/proc".as_ptr());
+        let (proc, path) = (c"proc".as_ptr(), path.as_ptr());
         for options in PROC_OPTIONS {
             if libc::mount(proc, path, proc, flags, options.as_ptr().cast()) == 0 {
                 return Ok(());

@@ -117,7 +117,7 @@ impl<'a> Prepared<'a> {
             parent_death_signal: self.spec.parent_death_signal,
             parent: rustix::process::getpid().as_raw_nonzero().get(),
             confined: self.walls.as_ref().map(Walls::confined),
-            // No other child joins groups than a VMM, or what becomes one.
+            // No other child joins groups than a VMM, or what becomes one, and who serves it.
             halts: !self.cgroups.is_empty() && step::halts(Step::SuperviseCloned),
             failure: shared.failure(),
         };

@@ -5,6 +5,7 @@
 //!   files    what the machine is made of, opened
 //!   room     what a confined QEMU sees
 //!   share    the servers of shared directories
+//!   server   one of them that runs
 //!   qmp      the control protocol
 //!   mod      the process and its streams
 //! ```
@@ -13,11 +14,12 @@ pub mod command;
 mod files;
 pub mod qmp;
 mod room;
+mod server;
 mod share;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use ignite_host::process::{self, Child, Spec, Stdio};
@@ -27,6 +29,7 @@ use ignite_wire::supervisor::{Machine, Rate};
 use crate::{Console, Error, Reports, Request, Resources, Tap};
 use command::{Interface, fd};
 pub(crate) use files::kind_of;
+use server::Server;
 
 /// Bytes of one read of the control stream.
 const READ_SIZE: usize = 4096;
@@ -42,7 +45,7 @@ const SIGKILL: i32 = 9;
 pub struct Qemu {
     process: Child,
     /// The servers of its directories, which end when QEMU closes their sockets.
-    _servers: Vec<Child>,
+    servers: Vec<Server>,
     console: Console,
     agent: UnixStream,
     control: UnixStream,
@@ -118,15 +121,14 @@ impl Qemu {
             spec = spec.pass_fd(file, target);
         }
         let first_share = command::first_share(nics, disks);
-        let mut children = Vec::new();
-        for (target, server) in (first_share..).zip(servers) {
-            spec = spec.pass_fd(server.socket, target);
-            children.push(server.process);
+        let (servers, sockets): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
+        for (target, socket) in (first_share..).zip(sockets) {
+            spec = spec.pass_fd(socket, target);
         }
         let process = process::spawn(spec)?;
         let mut qemu = Self {
             process,
-            _servers: children,
+            servers,
             console,
             agent,
             control,
@@ -162,12 +164,12 @@ impl Qemu {
         &self.agent
     }
 
-    pub(crate) fn control(&self) -> &UnixStream {
-        &self.control
-    }
-
-    pub(crate) fn wants_write(&self) -> bool {
-        !self.outgoing.is_empty()
+    /// The control stream, which may have to be written to, and what the servers are heard by.
+    pub(crate) fn control(&self) -> Vec<(BorrowedFd<'_>, bool)> {
+        let servers = self.servers.iter().flat_map(Server::descriptors);
+        let control = (self.control.as_fd(), !self.outgoing.is_empty());
+        let servers = servers.map(|descriptor| (descriptor, false));
+        [control].into_iter().chain(servers).collect()
     }
 
     pub(crate) fn pause(&mut self) {
@@ -215,8 +217,23 @@ impl Qemu {
         let _ = self.flush();
     }
 
+    /// The servers are looked at first: one that fails makes QEMU fail.
     pub(crate) fn reports(&mut self) -> Result<Reports, Error> {
         let mut reports = Reports::default();
+        let mut broken = false;
+        for server in &mut self.servers {
+            broken |= server.look(&mut reports.reports);
+        }
+        if broken {
+            self.execute("quit");
+        }
+        match self.hear(&mut reports) {
+            Err(error) if !broken => Err(error),
+            _ => Ok(reports),
+        }
+    }
+
+    fn hear(&mut self, reports: &mut Reports) -> Result<(), Error> {
         // Reading goes on though writing fails: the last words of a QEMU that ended are in there.
         let flushed = self.flush();
         let mut buffer = [0; READ_SIZE];
@@ -238,7 +255,7 @@ impl Qemu {
             }
             break;
         }
-        Ok(reports)
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -17,7 +17,7 @@ const FIRMWARE: [&str; 3] = [
 /// The room of this machine's QEMU.
 pub(super) fn plan(machine: &Machine) -> Result<Plan, Error> {
     let mut plan = Plan {
-        proc: true,
+        proc: Some("/proc".into()),
         devices: devices(machine.vmm),
         ..Plan::default()
     };

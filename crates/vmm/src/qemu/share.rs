@@ -8,16 +8,20 @@
 //! nothing of the host is in its room but the directory: what a link or `..` leads to is looked for
 //! there. It filters its own system calls. In the VMM's control group, and bound to its parent's life
 //! as the VMM is; it ends when QEMU closes the socket.
+//!
+//! Both programs of that name are served: the one in C, of QEMU 7 and before, and the one in Rust. The
+//! options are those that both know.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use ignite_host::confine::{self, Access, Bind, Confine, Limits, Plan, Privileges, Room};
-use ignite_host::process::{self, Child, Spec, Stdio};
+use ignite_host::confine::{self, Access, Bind, Confine, Limits, Link, Plan, Privileges, Room};
+use ignite_host::process::{self, Spec, Stdio};
 use ignite_wire::supervisor::{Machine, Share};
 
+use super::server::{Server, Words};
 use crate::{Confinement, Error, Resources};
 
 /// What the directory is called in the room.
@@ -32,25 +36,29 @@ const OPEN_FILES: u64 = 1 << 19;
 /// The signal a server gets when its parent ends.
 const SIGKILL: i32 = 9;
 
-/// CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID,
-/// CAP_SETPCAP, CAP_SYS_CHROOT, CAP_MKNOD, CAP_SETFCAP: what it needs to act for all users, and to lock
-/// itself up, after which it gives up some of them.
-const CAPABILITIES: [u32; 11] = [0, 1, 2, 3, 4, 6, 7, 8, 18, 27, 31];
+/// Where the room has its processes. `/proc` itself is a directory with the two things that a server
+/// looks for there: itself, and [`MOST_FILES`].
+const PROCESSES: &str = "/processes";
 
-/// A server that runs.
-pub(super) struct Server {
-    pub(super) process: Child,
-    /// Connected to it.
-    pub(super) socket: OwnedFd,
-}
+/// Without it the server in C does not start, though its limit of files is given.
+const MOST_FILES: &str = "/proc/sys/fs/file-max";
 
-/// Starts the servers of all the machine's directories.
-pub(super) fn serve(machine: &Machine, resources: &Resources) -> Result<Vec<Server>, Error> {
+/// CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,
+/// CAP_SYS_CHROOT, CAP_SETFCAP: what it needs to act for all users, and to lock itself up, after which
+/// it gives up some of them. Not CAP_DAC_READ_SEARCH, with which files are opened past every path; and
+/// not CAP_MKNOD: a device that a guest makes would be one on the host.
+const CAPABILITIES: [u32; 9] = [0, 1, 3, 4, 6, 7, 8, 18, 31];
+
+/// Starts the servers of all the machine's directories; each with the socket connected to it.
+pub(super) fn serve(
+    machine: &Machine,
+    resources: &Resources,
+) -> Result<Vec<(Server, OwnedFd)>, Error> {
     let serve = |share: &Share| serve_one(share, resources);
     machine.shares.iter().map(serve).collect()
 }
 
-fn serve_one(share: &Share, resources: &Resources) -> Result<Server, Error> {
+fn serve_one(share: &Share, resources: &Resources) -> Result<(Server, OwnedFd), Error> {
     let failed = |source| Error::Share {
         path: share.path.clone(),
         source,
@@ -60,26 +68,23 @@ fn serve_one(share: &Share, resources: &Resources) -> Result<Server, Error> {
     })?;
     let name = format!("{}.sock", share.tag);
     let (listener, socket) = connected(&work.directory.join(name)).map_err(failed)?;
-    let mut spec = Spec::new(&share.server)
+    let (words, stderr) = Words::new().map_err(failed)?;
+    let spec = Spec::new(&share.server)
         .args(arguments())
         .env_clear()
         .parent_death_signal(SIGKILL)
         .process_group()
         .pass_fd(listener, SOCKET)
+        .stderr(Stdio::Fd(stderr.into()))
         .confine(confine(share, resources.confinement.as_ref())?);
-    if let Some(log) = &resources.log {
-        spec = spec.stderr(Stdio::Fd(log.try_clone().map_err(failed)?));
-    }
-    Ok(Server {
-        process: process::spawn(spec)?,
-        socket,
-    })
+    let server = Server::new(share.path.clone(), process::spawn(spec)?, words);
+    Ok((server, socket))
 }
 
 fn arguments() -> Vec<String> {
     let socket = format!("--fd={SOCKET}");
     let source = format!("source={SHARED}");
-    let options = ["sandbox=chroot", "cache=auto", "log_level=warn", &source];
+    let options = ["sandbox=chroot", "cache=auto", "modcaps=-mknod", &source];
     // Its own limit of files is ours.
     let mut arguments = vec!["-f".to_owned(), socket, "--rlimit-nofile=0".to_owned()];
     for option in options {
@@ -126,11 +131,16 @@ fn confine(share: &Share, confinement: Option<&Confinement>) -> Result<Confine, 
 /// What a server sees.
 fn plan(share: &Share) -> Result<Plan, confine::Error> {
     let mut plan = Plan {
-        proc: true,
+        proc: Some(PROCESSES.into()),
+        links: vec![Link {
+            target: "/proc/self".into(),
+            points_to: Path::new(PROCESSES).join("self"),
+        }],
         devices: vec!["/dev/null".into(), "/dev/urandom".into()],
         ..Plan::default()
     };
     plan.program(&share.server)?;
+    plan.show(Path::new(MOST_FILES), Access::Read);
     plan.binds.push(Bind {
         source: share.path.clone(),
         target: SHARED.into(),

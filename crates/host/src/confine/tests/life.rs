@@ -160,7 +160,7 @@ fn opens_again() {
 fn a_program_of_the_distribution_runs() {
     let program = Path::new("/bin/cat");
     let mut plan = Plan {
-        proc: true,
+        proc: Some("/proc".into()),
         ..Plan::default()
     };
     plan.program(program).expect("understood");

@@ -54,7 +54,7 @@ fn plan() -> Plan {
             bytes: WORK.bytes,
             files: WORK.files,
         }),
-        proc: true,
+        proc: Some("/proc".into()),
     };
     plan.binds.push(Bind {
         source: program,
