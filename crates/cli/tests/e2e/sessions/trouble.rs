@@ -42,6 +42,25 @@ fn a_supervisor_or_vmm_that_is_killed_ends_every_session() -> Result<()> {
 }
 
 #[test]
+fn an_agent_that_is_killed_in_the_guest_ends_every_session() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = with_shell(&host, &[])?;
+    let mut other = exec(&vm, &["sh"])?;
+    ask(&mut other, "echo up-$((1+1))", "up-2")?;
+    let mut shell = exec(&vm, &["sh"])?;
+    ask(&mut shell, "echo up-$((1+1))", "up-2")?;
+    // Who started the shell is the agent.
+    shell.type_in("kill -9 $PPID\r")?;
+    for mut session in [shell, other] {
+        session.ends_with(125, SOON)?;
+        let shown = session.shown();
+        ensure!(shown.matches("error:").count() == 1, "{shown}");
+    }
+    host.ignite(["rm", "-f", &vm.uid]).ok()?;
+    nothing_left(&host)
+}
+
+#[test]
 fn a_vm_that_stands_still_keeps_nobody() -> Result<()> {
     let host = Host::new("alpha")?;
     let vm = with_shell(&host, &[])?;
