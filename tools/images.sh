@@ -91,7 +91,9 @@ make_image() {
     mkdir -p "$images"
     "make_$name" "$images/$name.tar" "$images/$name"
     rm -f "$images/$name.tar"
-    echo "$wanted" >"$images/$name.key"
+    # Not written over: in a copy of build/ made of links it is another copy's as well.
+    echo "$wanted" >"$images/$name.key.new"
+    mv "$images/$name.key.new" "$images/$name.key"
 }
 
 [ $# -gt 0 ] || fail "which images?" "usage: tools/images.sh quickstart|busy|systemd..."

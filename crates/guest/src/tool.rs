@@ -37,6 +37,10 @@ const BUFFER: usize = 64 << 10;
 const NO_ROOM: &str =
     "remove something in the VM, or give it a larger disk: ignite create --size SIZE";
 
+/// What to do about a place in the VM that cannot take an archive.
+const NO_PLACE: &str =
+    "name a directory that is there, or make it: ignite exec VM -- mkdir -p PATH";
+
 /// Why a tool failed, and what to do about it.
 struct Failure(String, Option<String>);
 
@@ -87,7 +91,7 @@ fn send(path: Vec<u8>, follow: bool) -> Result<(), Failure> {
         Ok(packed) if packed.faults == 0 => Ok(()),
         Ok(packed) => Err(Failure(
             format!("{} could not be copied as it is", counted(packed.faults)),
-            None,
+            Some("the warnings name them, and say why".to_owned()),
         )),
         Err(error) => Err(Failure(format!("nobody reads on: {error}"), None)),
     }
@@ -95,22 +99,24 @@ fn send(path: Vec<u8>, follow: bool) -> Result<(), Failure> {
 
 fn receive(path: Vec<u8>, any: bool) -> Result<(), Failure> {
     let destination = whole(path);
-    let reader = BufReader::with_capacity(BUFFER, stream(io::stdin().as_fd())?);
+    let mut reader = BufReader::with_capacity(BUFFER, stream(io::stdin().as_fd())?);
     let policy = Policy::into_guest();
     let mut tell = |remark: &str| say("warning", remark);
     let done = if any {
         let base = std::fs::canonicalize(&destination).map_err(|error| {
             let path = destination.display();
-            Failure(format!("cannot use {path}: {error}"), None)
+            let failed = format!("cannot use {path}: {error}");
+            Failure(failed, Some(NO_PLACE.to_owned()))
         })?;
         if !base.is_dir() {
             let path = destination.display();
-            return Err(Failure(format!("{path} is not a directory"), None));
+            let failed = format!("{path} is not a directory");
+            return Err(Failure(failed, Some(NO_PLACE.to_owned())));
         }
         let base = base.strip_prefix("/").unwrap_or(&base).to_owned();
         RootDir::open(Path::new("/"))
             .map_err(Into::into)
-            .and_then(|root| unpack_into(reader, root, &base, policy, &mut tell))
+            .and_then(|root| unpack_into(&mut reader, root, &base, policy, &mut tell))
     } else {
         let place = Place {
             destination: &destination,
@@ -118,9 +124,13 @@ fn receive(path: Vec<u8>, any: bool) -> Result<(), Failure> {
             whole: true,
             policy,
         };
-        unpack(reader, &place, &mut tell)
+        unpack(&mut reader, &place, &mut tell)
     };
-    done.map(drop).map_err(failure)
+    done.map_err(failure)?;
+    // An archive is followed by what fills its last record: whoever sends that shall not find nobody there.
+    let rest = io::copy(&mut reader, &mut io::sink());
+    rest.map(drop)
+        .map_err(|error| Failure(format!("the archive has no end: {error}"), None))
 }
 
 fn list() -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use ignite_wire::agent::{Decoder, Frame};
 
 /// Bytes of one read.
-const READ_SIZE: usize = 16 * 1024;
+const READ_SIZE: usize = 64 * 1024;
 
 /// Memory of a queue that was used is given back above this.
 const KEPT: usize = 64 * 1024;

@@ -46,6 +46,10 @@ pub struct Plan {
     pub confinement: Option<Confinement>,
 }
 
+/// The archive of files that the guest is still to get, in [`Plan::vm_dir`]: one of the machine's disks, if
+/// [`guest::Config::copy_files`] names one. The guest has them when it is ready.
+pub const COPY_FILES: &str = "copy-files.tar";
+
 /// The jail of Firecracker's jailer, in [`Plan::vm_dir`] (on the data disk: what is below `/run` is mostly
 /// mounted without devices), as long as the VMM runs in it.
 pub const JAIL: &str = "jail";

@@ -13,6 +13,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket
 /// The socket's name in a VM's runtime directory.
 pub const SOCKET: &str = "control.sock";
 
+/// Bytes of one read.
+const READ_SIZE: usize = 64 * 1024;
+
 /// Errors of talking to a supervisor.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -128,11 +131,11 @@ impl Control {
 
     /// The next frame that has arrived whole; none if more bytes must come first.
     pub fn receive(&mut self) -> Result<Option<Frame>, Error> {
-        let mut buffer = [0; 16 * 1024];
         loop {
             if let Some(frame) = self.decoder.next().map_err(Error::Protocol)? {
                 return Ok(Some(frame));
             }
+            let mut buffer = [0; READ_SIZE];
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(Error::Ended),
                 Ok(read) => self.decoder.push(&buffer[..read]),

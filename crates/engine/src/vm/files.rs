@@ -3,9 +3,9 @@
 //! ```text
 //!   create: packed into the VM's directory, before that has its name
 //!   start:  a read-only disk of the VM's; its guest unpacks it before anything else runs
-//!   ready:  the archive is removed, and with it what was to be done
+//!   ready:  the supervisor removes the archive, and with it what was to be done
 //! ```
-//! A start that is broken off before the end does it again.
+//! A start that is broken off before the guest is ready does it again; after that nothing does.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -16,11 +16,9 @@ use std::time::Duration;
 
 use ignite_api::{CopyFile, Size, VmSpec};
 use ignite_archive::{Source, SourceError, Writer, pack_as};
+use ignite_wire::supervisor::COPY_FILES;
 
 use crate::{Cancel, Cancelled, Error};
-
-/// The archive in a VM's directory, while the VM has not got its files.
-const ARCHIVE: &str = "copy-files.tar";
 
 /// Bytes a second that the slowest of guests unpacks.
 const SLOWEST: u64 = 2 << 20;
@@ -78,7 +76,9 @@ impl FilesError {
             }
             Self::TooLarge { .. } => Some("give a larger --size".into()),
             Self::Write { source, .. } => ignite_host::error::hint(source),
-            Self::Faults { .. } => None,
+            Self::Faults { .. } => {
+                Some("the log names them; copy less, or mend what it tells of".into())
+            }
         }
     }
 }
@@ -112,7 +112,7 @@ pub(super) fn pack(spec: &VmSpec, directory: &Path, cancel: &Cancel) -> Result<(
     if spec.copy_files.is_empty() {
         return Ok(());
     }
-    let path = directory.join(ARCHIVE);
+    let path = directory.join(COPY_FILES);
     // The directory is root's alone; a confined VMM sees the file and nothing else.
     let file = OpenOptions::new()
         .write(true)
@@ -188,19 +188,9 @@ impl Write for Bounded<'_> {
 
 /// The archive that the VM of this directory is still to get, and its size.
 pub(super) fn pending(directory: &Path) -> Option<(PathBuf, u64)> {
-    let path = directory.join(ARCHIVE);
+    let path = directory.join(COPY_FILES);
     let size = std::fs::metadata(&path).ok()?.len();
     Some((path, size))
-}
-
-/// The VM has its files.
-pub(super) fn done(directory: &Path) {
-    let removed = std::fs::remove_file(directory.join(ARCHIVE));
-    if let Err(error) = removed
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(%error, "the archive of the VM's files stays, and is copied once more");
-    }
 }
 
 /// How long a guest may take for so many bytes.
@@ -245,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_is_pending_until_it_is_done() {
+    fn an_archive_is_pending_while_it_is_there() {
         let directory = tempfile::tempdir().expect("tempdir");
         let (tree, vm) = (directory.path().join("tree"), directory.path().join("vm"));
         for made in [&tree, &vm] {
@@ -257,7 +247,7 @@ mod tests {
         let small = spec(files.clone(), Size::from_bytes(4096));
         let error = pack(&small, &vm, &cancel).expect_err("too large");
         assert!(error.to_string().contains("larger than"), "{error}");
-        done(&vm);
+        std::fs::remove_file(vm.join(COPY_FILES)).expect("what was written of it");
         assert!(pending(&vm).is_none());
         pack(&spec(files, Size::MIB), &vm, &cancel).expect("an archive");
         let (path, size) = pending(&vm).expect("the archive");

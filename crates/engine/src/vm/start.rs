@@ -292,7 +292,6 @@ impl Start<'_> {
             end(&supervisor.child);
         }
         let console = waited?;
-        files::done(&self.lock.dir());
         children::keep(supervisor.child);
         Ok(Started {
             uid: self.record.uid,

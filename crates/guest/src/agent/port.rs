@@ -22,7 +22,8 @@ use rustix::net::{Shutdown, shutdown};
 use crate::boot::AGENT_ADDRESS;
 use crate::console;
 
-const READ_SIZE: usize = 32 * 1024;
+/// Bytes taken in before they are looked at. The port gives a page for each read.
+const READ_SIZE: usize = 64 * 1024;
 
 /// The number in the agent's question whether the host has heard everything.
 const HEARD: u64 = u64::from_le_bytes(*b"heard it");
@@ -160,17 +161,23 @@ impl Port {
         poll(&mut fds, Some(left)).is_ok() && !fds[0].revents().intersects(gone)
     }
 
-    /// Takes in what is there; false if the host closed its side.
+    /// Takes in what is there; false if the host closed its side, and nothing was there before that.
     pub fn receive(&mut self) -> bool {
-        match read(&self.stream, &mut self.buffer[..]) {
-            Ok(0) => false,
-            Ok(count) => {
-                self.decoder.push(&self.buffer[..count]);
-                true
+        let mut filled = 0;
+        let open = loop {
+            match read(&self.stream, &mut self.buffer[filled..]) {
+                Ok(0) => break filled > 0,
+                Ok(count) => filled += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break true,
+                Err(_) => break filled > 0,
             }
-            Err(Errno::AGAIN | Errno::INTR) => true,
-            Err(_) => false,
-        }
+            if filled == self.buffer.len() {
+                break true;
+            }
+        };
+        self.decoder.push(&self.buffer[..filled]);
+        open
     }
 
     /// The next frame taken in. A stream that is no frames cannot be read any further: it is

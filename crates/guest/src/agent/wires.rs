@@ -9,6 +9,7 @@
 //!
 //! Nothing here blocks. What waits for the program is bounded by the window of its channel.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Stdio};
@@ -81,7 +82,7 @@ pub struct Wires {
 /// Input on its way to the program.
 struct Input {
     to: OwnedFd,
-    waiting: Vec<u8>,
+    waiting: VecDeque<u8>,
     ended: bool,
     /// What is written where the input ends; a pipe's end needs nothing.
     farewell: Option<u8>,
@@ -136,7 +137,7 @@ impl Wires {
     pub fn take_input(&mut self, data: &[u8]) -> usize {
         match &mut self.input {
             Some(input) if !input.ended => {
-                input.waiting.extend_from_slice(data);
+                input.waiting.extend(data);
                 self.feed()
             }
             // The program closed its input, or never had one.
@@ -157,19 +158,24 @@ impl Wires {
         let Some(input) = &mut self.input else {
             return 0;
         };
-        match write(&input.to, &input.waiting) {
-            Ok(count) => {
-                input.waiting.drain(..count);
-                self.close_input_if_over();
-                count
-            }
-            Err(Errno::AGAIN | Errno::INTR) => 0,
-            Err(_) => {
-                let lost = input.waiting.len();
-                self.input = None;
-                lost
+        let mut taken = 0;
+        while !input.waiting.is_empty() {
+            match write(&input.to, input.waiting.as_slices().0) {
+                Ok(0) | Err(Errno::AGAIN) => break,
+                Ok(count) => {
+                    input.waiting.drain(..count);
+                    taken += count;
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => {
+                    taken += input.waiting.len();
+                    self.input = None;
+                    return taken;
+                }
             }
         }
+        self.close_input_if_over();
+        taken
     }
 
     fn close_input_if_over(&mut self) {
@@ -227,7 +233,7 @@ impl Input {
     fn new(to: OwnedFd, farewell: Option<u8>) -> Self {
         Self {
             to,
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             ended: false,
             farewell,
         }

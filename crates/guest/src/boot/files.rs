@@ -28,6 +28,9 @@ pub enum Error {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// They are in memory, and cannot be brought to the disk.
+    #[error("cannot bring the files that were given to the VM to its disk")]
+    Sync(#[source] std::io::Error),
     /// The root does not take them.
     #[error("cannot copy the files that were given to the VM")]
     Unpack(#[from] ignite_archive::Error),
@@ -41,13 +44,15 @@ impl Error {
                 Some("give the VM a larger disk: ignite create --size SIZE".to_owned())
             }
             Self::Unpack(error) => error.hint(),
+            Self::Sync(error) => ignite_host::error::hint(error),
             _ => None,
         }
     }
 }
 
 /// Unpacks what is on `device` into the root at `top`, where links lead as they do in the VM. What is
-/// there already is written again: the start may have been broken off.
+/// there already is written again: the start may have been broken off. It is on the disk at the end: the
+/// supervisor forgets the archive as soon as it hears of the guest.
 pub fn copy(device: &str, top: &Path) -> Result<(), Error> {
     devices::block_device(device)?;
     let disk = File::open(device).map_err(|source| Error::Open {
@@ -55,8 +60,9 @@ pub fn copy(device: &str, top: &Path) -> Result<(), Error> {
         source,
     })?;
     let root = RootDir::open(top).map_err(ignite_archive::Error::from)?;
+    let disk_of_root = File::open(top).map_err(Error::Sync)?;
     let reader = BufReader::with_capacity(BUFFER, disk);
     let mut tell = |remark: &str| console::say(&format!("warning: {remark}"));
     unpack_into(reader, root, Path::new(""), Policy::into_guest(), &mut tell)?;
-    Ok(())
+    rustix::fs::syncfs(disk_of_root).map_err(|errno| Error::Sync(errno.into()))
 }

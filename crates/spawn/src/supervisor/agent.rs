@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ignite_host::step;
 use ignite_wire::agent::{Frame, Message, PowerAction, VERSION};
-use ignite_wire::supervisor::Event;
+use ignite_wire::supervisor::{COPY_FILES, Event};
 
 use super::pace::Words;
 use super::{Source, Supervisor};
@@ -228,6 +228,7 @@ impl Supervisor<'_> {
         self.evidence.ready = true;
         self.ready = Some(Instant::now());
         self.deadlines.booted();
+        self.given();
         if let Err(error) = self.parts.status.running() {
             log::line(&log::chain(&error));
         }
@@ -236,6 +237,20 @@ impl Supervisor<'_> {
         self.viewers.ready();
         self.tell_console_size();
         self.parts.notify.send(&Event::Ready);
+    }
+
+    /// A guest that is ready has the files it was to begin with: no later start is to give them again.
+    fn given(&self) {
+        let plan = self.parts.plan;
+        if plan.guest.copy_files.is_none() {
+            return;
+        }
+        match std::fs::remove_file(plan.vm_dir.join(COPY_FILES)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => log::line(&format!(
+                "the archive of the VM's files stays, and is copied once more: {error}"
+            )),
+            _ => {}
+        }
     }
 
     /// Before it is ready this is why the guest will never be.

@@ -56,5 +56,6 @@ pub use tool::Tool;
 pub const VERSION: u32 = 1;
 
 /// Largest piece of data (`Stdin`, `Stdout`, `Stderr`) worth putting into one frame: small enough
-/// that a busy channel does not keep the others waiting.
-pub const DATA_CHUNK: usize = 16 * 1024;
+/// that a busy channel does not keep the others waiting, and with its header just what the guest's port
+/// takes at once (Linux, `drivers/char/virtio_console.c`). A receiver counts on [`MAX_PAYLOAD`] alone.
+pub const DATA_CHUNK: usize = 32 * 1024 - HEADER_LEN;

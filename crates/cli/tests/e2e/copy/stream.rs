@@ -31,6 +31,12 @@ fn archives_pass_as_they_are() -> Result<()> {
          test \"$(ignite exec {uid} -- cat /home/t/two)\" = one"
     ))
     .ok()?;
+    // What fills the last record of an archive is taken too: its sender ends well.
+    host.sh(&format!(
+        "cd /run; {{ tar -c --blocking-factor 2000 t/sub && touch ended; }} | ignite cp - {uid}:/srv
+         test -e ended"
+    ))
+    .ok()?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ignite_wire::agent::{Credits, DATA_CHUNK, ExecRequest, ExitStatus, Frame, Message, Tool};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::CopyError;
 use crate::vm::control::{self, Control};
@@ -37,6 +37,12 @@ pub(super) struct Terms<'a> {
     pub(super) step: &'a str,
     /// How long the guest may be silent.
     pub(super) patience: Duration,
+}
+
+/// What a wait ended with.
+struct Ready {
+    any: bool,
+    input: bool,
 }
 
 pub(super) struct Channel<'a> {
@@ -65,6 +71,8 @@ impl<'a> Channel<'a> {
             ..ExecRequest::default()
         };
         control.queue(CHANNEL, Message::Exec(request))?;
+        // Whatever is waited for next, the guest begins at once.
+        control.flush()?;
         Ok(Self {
             control,
             credits: Credits::new(),
@@ -135,12 +143,7 @@ impl<'a> Channel<'a> {
     }
 
     fn try_step(&mut self) -> Result<(), CopyError> {
-        self.terms
-            .cancel
-            .check()
-            .map_err(|_| CopyError::Cancelled)?;
-        self.control.flush()?;
-        if !self.take_all()? {
+        if !self.move_frames()? {
             self.wait()?;
             self.take_all()?;
         }
@@ -185,22 +188,73 @@ impl<'a> Channel<'a> {
         Ok(())
     }
 
+    /// Waits for `input`, however long that takes; false if the tool ends before. Frames move meanwhile:
+    /// why the guest takes nothing is heard before there is anything for it.
+    pub(super) fn wait_with(&mut self, input: BorrowedFd<'_>) -> io::Result<bool> {
+        loop {
+            let ready = self.poll(Some(input), None);
+            let moved = ready.and_then(|ready| {
+                self.move_frames()?;
+                Ok(ready)
+            });
+            match moved {
+                _ if self.exit.is_some() => return Ok(false),
+                Ok(ready) if ready.input => return Ok(true),
+                Ok(_) => {}
+                Err(error) => {
+                    self.failure = Some(error);
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+            }
+        }
+    }
+
+    /// Sends what goes and takes what there is, without waiting; whether there was a frame.
+    fn move_frames(&mut self) -> Result<bool, CopyError> {
+        self.terms
+            .cancel
+            .check()
+            .map_err(|_| CopyError::Cancelled)?;
+        self.control.flush()?;
+        self.take_all()
+    }
+
     fn wait(&self) -> Result<(), CopyError> {
+        let limit = Timespec::try_from(self.terms.patience).ok();
+        if self.poll(None, limit)?.any {
+            return Ok(());
+        }
+        Err(CopyError::Silent {
+            seconds: self.terms.patience.as_secs(),
+        })
+    }
+
+    /// Waits for the socket, for the caller to call it off, and for `input` if there is one.
+    fn poll(
+        &self,
+        input: Option<BorrowedFd<'_>>,
+        limit: Option<Timespec>,
+    ) -> Result<Ready, CopyError> {
         let event = self.terms.cancel.event();
         let mut socket = PollFlags::IN;
         socket.set(PollFlags::OUT, self.control.queued() > 0);
-        let mut fds = [
+        let mut fds = vec![
             PollFd::from_borrowed_fd(self.control.as_fd(), socket),
             PollFd::from_borrowed_fd(event.as_fd(), PollFlags::IN),
         ];
-        let limit = Timespec::try_from(self.terms.patience).ok();
-        match poll(&mut fds, limit.as_ref()) {
-            Ok(0) => Err(CopyError::Silent {
-                seconds: self.terms.patience.as_secs(),
-            }),
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(control::Error::Broken(error.into()).into()),
-        }
+        fds.extend(input.map(|input| PollFd::from_borrowed_fd(input, PollFlags::IN)));
+        let any = match poll(&mut fds, limit.as_ref()) {
+            Ok(ready) => ready > 0,
+            Err(rustix::io::Errno::INTR) => {
+                return Ok(Ready {
+                    any: true,
+                    input: false,
+                });
+            }
+            Err(error) => return Err(control::Error::Broken(error.into()).into()),
+        };
+        let input = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());
+        Ok(Ready { any, input })
     }
 }
 

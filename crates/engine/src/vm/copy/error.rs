@@ -73,7 +73,9 @@ impl CopyError {
                 Some("stop the VM and start it: ignite stop VM; ignite start VM".into())
             }
             Self::Control(error) => error.hint(),
-            Self::Faults { .. } | Self::Stream(_) | Self::Cancelled => None,
+            Self::Faults { .. } => Some("the warnings name them, and say why".into()),
+            Self::Stream(error) => ignite_host::error::hint(error),
+            Self::Cancelled => None,
         }
     }
 }

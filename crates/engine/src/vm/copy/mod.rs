@@ -9,7 +9,7 @@ mod error;
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufWriter, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -92,7 +92,7 @@ impl Engine {
             let mut channel = Channel::open(control, tool, terms)?;
             let sent = match (&source, from) {
                 (Some(source), _) => send(source, &mut channel, attendants.report),
-                (None, From::Archive(input)) => pass_in(input, &mut channel, attendants.cancel),
+                (None, From::Archive(input)) => pass_in(input, &mut channel),
                 (None, From::Path(_)) => Ok(0),
             };
             finish_in(channel, sent, attendants.report)
@@ -191,17 +191,10 @@ fn send(source: &Source, channel: &mut Channel<'_>, report: &dyn Report) -> io::
     Ok(packed.faults)
 }
 
-/// Sends what standard input gives.
-fn pass_in(input: BorrowedFd<'_>, channel: &mut Channel<'_>, cancel: &Cancel) -> io::Result<u64> {
+/// Sends what standard input gives, until it ends or the guest wants no more of it.
+fn pass_in(input: BorrowedFd<'_>, channel: &mut Channel<'_>) -> io::Result<u64> {
     let mut buffer = vec![0; BUFFER];
-    loop {
-        let interrupted = |_| io::Error::from(io::ErrorKind::ConnectionAborted);
-        if !cancel
-            .wait_readable(input.as_fd(), None)
-            .map_err(interrupted)?
-        {
-            continue;
-        }
+    while channel.wait_with(input)? {
         match rustix::io::read(input, &mut buffer) {
             Ok(0) => return Ok(0),
             Ok(read) => channel.write_all(&buffer[..read])?,
@@ -209,6 +202,7 @@ fn pass_in(input: BorrowedFd<'_>, channel: &mut Channel<'_>, cancel: &Cancel) ->
             Err(errno) => return Err(errno.into()),
         }
     }
+    Err(io::ErrorKind::BrokenPipe.into())
 }
 
 /// Gives standard output what comes.
