@@ -56,6 +56,8 @@ steps! {
     SandboxMade = "sandbox.made",
     /// It is silent.
     SandboxSilent = "sandbox.silent",
+    /// The copy of a directory is made, under a name nobody looks for.
+    VolumeCopied = "volume.copied",
     /// That an attachment is about to be made is recorded.
     AttachIntended = "attach.intended",
     /// Docker has made the container that is to own the sandbox.
@@ -90,7 +92,7 @@ steps! {
     /// The guest's tap is joined to the sandbox's interface.
     SuperviseJoined = "supervise.joined",
     /// The VMM's process is there, in its control groups; its program does not run yet, and nothing ends
-    /// it with its parent.
+    /// it with its parent. Before that the same holds for each server of its directories.
     SuperviseCloned = "supervise.cloned",
     /// The VMM runs.
     SuperviseStarted = "supervise.started",

@@ -9,15 +9,17 @@ use ignite_testkit::{Host, Output, place, vmm, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{SOON, Vm, nothing_left};
+use crate::volumes::hide_virtiofsd;
 
 /// Every line a bare host has, as `section/name`.
-const NAMES: [&str; 38] = [
+const NAMES: [&str; 39] = [
     "processor/processor",
     "processor/system",
     "processor/kvm",
     "vmm/firecracker",
     "vmm/jailer",
     "vmm/qemu",
+    "vmm/virtiofsd",
     "vmm/auto",
     "programs/configuration",
     "programs/ignite-spawn",
@@ -162,6 +164,13 @@ fn what_is_missing_is_told_with_the_command_that_mends_it() -> Result<()> {
         .env("PATH", "")
         .output()?;
     assert_eq!(output.code, 0, "{output}");
+    Page::read(&output)?.says("vmm/virtiofsd", "good", &["/virtiofsd"])?;
+    hide_virtiofsd(&host)?;
+    Page::of(&host, 0)?.says(
+        "vmm/virtiofsd",
+        "degraded",
+        &["copies", "install virtiofsd"],
+    )?;
     host.sh("for name in qemu-system-x86_64 qemu-kvm nft iptables; do
          for file in /usr/bin/$name /usr/sbin/$name /usr/libexec/$name; do
              [ ! -e $file ] || mount --bind /dev/null $file
@@ -171,6 +180,7 @@ fn what_is_missing_is_told_with_the_command_that_mends_it() -> Result<()> {
         .ok()?;
     let page = Page::of(&host, 1)?;
     page.says("vmm/qemu", "missing", &["install qemu-system-x86"])?;
+    page.says("vmm/virtiofsd", "good", &["not needed"])?;
     page.says(
         "vmm/auto",
         "missing",

@@ -17,6 +17,20 @@ fn disk(host: &Host, path: &str, size: &str, make: &str) -> Result<()> {
 
 const EXT4: &str = "mkfs.ext4 -q";
 
+/// As on a host where the server of directories is not installed, wherever a distribution has it.
+pub fn hide_virtiofsd(host: &Host) -> Result<()> {
+    let script = "for at in /usr/libexec /usr/lib/qemu /usr/lib /usr/local/libexec; do
+             [ ! -e $at/virtiofsd ] || mount --bind /dev/null $at/virtiofsd
+         done";
+    host.sh(script).ok().map(drop)
+}
+
+/// Puts a program in its place that knows none of its options: where it is looked for first.
+const NO_VIRTIOFSD: &str = "
+mkdir -p /run/other
+cp /usr/bin/ls /run/other/virtiofsd
+mount --bind /run/other /usr/libexec";
+
 /// A shell script in the guest.
 fn sh(vm: &Vm<'_>, script: &str) -> Result<String> {
     vm.exec(&["sh", "-c", script]).ok()
@@ -255,6 +269,8 @@ fn a_directory_is_shared_both_ways() -> Result<()> {
         "mount -o remount,rw /shared/fixed && echo y > /shared/fixed/file",
         "",
     )?;
+    // Which the host would have as well.
+    fails(&vm, "mknod /shared/device b 8 0", "not permitted")?;
     ensure!(
         host.sh("cat /run/srv/fixed/file").ok()? == "x",
         "it was written to"
@@ -302,9 +318,21 @@ fn a_link_out_of_a_directory_leads_nowhere() -> Result<()> {
         "the link is another"
     );
     // Its server sees the directory, and nothing of the host.
-    let server = "pid=$(pgrep -o virtiofsd); ls /proc/$pid/root/; ! ls /proc/$pid/root/srv";
+    let server = "pid=$(pgrep -o virtiofsd); ls /proc/$pid/root/; ! ls /proc/$pid/root/run";
     let seen = host.sh(server).ok()?;
     ensure!(!seen.contains("secret"), "{seen}");
+    // CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN, CAP_MKNOD: files past every path, mounts, devices.
+    let status = host
+        .sh("grep -h CapPrm /proc/$(pgrep -o virtiofsd)/status")
+        .ok()?;
+    let held = status.split_whitespace().last().context("capabilities")?;
+    let held = u64::from_str_radix(held, 16)?;
+    for capability in [2, 21, 27] {
+        ensure!(
+            held & 1 << capability == 0,
+            "it has capability {capability}: {held:x}"
+        );
+    }
     Ok(())
 }
 
@@ -330,12 +358,60 @@ fn servers_of_directories_end_with_their_vm() -> Result<()> {
     nothing_left(&host)
 }
 
+/// A guest would wait for the dead one's answers forever.
+#[test]
+fn a_server_that_dies_is_the_end_of_its_vm_and_is_named() -> Result<()> {
+    let host = Host::new("alpha")?;
+    host.sh("mkdir -p /run/srv/dir").ok()?;
+    let vm = Vm::run(&host, &["-v", "/run/srv/dir:/shared"])?;
+    host.sh("kill -9 $(pgrep -o virtiofsd)").ok()?;
+    ensure!(vm.ended()? == "vmm-failed", "another end");
+    let message = vm.status("message")?;
+    let expected = "the server of the directory /run/srv/dir ended with signal 9";
+    ensure!(message.contains(expected), "{message}");
+    vm.verb("start")?;
+    sh(&vm, "touch /shared/again")?;
+    vm.verb("stop")?;
+    host.sh(NO_VIRTIOFSD).ok()?;
+    let start = host.ignite(["start", &vm.uid]).deadline(BOOT).output()?;
+    let words = [
+        "the server of the directory /run/srv/dir ended with exit code 2",
+        "ls --help",
+    ];
+    start.refused(1, &words)?;
+    vm.verb("rm")?;
+    nothing_left(&host)
+}
+
+#[test]
+fn a_kernel_without_the_file_system_is_told_of() -> Result<()> {
+    let host = Host::new("alpha")?;
+    // The head of a file system that the kernel of these guests has no driver for.
+    host.sh("mkdir -p /run/srv; truncate -s 1M /run/srv/disk
+         printf '\\020\\040\\365\\362' | dd of=/run/srv/disk bs=1 seek=1024 conv=notrunc 2>/dev/null")
+        .ok()?;
+    let _slot = boot::slot()?;
+    let run = Vm::invocation(
+        &host,
+        &["--name", "one", "-v", "/run/srv/disk:/data"],
+        &place::image("busy")?,
+        &["sleep", "9"],
+    );
+    let words = [
+        "cannot mount the volume volume0: this kernel has no file system f2fs",
+        "hint",
+        "module tree",
+    ];
+    run.deadline(BOOT).output()?.refused(1, &words)?;
+    host.ignite(["rm", "-f", "one"]).ok()?;
+    nothing_left(&host)
+}
+
 #[test]
 fn without_virtiofsd_a_directory_is_copied_and_that_is_said() -> Result<()> {
     let host = Host::new("alpha")?;
-    host.sh("for at in /usr/lib/qemu /usr/libexec /usr/lib; do
-               [ ! -e $at/virtiofsd ] || mount --bind /dev/null $at/virtiofsd; done
-             mkdir -p /run/srv/dir; echo first > /run/srv/dir/file")
+    hide_virtiofsd(&host)?;
+    host.sh("mkdir -p /run/srv/dir; echo first > /run/srv/dir/file")
         .ok()?;
     let volumes = ["-v", "/run/srv/dir:/own", "--name", "copied"];
     let _slot = boot::slot()?;

@@ -70,6 +70,8 @@ struct Facts {
     /// Whether VMs are to have it unless told otherwise.
     is_jailer_wanted: bool,
     qemu: Option<Program>,
+    /// What shares directories with QEMU's guests.
+    virtiofsd: Option<Program>,
     /// What VMs are to run in unless told otherwise.
     choice: VmmChoice,
     /// The kind that would be taken, or why there is none and what to do.
@@ -84,6 +86,7 @@ pub(super) fn look(config: &Config, host: &Host) -> Vec<Line> {
         let found = find::find(Choice::Qemu).ok()?;
         Some(Program::of(found.program))
     });
+    let virtiofsd = ask(|| find::virtiofsd().map(Program::of));
     let named = programs.clone();
     let jailer = ask(move || jailer(find::jailer(&named)));
     let firecracker = firecracker(find_among(Choice::Exactly(Vmm::Firecracker), programs));
@@ -94,6 +97,7 @@ pub(super) fn look(config: &Config, host: &Host) -> Vec<Line> {
         jailer: jailer.until(deadline).unwrap_or(Jailer::Nowhere),
         is_jailer_wanted: config.vm_defaults.jailer,
         qemu: qemu.until(deadline).flatten(),
+        virtiofsd: virtiofsd.until(deadline).flatten(),
         choice,
         taken: taken
             .map(|found| (found.vmm, found.program))
@@ -138,6 +142,7 @@ fn judge(facts: &Facts, host: &Host) -> Vec<Line> {
         judge_firecracker(facts, host),
         judge_jailer(facts),
         judge_qemu(facts, host),
+        judge_virtiofsd(facts, host),
         judge_auto(facts, host),
     ]
 }
@@ -207,6 +212,33 @@ fn judge_qemu(facts: &Facts, host: &Host) -> Line {
     }
 }
 
+/// Firecracker has no use for it.
+fn judge_virtiofsd(facts: &Facts, host: &Host) -> Line {
+    const NAME: &str = "virtiofsd";
+    let text = match &facts.virtiofsd {
+        Some(program) if program.version.is_ok() => {
+            return Line::good(SECTION, NAME, program.text());
+        }
+        None if facts.qemu.is_none() => {
+            return Line::good(SECTION, NAME, "not installed; not needed without QEMU");
+        }
+        Some(program) => program.text(),
+        None => "not installed".to_owned(),
+    };
+    let costs = match &facts.virtiofsd {
+        Some(_) => "VMs with a directory of this host (--volumes) do not start",
+        None => "VMs get copies of directories (--volumes), and cannot change those of this host",
+    };
+    let remedy = match host.family {
+        Family::Debian | Family::Ubuntu => {
+            "apt install virtiofsd; where there is no such package: apt install qemu-system-common"
+                .to_owned()
+        }
+        Family::Fedora | Family::Other => host.install("virtiofsd", "virtiofsd"),
+    };
+    Line::degraded(SECTION, NAME, text, costs).remedy(remedy)
+}
+
 fn install_qemu(host: &Host) -> String {
     match std::env::consts::ARCH {
         "aarch64" => host.install("qemu-system-arm", "qemu-system-aarch64-core"),
@@ -263,6 +295,7 @@ mod tests {
             jailer: Jailer::Nowhere,
             is_jailer_wanted: false,
             qemu: program(Ok("QEMU emulator version 7.2.22")),
+            virtiofsd: program(Ok("virtiofsd version 7.2.22")),
             choice: VmmChoice::Auto,
             taken: Ok((Vmm::QemuKvm, "/usr/bin/vmm".into())),
         }
@@ -318,6 +351,40 @@ mod tests {
         assert_eq!(told(unusable(), true, qemu), degraded);
         assert_eq!(told(unusable(), true, firecracker), missing);
         assert_eq!(told(Jailer::Nowhere, true, firecracker), missing);
+    }
+
+    #[test]
+    fn virtiofsd_is_missed_where_qemu_is() {
+        let told = |virtiofsd, qemu| {
+            let facts = Facts {
+                virtiofsd,
+                qemu,
+                ..facts()
+            };
+            let lines = judge(&facts, &GOOD);
+            assert!(can_run(&lines));
+            let line = lines.into_iter().find(|line| line.name() == "virtiofsd");
+            line.expect("every name is there")
+        };
+        let there = || program(Ok("1.0"));
+        assert_eq!(told(there(), there()).verdict(), Verdict::Good);
+        assert_eq!(told(None, None).verdict(), Verdict::Good);
+        let missing = told(None, there());
+        assert_eq!(missing.verdict(), Verdict::Degraded);
+        assert!(
+            missing
+                .costs()
+                .is_some_and(|costs| costs.contains("copies"))
+        );
+        let remedy = missing.remedy_text().unwrap_or_default();
+        assert!(remedy.contains("apt install virtiofsd"), "{remedy}");
+        let broken = told(program(Err("it does not end")), there());
+        assert_eq!(broken.verdict(), Verdict::Degraded);
+        assert!(
+            broken
+                .costs()
+                .is_some_and(|costs| costs.contains("do not start"))
+        );
     }
 
     #[test]

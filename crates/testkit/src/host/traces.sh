@@ -19,6 +19,10 @@ find /var/lib/ignite -maxdepth 1 -name '.*' | sed 's/^/data /'
 find /etc/cni | sed 's/^/etc /'
 ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/link \1/'
 ip netns list 2>/dev/null | sed 's/^/ip-netns /' || true
+# Devices of the machine, those over a file of this host.
+for file in /run/srv/*; do
+    [ ! -f "$file" ] || losetup -n -O NAME -j "$file" | sed "s|^|loop $file |"
+done
 cut -d' ' -f2,3 /proc/mounts | grep -v /boot_id | sed 's/^/mount /'
 for save in iptables-save ip6tables-save; do
     $save 2>/dev/null | grep -v '^#' | sed -E "s/\[[0-9]+:[0-9]+\]//; s/^/$save /"

@@ -133,6 +133,8 @@ fn base(machine: &Machine, tsc_khz: Option<u32>, line: &mut Line) {
         line.option("-machine", "microvm,acpi=on");
     } else {
         line.option("-machine", "microvm,acpi=on,memory-backend=memory");
+        // What serves a directory speaks version 1 of virtio; a microvm has the drafts unless told.
+        line.option("-global", "virtio-mmio.force-legacy=false");
         let size = machine.memory >> 20;
         let memory = format!("memory-backend-memfd,id=memory,size={size}M,share=on");
         line.option("-object", memory);

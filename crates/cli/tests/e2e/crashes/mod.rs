@@ -11,6 +11,7 @@ pub mod reboot;
 pub mod scenes;
 pub mod steps;
 mod vanished;
+mod volumes;
 
 use anyhow::{Context as _, Result};
 use ignite_testkit::host::traces::Traces;
@@ -22,9 +23,19 @@ use crate::support::{BOOT, SMALL};
 const PLUGINS: &[&str] = &["bridge", "host-local", "portmap", "firewall"];
 
 /// A host for kills, and what there is on it while there is no VM.
-struct Scene {
+pub struct Scene {
     host: Host,
     before: Traces,
+    /// What every VM of the matrix is created with besides.
+    options: &'static [&'static str],
+    /// A script that gives back what was made for them on the machine.
+    ending: &'static str,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = self.host.sh(self.ending).ok();
+    }
 }
 
 impl Scene {
@@ -36,6 +47,11 @@ impl Scene {
         Self::upon(host)
     }
 
+    /// `create` of a VM of the matrix, not yet run.
+    fn creation(&self, options: &[&str]) -> Result<Invocation> {
+        creation(&self.host, &[self.options, options].concat())
+    }
+
     /// The same on a host of any kind.
     fn upon(host: Host) -> Result<Self> {
         let uid = create(&host, &["-p", "8080:80"])?.ok()?;
@@ -45,7 +61,12 @@ impl Scene {
         host.ignite(["rm", "-f", &uid]).ok()?;
         host.ignite(["network", "gc"]).ok()?;
         let before = host.traces()?;
-        Ok(Self { host, before })
+        Ok(Self {
+            host,
+            before,
+            options: &[],
+            ending: "",
+        })
     }
 }
 

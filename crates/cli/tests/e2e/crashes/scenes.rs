@@ -6,7 +6,7 @@ use ignite_testkit::{Host, Invocation, Running, wait_until};
 use rustix::process::Signal;
 
 use super::after::Fate;
-use super::{create, creation, steps};
+use super::{Scene, steps};
 use crate::support::SOON;
 
 /// What is going on when a process is killed.
@@ -113,13 +113,14 @@ impl Operation {
     }
 
     /// Begins it; a process that gets to `step` stops.
-    pub fn begin(self, host: &Host, step: &str) -> Result<UnderWay> {
+    pub fn begin(self, scene: &Scene, step: &str) -> Result<UnderWay> {
+        let host = &scene.host;
         let halting = |command: Invocation| command.env(HALT_AT, step);
         if matches!(self, Self::Create | Self::CreateRaw) {
-            let command = halting(creation(host, self.options())?).start()?;
+            let command = halting(scene.creation(self.options())?).start()?;
             return Ok(UnderWay { command, uid: None });
         }
-        let uid = create(host, self.options())?.ok()?;
+        let uid = scene.creation(self.options())?.ok()?;
         let begun = match self {
             Self::Create | Self::CreateRaw | Self::Start | Self::StartLost => {
                 halting(host.ignite(["start", &uid]))

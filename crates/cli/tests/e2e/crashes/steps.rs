@@ -12,8 +12,8 @@ use ignite_testkit::Host;
 use ignite_testkit::host::processes::Process;
 use rustix::process::Signal;
 
-use super::Scene;
 use super::scenes::{Operation, UnderWay};
+use super::{Scene, volumes};
 use crate::docker;
 use crate::support::SOON;
 
@@ -22,7 +22,7 @@ use crate::support::SOON;
 const HOSTS: usize = 4;
 
 /// An operation and a step of it; every process alive there is killed once.
-type Moment = (Operation, &'static str);
+pub type Moment = (Operation, &'static str);
 
 #[derive(Default)]
 struct Tally {
@@ -41,9 +41,11 @@ fn every_process_killed_at_every_step() -> Result<()> {
                 .map(move |step| (operation, step))
         })
         .collect();
-    // Those of Docker's bridge have a test of their own, and so has what only a disk that is copied
-    // comes to.
-    let ours = |step: &&Step| !docker::crashes::OWN.contains(step) && **step != Step::DiskPiece;
+    // Those of Docker's bridge have a test of their own, and so has what only a disk or a directory that
+    // is copied comes to.
+    let ours = |step: &&Step| {
+        !docker::crashes::OWN.contains(step) && ![Step::DiskPiece, volumes::OWN].contains(step)
+    };
     for step in Step::ALL.iter().filter(ours) {
         let is_it = |(_, name): &Moment| name.split(':').next() == Some(step.name());
         ensure!(
@@ -52,12 +54,27 @@ fn every_process_killed_at_every_step() -> Result<()> {
             step.name()
         );
     }
+    let own = docker::crashes::OWN.len();
+    writeln!(
+        std::io::stderr(),
+        "crash matrix: {} steps",
+        Step::ALL.len() - own
+    )?;
+    walk(moments, HOSTS, Scene::new)
+}
+
+/// Kills every process once that is there at each of the moments, on so many hosts.
+pub fn walk(
+    moments: Vec<Moment>,
+    hosts: usize,
+    make: impl Fn() -> Result<Scene> + Sync,
+) -> Result<()> {
     let (count, began) = (moments.len(), Instant::now());
     let queue = Mutex::new(moments.into_iter());
     let tally = Mutex::new(Tally::default());
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..HOSTS)
-            .map(|_| scope.spawn(|| work(&queue, &tally)))
+        let workers: Vec<_> = (0..hosts)
+            .map(|_| scope.spawn(|| work(&queue, &tally, &make)))
             .collect();
         workers
             .into_iter()
@@ -66,8 +83,7 @@ fn every_process_killed_at_every_step() -> Result<()> {
     let Tally { kills, faults } = tally.into_inner().map_err(|_| anyhow!("poisoned"))?;
     writeln!(
         std::io::stderr(),
-        "crash matrix: {} steps in {count} moments, {kills} kills, {} faults, {:.0} s",
-        Step::ALL.len() - docker::crashes::OWN.len(),
+        "crash matrix: {count} moments, {kills} kills, {} faults, {:.0} s",
         faults.len(),
         began.elapsed().as_secs_f32(),
     )?;
@@ -75,9 +91,13 @@ fn every_process_killed_at_every_step() -> Result<()> {
     Ok(())
 }
 
-fn work(queue: &Mutex<impl Iterator<Item = Moment>>, tally: &Mutex<Tally>) -> Result<()> {
+fn work(
+    queue: &Mutex<impl Iterator<Item = Moment>>,
+    tally: &Mutex<Tally>,
+    make: &impl Fn() -> Result<Scene>,
+) -> Result<()> {
     let poisoned = || anyhow!("another worker panicked");
-    let mut scene = Scene::new()?;
+    let mut scene = make()?;
     loop {
         let next = queue.lock().map_err(|_| poisoned())?.next();
         let Some((operation, step)) = next else {
@@ -94,7 +114,7 @@ fn work(queue: &Mutex<impl Iterator<Item = Moment>>, tally: &Mutex<Tally>) -> Re
                     .faults
                     .push(format!("{operation:?} {step}: {fault:?}"));
                 drop(tally);
-                scene = Scene::new()?;
+                scene = make()?;
             }
             if number >= victims {
                 break;
@@ -106,7 +126,7 @@ fn work(queue: &Mutex<impl Iterator<Item = Moment>>, tally: &Mutex<Tally>) -> Re
 /// Kills the process `number` of those that are there at the step. How many there
 /// were, and whether all went on well.
 fn kill_one(scene: &Scene, operation: Operation, step: &str, number: usize) -> (usize, Result<()>) {
-    let brought = operation.begin(&scene.host, step).and_then(|under_way| {
+    let brought = operation.begin(scene, step).and_then(|under_way| {
         let all = halted(&scene.host, step)?;
         Ok((under_way, all))
     });

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use ignite_api::{Size, Volume};
+use ignite_host::step::{self, Step};
 use ignite_image::ext4;
 use ignite_store::VmRecord;
 use ignite_wire::supervisor::{Disk, DiskFormat};
@@ -91,5 +92,6 @@ fn make(record: &VmRecord, path: &Path, disk: &Path, read_only: bool) -> Result<
         uuid: None,
     };
     ext4::make(path, &unfinished, &options).map_err(failed)?;
+    step::reached(Step::VolumeCopied);
     std::fs::rename(&unfinished, disk).map_err(io("rename"))
 }

@@ -144,6 +144,7 @@ impl Engine {
 impl Joined {
     fn disk(&mut self, disk: Disk, volume: &Volume, mount: Option<(String, &str, &str)>) {
         if !disk.read_only {
+            // A block device has none, and no limit of a file's length holds for it.
             let length = std::fs::metadata(&disk.path).map_or(0, |file| file.len());
             self.largest = self.largest.max(length);
         }

@@ -216,6 +216,7 @@ fn volumes_follow_the_vms_own_disks() {
     let line = text(&command_line(&machine, &[INTERFACE], None).expect("a good machine"));
     for wanted in [
         "-machine microvm,acpi=on,memory-backend=memory",
+        "-global virtio-mmio.force-legacy=false",
         "-object memory-backend-memfd,id=memory,size=512M,share=on",
         "driver=host_device,node-name=disk2-file,read-only=off,auto-read-only=off,discard=unmap,filename=/dev/fdset/13",
         "-chardev socket,id=share0,fd=14",
