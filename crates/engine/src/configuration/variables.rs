@@ -14,7 +14,7 @@ use super::Error;
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The variables of fields, and the fields.
-pub const FIELDS: [(&str, &str); 8] = [
+pub const FIELDS: [(&str, &str); 9] = [
     ("IGNITE_NETWORK_PLUGIN", "networkPlugin"),
     ("IGNITE_ID_PREFIX", "idPrefix"),
     ("IGNITE_REGISTRY_CONFIG_DIR", "registryConfigDir"),
@@ -23,6 +23,7 @@ pub const FIELDS: [(&str, &str); 8] = [
     ("IGNITE_JAILER", "jailer"),
     ("IGNITE_VMM_USERS", "vmmUsers"),
     ("IGNITE_VM_DEFAULTS", "vmDefaults"),
+    ("IGNITE_DETACH_KEYS", "detachKeys"),
 ];
 
 /// Variables that say something else than a field.
