@@ -78,7 +78,10 @@ impl FilesError {
             }
             Self::TooLarge { .. } => Some("give a larger --size".into()),
             Self::Write { source, .. } => ignite_host::error::hint(source),
-            Self::Faults { .. } => None,
+            Self::Faults { .. } => Some(
+                "what is wrong with each is said above: leave those out, or copy them later with ignite cp"
+                    .into(),
+            ),
         }
     }
 }
