@@ -20,21 +20,21 @@ Examples:
   ignite prune --all --force
   ignite prune --force --filter until=24h --filter label=job=nightly
 
-VMs that ignited keeps as a manifest says stay. Kernels and images are found again, or imported
-again, when a VM needs them.";
+VMs that ignited keeps as a manifest says stay. Images and kernels are imported again when a VM
+needs them.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PruneVerb {
-    /// Images and kernels that no VM uses as well
+    /// Also images and kernels that no VM uses
     #[arg(short, long)]
     all: bool,
 
-    /// Do not ask
+    /// Do not ask first
     #[arg(short, long)]
     force: bool,
 
-    /// Only these: until=24h (ended or imported before), label=KEY=VALUE (repeatable)
+    /// Only those that match: until=24h (ended or imported before), label=KEY=VALUE (repeatable)
     #[arg(long = "filter", value_name = "KEY=VALUE")]
     filters: Vec<Filter>,
 
