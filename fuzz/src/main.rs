@@ -8,6 +8,7 @@
 mod api_filter;
 mod api_interface;
 mod api_manifest;
+mod api_merge;
 mod api_template;
 mod api_words;
 mod cni_cache;
@@ -65,10 +66,11 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 45] = [
+const TARGETS: [(&str, Target); 46] = [
     ("api_filter", api_filter::run),
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),
+    ("api_merge", api_merge::run),
     ("api_template", api_template::run),
     ("api_words", api_words::run),
     ("cni_cache", cni_cache::run),

@@ -129,14 +129,14 @@ impl<W: Write> Packer<'_, W> {
             FileType::Directory => self.directory(parent, name, device, depth),
             FileType::RegularFile => self.regular(parent, name, &stat),
             FileType::Symlink => self.symlink(parent, name, &stat),
-            FileType::Fifo => self.plain(parent, name, &stat, Body::Fifo),
+            FileType::Fifo => self.plain(&stat, xattrs_at(parent, name), Body::Fifo),
             FileType::CharacterDevice => {
                 let body = Body::CharDevice(major(stat.st_rdev), minor(stat.st_rdev));
-                self.plain(parent, name, &stat, body)
+                self.plain(&stat, xattrs_at(parent, name), body)
             }
             FileType::BlockDevice => {
                 let body = Body::BlockDevice(major(stat.st_rdev), minor(stat.st_rdev));
-                self.plain(parent, name, &stat, body)
+                self.plain(&stat, xattrs_at(parent, name), body)
             }
             FileType::Socket | FileType::Unknown => {
                 self.remark("a socket is nothing that can be copied");
@@ -185,12 +185,8 @@ impl<W: Write> Packer<'_, W> {
     fn regular(&mut self, parent: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> io::Result<()> {
         let linked = stat.st_nlink > 1;
         let identity = (stat.st_dev, stat.st_ino);
-        if linked && let Some(first) = self.links.get(&identity) {
-            let meta = self.meta(stat, Vec::new());
-            self.writer
-                .begin(&self.path, &meta, Body::HardLink(first))?;
-            self.packed.files += 1;
-            return Ok(());
+        if linked && let Some(first) = self.links.get(&identity).cloned() {
+            return self.plain(stat, Vec::new(), Body::HardLink(&first));
         }
         // NONBLOCK: it may be another thing by now, and a pipe nobody writes to would be waited for.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -294,18 +290,21 @@ impl<W: Write> Packer<'_, W> {
             Ok(target) => target,
             Err(errno) => return self.fault("the link cannot be read", errno),
         };
-        self.plain(parent, name, stat, Body::Symlink(target.to_bytes()))
+        self.plain(
+            stat,
+            xattrs_at(parent, name),
+            Body::Symlink(target.to_bytes()),
+        )
     }
 
-    /// An entry without data, that cannot be opened to be looked at.
+    /// An entry without data.
     fn plain(
         &mut self,
-        parent: BorrowedFd<'_>,
-        name: &CStr,
         stat: &Stat,
+        xattrs: Vec<(OsString, Vec<u8>)>,
         body: Body<'_>,
     ) -> io::Result<()> {
-        let meta = self.meta(stat, xattrs_at(parent, name));
+        let meta = self.meta(stat, xattrs);
         self.packed.files += 1;
         self.writer.begin(&self.path, &meta, body)
     }

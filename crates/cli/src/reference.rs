@@ -20,10 +20,13 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
 /// Lines of a terminal that is not small.
 const SCREEN: usize = 40;
 
+/// Letters of a line: a longer one is broken, and a command in two lines is no longer one to copy.
+const LINE: usize = 100;
+
 /// The whole page.
 fn page() -> String {
     let mut root = with_overview(Cli::command())
-        .term_width(100)
+        .term_width(LINE)
         .bin_name("ignite");
     root.build();
     let mut text = HEAD.to_owned();
@@ -54,9 +57,14 @@ fn section(text: &mut String, command: &mut Command, path: &str) {
 }
 
 fn without_globals(help: &str) -> String {
-    let paragraphs = help
-        .split("\n\n")
-        .filter(|paragraph| !paragraph.starts_with("Global options:"));
+    // A heading begins its line; its flags, a paragraph each, are indented.
+    let mut are_global = false;
+    let paragraphs = help.split("\n\n").filter(|paragraph| {
+        if !paragraph.starts_with(' ') {
+            are_global = paragraph.starts_with("Global options:");
+        }
+        !are_global
+    });
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
@@ -90,6 +98,8 @@ fn every_help_shows_an_example() {
             .map(ToString::to_string)
             .unwrap_or_default();
         assert!(examples.contains("Examples:\n  "), "{path}");
+        let long = examples.lines().find(|line| line.chars().count() > LINE);
+        assert_eq!(long, None, "{path}");
         assert!(command.get_about().is_some(), "{path}");
         command.get_subcommands().for_each(|sub| check(sub, &path));
     }
@@ -114,7 +124,7 @@ fn every_short_help_fits_a_screen() {
             check(sub, &path, long);
         }
     }
-    let mut root = with_overview(Cli::command()).term_width(100);
+    let mut root = with_overview(Cli::command()).term_width(LINE);
     root.build();
     let mut long = Vec::new();
     check(&mut root, "", &mut long);

@@ -19,7 +19,7 @@ pub const SESSION_FAILED: u8 = 125;
 /// The flag of every session.
 #[derive(Debug, Args)]
 pub struct DetachArgs {
-    /// Keys that leave the session and let it go on [default: ctrl-p,ctrl-q]
+    /// Keys to detach with, or none; the session goes on [default: ctrl-p,ctrl-q]
     #[arg(
         long,
         value_name = "KEYS",

@@ -35,7 +35,7 @@ pub struct TemplateArgs {
 /// Flags of commands that list objects.
 #[derive(Debug, Default, Args)]
 pub struct ListArgs {
-    /// Only those this holds of: '{{.ObjectMeta.Name}}=web', or name=web (repeatable)
+    /// Only those that match: '{{.ObjectMeta.Name}}=web', or name=web (repeatable)
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<String>,
 

@@ -121,7 +121,28 @@ fn inner(root: &ObjectValue, path: &[&str]) -> Value {
     }
 }
 
-impl Listed for Image {
+/// What comes from a registry, and is listed and selected alike.
+pub trait Sourced {
+    /// The object with all its names.
+    fn root(&self) -> ObjectValue;
+}
+
+impl Sourced for Image {
+    fn root(&self) -> ObjectValue {
+        image(self)
+    }
+}
+
+impl Sourced for Kernel {
+    fn root(&self) -> ObjectValue {
+        kernel(self)
+    }
+}
+
+impl<S> Listed for Object<OciChoice, S>
+where
+    Self: Sourced + Serialize,
+{
     type Condition = ImageCondition;
 
     fn id(&self) -> String {
@@ -129,34 +150,14 @@ impl Listed for Image {
     }
 
     fn facts(&self) -> ImageFacts {
-        facts(self)
+        ImageFacts {
+            metadata: self.metadata.clone(),
+            oci: self.spec.oci.clone(),
+        }
     }
 
     fn value(&self) -> Value {
-        Value::Object(image(self))
-    }
-}
-
-impl Listed for Kernel {
-    type Condition = ImageCondition;
-
-    fn id(&self) -> String {
-        listing::uid(self)
-    }
-
-    fn facts(&self) -> ImageFacts {
-        facts(self)
-    }
-
-    fn value(&self) -> Value {
-        Value::Object(kernel(self))
-    }
-}
-
-fn facts<S>(object: &Object<OciChoice, S>) -> ImageFacts {
-    ImageFacts {
-        metadata: object.metadata.clone(),
-        oci: object.spec.oci.clone(),
+        Value::Object(self.root())
     }
 }
 

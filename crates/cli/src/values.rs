@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::Arg;
 use ignite_api::{
     Address, ByteRate, CopyFile, CopyFileError, DetachKeys, Dns, EnvVar, ExtraHost, HostName,
     Label, Limit, Mac, Name, PortMapping, Size, VmmChoice, VolumeFlag,
@@ -10,6 +11,15 @@ use ignite_program::{Parser, message};
 use jiff::Timestamp;
 
 pub use ignite_program::value;
+
+/// A flag that is on, off (`=false`) or left to something else.
+pub fn on_or_off(flag: Arg) -> Arg {
+    flag.value_name("BOOL")
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .hide_possible_values(true)
+}
 
 /// What one `--ports` stands for.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ import { announce, byId, el, isTyping, say } from "./dom.js";
 import { Curve, spark } from "./curve.js";
 import * as format from "./format.js";
 import { History, cpu, memory, received, sent, sum, traffic } from "./history.js";
+import { isEmpty } from "./layout.js";
 import { List } from "./list.js";
 import { Map as NetworkMap } from "./map.js";
 import { Panel } from "./panel.js";
@@ -87,6 +88,14 @@ function showUsage() {
   for (const [curve, pick] of curves) curve.update(series(pick), history.now);
 }
 
+/** The map, or what to do for one. */
+function showMap() {
+  const blank = isEmpty(state);
+  byId("map").hidden = byId("map-hint").hidden = blank;
+  byId("no-networks").hidden = !blank;
+  map.update(state);
+}
+
 /** Tells who came, went or changed, to who does not see it. */
 function tell(vms) {
   const now = new Map(vms.map((vm) => [vm.uid, vm]));
@@ -114,7 +123,7 @@ function showState(found) {
   byId("vms").hidden = byId("usage").hidden = none;
   tell(state.vms);
   list.update(state.vms);
-  map.update(state);
+  showMap();
   panel.update(state.vms.find((vm) => vm.uid === panel.uid));
 }
 
@@ -127,17 +136,23 @@ function showLink(link, why) {
   else if (why) notice([why]);
 }
 
+/** Rows that come back know at once what their VMs use. */
+function search(text) {
+  list.search(text);
+  list.use(history, slot);
+}
+
 addEventListener("keydown", (event) => {
   if (event.key === "/" && !isTyping(event.target) && !byId("panel").open) {
     event.preventDefault();
     byId("search").focus();
   }
 });
-byId("search").addEventListener("input", (event) => list.search(event.target.value));
+byId("search").addEventListener("input", (event) => search(event.target.value));
 byId("search").addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     event.target.value = "";
-    list.search("");
+    search("");
     list.enter();
   }
   if (event.key === "Enter" || event.key === "ArrowDown") {

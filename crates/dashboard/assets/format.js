@@ -72,3 +72,10 @@ export const moment = (text) => new Date(text).toLocaleString();
 
 /** Text that is at most so long. */
 export const short = (text, length) => (text.length > length ? `${text.slice(0, Math.max(1, length - 1))}…` : text);
+
+/** Characters that turn the direction of a text around, and so what it seems to say. */
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
+
+/** A value as JSON for people; what would turn its text around is escaped, which JSON allows. */
+export const json = (value) =>
+  JSON.stringify(value, null, 2).replace(TURNING, (letter) => `\\u${letter.charCodeAt(0).toString(16)}`);

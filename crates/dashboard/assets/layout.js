@@ -44,6 +44,9 @@ function networks(state, all) {
   return [...named.values()];
 }
 
+/** Whether the map would have nothing on it. */
+export const isEmpty = (state) => networks(state, members(state)).length + state.vms.length === 0;
+
 /** Places networks, members and the lines between them in `width` pixels. */
 export function layout(state, width) {
   const all = members(state).sort((a, b) => weight(a) - weight(b) || a.title.localeCompare(b.title));

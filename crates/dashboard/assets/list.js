@@ -128,7 +128,7 @@ export class List {
     const node = el("tr", { role: "row", tabindex: "-1", "data-rove": "", "data-uid": uid, onclick: () => this.#open(uid) },
       cell("Name", el("span", { class: "who" }, part.dot, el("span", { class: "pair" }, part.name, part.image))),
       cell("Status", part.state), cell("Addresses", part.addresses), cell("Ports", part.ports),
-      cell("Processor", part.bar, part.cpu), cell("Memory", part.memory), cell("Traffic", part.curve, part.flow));
+      cell("Processor", part.cpu, part.bar), cell("Memory", part.memory), cell("Traffic", part.flow, part.curve));
     return { node, show: (vm) => show(node, part, vm), use: (history, slot) => use(part, history, uid, slot) };
   }
 }

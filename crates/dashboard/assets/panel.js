@@ -146,7 +146,7 @@ export class Panel {
     this.#inspect = new AbortController();
     try {
       const response = await get(`/api/vms/${this.#vm.uid}`, this.#inspect.signal);
-      pre.textContent = JSON.stringify(await response.json(), null, 2);
+      pre.textContent = format.json(await response.json());
     } catch (error) {
       pre.textContent = error.status ? error.message : "No connection";
     }

@@ -158,8 +158,7 @@ impl Serializer for Shape {
         variant: &'static str,
         _: usize,
     ) -> Result<Variant<List>, NoShape> {
-        let inner = List::default();
-        Ok(Variant { variant, inner })
+        Ok(Variant::of(variant))
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Map, NoShape> {
@@ -177,8 +176,7 @@ impl Serializer for Shape {
         variant: &'static str,
         _: usize,
     ) -> Result<Variant<Fields>, NoShape> {
-        let inner = Fields::default();
-        Ok(Variant { variant, inner })
+        Ok(Variant::of(variant))
     }
 }
 
@@ -201,10 +199,17 @@ struct Map {
 #[derive(Default)]
 struct Fields(Object);
 
-/// What belongs to one of several forms.
+/// What belongs to one of several forms: the form's name is its key.
 struct Variant<T> {
     variant: &'static str,
     inner: T,
+}
+
+impl<T: Default> Variant<T> {
+    fn of(variant: &'static str) -> Self {
+        let inner = T::default();
+        Self { variant, inner }
+    }
 }
 
 impl Fields {
@@ -255,12 +260,12 @@ impl ser::SerializeTupleVariant for Variant<List> {
     type Error = NoShape;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NoShape> {
-        self.inner.0.push(value.serialize(Shape)?);
-        Ok(())
+        ser::SerializeSeq::serialize_element(&mut self.inner, value)
     }
 
     fn end(self) -> Result<Value, NoShape> {
-        Ok(one_entry(self.variant, Value::List(self.inner.0)))
+        let value = ser::SerializeSeq::end(self.inner)?;
+        Ok(one_entry(self.variant, value))
     }
 }
 
@@ -316,11 +321,11 @@ impl ser::SerializeStructVariant for Variant<Fields> {
         key: &'static str,
         value: &T,
     ) -> Result<(), NoShape> {
-        self.inner.add(key, true, value.serialize(Shape)?);
-        Ok(())
+        ser::SerializeStruct::serialize_field(&mut self.inner, key, value)
     }
 
     fn end(self) -> Result<Value, NoShape> {
-        Ok(one_entry(self.variant, Value::Object(self.inner.0)))
+        let value = ser::SerializeStruct::end(self.inner)?;
+        Ok(one_entry(self.variant, value))
     }
 }

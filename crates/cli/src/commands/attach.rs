@@ -12,8 +12,8 @@ Examples:
   ignite attach --no-stdin web
   ignite attach --detach-keys ctrl-a,d web
 
-What the VM prints from now on is shown; what it printed before is in `ignite logs`. Several may be
-attached. The exit code is that of the VM's command; 0 after the keys to detach with.";
+What the VM prints from now on is shown; what it printed before is in `ignite logs`. Several may
+attach at once. The exit code is that of the VM's command; 0 after the keys to detach with.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -21,7 +21,7 @@ pub struct Attach {
     /// VM, by name, uid, or the beginning of either
     vm: String,
 
-    /// Only look: type nothing
+    /// Show the console only: what is typed is not passed on
     #[arg(long)]
     no_stdin: bool,
 
@@ -34,7 +34,7 @@ pub struct Attach {
 }
 
 impl Verb for Attach {
-    const ABOUT: &'static str = "Sit down before a VM's console";
+    const ABOUT: &'static str = "Attach to a VM's console";
 
     fn run(self, context: &Context) -> Outcome {
         self.attach(context)

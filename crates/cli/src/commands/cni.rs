@@ -17,7 +17,8 @@ const EXAMPLES: &str = "\
 Examples:
   ip netns add blue
   ignite cni add ignite-cni-bridge /run/netns/blue
-  CNI_IFNAME=eth1 CNI_ARGS='IgnoreUnknown=1;IP=10.61.0.50' ignite cni add ignite-cni-bridge /run/netns/blue
+  CNI_IFNAME=eth1 CNI_ARGS='IgnoreUnknown=1;IP=10.61.0.50' \\
+    ignite cni add ignite-cni-bridge /run/netns/blue
   ignite cni del ignite-cni-bridge /run/netns/blue
 
 Environment:

@@ -17,8 +17,8 @@ Examples:
   ignite config -o yaml
   IGNITE_VMM=qemu ignite config --id-prefix lab
 
-Flags beat variables (IGNITE_...), which beat the file, which beats what is built in. `ignited` has the
-same file, the variables of its own environment, and its own flags.";
+Flags beat variables (IGNITE_...), which beat the file, which beats what is built in. `ignited` has
+the same file, the variables of its own environment, and its own flags.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, disable_help_subcommand = true)]

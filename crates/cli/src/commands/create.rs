@@ -210,21 +210,37 @@ impl VmArgs {
                 "--sandbox-image is not used: a VM's sandbox is a network namespace, and needs no image",
             );
         }
-        let ports: Vec<PortMapping> = self.ports.into_iter().flat_map(|ports| ports.0).collect();
-        if let Err(error) = PortMapping::check_conflicts(&ports) {
-            let hint = error.hint();
-            return Err(Failure::usage(error, hint));
-        }
-        let interfaces = interfaces(&self.network, self.ip, self.mac)?;
         let manifest = self.config.as_deref();
         let manifest = manifest.map(|file| VmManifest::load(file, defaults));
         let manifest = manifest.transpose()?;
-        let image = image(self.image, manifest.as_ref(), defaults, context)?;
-        let (mut metadata, mut spec) = match &manifest {
+        let image = image(self.image.as_deref(), manifest.as_ref(), defaults, context)?;
+        let (metadata, spec) = match &manifest {
             Some(manifest) => (manifest.vm.metadata.clone(), manifest.vm.spec.clone()),
             None => (Metadata::default(), defaults.clone()),
         };
-        if let Some(name) = self.name {
+        let metadata = self.metadata_over(metadata)?;
+        let (remove_when_ended, registry) = (self.rm, self.registry.clone());
+        let kernel = self.kernel_image.clone();
+        let spec = self.spec_over(spec)?;
+        let of_defaults = || spec.kernel.oci.as_ref().map(Reference::familiar);
+        let kernel = kernel.or_else(of_defaults);
+        let vm = Vm::new(Kind::Vm, metadata, spec);
+        if let Some(manifest) = &manifest {
+            manifest.check(&vm)?;
+        }
+        let request = CreateRequest {
+            vm,
+            image,
+            kernel,
+            remove_when_ended,
+            managed: None,
+        };
+        Ok((request, registry))
+    }
+
+    /// The name in place of the one there is, the labels besides those there are.
+    fn metadata_over(&self, mut metadata: Metadata) -> Result<Metadata, Failure> {
+        if let Some(name) = &self.name {
             metadata.name = name.to_string();
         }
         if self.require_name && metadata.name.is_empty() {
@@ -237,6 +253,17 @@ impl VmArgs {
         let labels = self.label.iter();
         let labels = labels.map(|label| (label.key().into(), label.value().into()));
         metadata.labels.extend(labels);
+        Ok(metadata)
+    }
+
+    /// What flags say in place of what there is; lists as a whole.
+    fn spec_over(self, mut spec: VmSpec) -> Result<VmSpec, Failure> {
+        let ports: Vec<PortMapping> = self.ports.into_iter().flat_map(|ports| ports.0).collect();
+        if let Err(error) = PortMapping::check_conflicts(&ports) {
+            let hint = error.hint();
+            return Err(Failure::usage(error, hint));
+        }
+        let interfaces = interfaces(&self.network, self.ip, self.mac)?;
         spec.vmm = self.vmm.or(spec.vmm);
         spec.jailer |= self.jailer;
         spec.cpus = self.cpus.unwrap_or(spec.cpus);
@@ -262,20 +289,7 @@ impl VmArgs {
             Failure::usage(error, hint)
         })?;
         spec.kernel.cmd_line = self.kernel_args.or(spec.kernel.cmd_line);
-        let of_defaults = || Some(spec.kernel.oci.as_ref()?.familiar().to_string());
-        let kernel = self.kernel_image.or_else(of_defaults);
-        let vm = Vm::new(Kind::Vm, metadata, spec);
-        if let Some(manifest) = &manifest {
-            manifest.check(&vm)?;
-        }
-        let request = CreateRequest {
-            vm,
-            image,
-            kernel,
-            remove_when_ended: self.rm,
-            managed: None,
-        };
-        Ok((request, self.registry))
+        Ok(spec)
     }
 }
 
@@ -290,13 +304,13 @@ fn ssh(file: String) -> Result<Ssh, Failure> {
 
 /// The manifest's image, else the one of the command line, else the host's.
 fn image(
-    given: Option<String>,
+    given: Option<&str>,
     manifest: Option<&VmManifest>,
     defaults: &VmSpec,
     context: &Context,
 ) -> Result<String, Failure> {
     let of_manifest = manifest.and_then(VmManifest::image);
-    if let (Some(of_manifest), Some(given)) = (of_manifest, &given)
+    if let (Some(of_manifest), Some(given)) = (of_manifest, given)
         && given.parse().ok().as_ref() != Some(of_manifest)
     {
         let image = of_manifest.familiar();
@@ -306,6 +320,7 @@ fn image(
     }
     let of_manifest = of_manifest.map(Reference::canonical);
     let of_defaults = || defaults.image.oci.as_ref().map(Reference::canonical);
+    let given = given.map(str::to_owned);
     of_manifest.or(given).or_else(of_defaults).ok_or_else(|| {
         let hint = "name one: ignite run IMAGE, or in a manifest: `spec: {image: {oci: IMAGE}}`";
         Failure::usage("no image is named", Some(hint.into()))

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   ignite dashboard
   ignite dashboard --listen 127.0.0.1:0          any free port
-  ssh -L 4280:127.0.0.1:4280 HOST                for a host elsewhere; then open the address as printed
+  ssh -L 4280:127.0.0.1:4280 root@HOST ignite dashboard    of another host, in a browser here
 
 The address that is printed has a key in it: who has it may look, and nobody can change anything.
 Ctrl-C ends it.";

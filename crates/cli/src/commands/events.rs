@@ -21,21 +21,21 @@ Examples:
   ignite events -f event=die -f event=remove -o json
 
 Tells of create, start, attach, ready, stop, kill, die, detach, pause, unpause, update, rename,
-remove, start-failed. Filters with one key are alternatives, those with several must all hold.
+remove, start-failed. Of filters with the same key one must match, of different keys each.
 The newest events are kept: one to two megabytes of them.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Events {
-    /// What was before as well: from so long ago (10m), or a moment (2026-01-31T12:00:00Z)
+    /// Begin in the past: at a moment (2026-01-31T12:00:00Z), or so long ago (10m)
     #[arg(long, value_name = "TIME", value_parser = values::moment)]
     since: Option<Timestamp>,
 
-    /// End at that moment instead of going on
+    /// End at a moment, or so long ago, instead of going on; 0s is now
     #[arg(long, value_name = "TIME", value_parser = values::moment)]
     until: Option<Timestamp>,
 
-    /// Only these: vm=NAME, event=WORD, network=NAME, exitCode=NUMBER, ... (repeatable)
+    /// Only those that match: vm=NAME, event=WORD, network=NAME, exitCode=NUMBER, ... (repeatable)
     #[arg(short, long = "filter", value_name = "KEY=VALUE")]
     filters: Vec<Filter>,
 

@@ -20,7 +20,7 @@ Examples:
   tar c . | ignite exec web -- tar x -C /srv
 
 Standard input, output and error are the program's own. The exit code is the program's; 125 if
-it could not be asked for, 126 if it could not be executed, 127 if it was not found.";
+Ignite failed, 126 if it could not be executed, 127 if it was not found.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -36,7 +36,7 @@ pub struct Exec {
     #[arg(short, long)]
     tty: bool,
 
-    /// Pass input on, which is done anyway
+    /// Taken, and not needed: input is always passed on
     #[arg(short, long)]
     interactive: bool,
 

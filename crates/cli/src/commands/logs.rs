@@ -30,11 +30,11 @@ pub struct Logs {
     #[arg(short, long)]
     follow: bool,
 
-    /// Only what came after: so long ago (10m), or a moment (2026-01-31T12:00:00Z)
+    /// Only what came after a moment (2026-01-31T12:00:00Z), or so long ago (10m)
     #[arg(long, value_name = "TIME", value_parser = values::moment)]
     since: Option<Timestamp>,
 
-    /// Only so many of the last lines, or all
+    /// Only the last LINES lines, or all
     #[arg(short = 'n', long, value_name = "LINES", default_value = "all", value_parser = tail)]
     tail: Tail,
 

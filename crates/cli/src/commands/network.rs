@@ -57,8 +57,8 @@ Examples:
   ignite network ls --quiet     names only
   ignite network ls -f driver=bridge -t '{{.Name}} {{.Attachments}}'
 
-The first one is what VMs get unless told otherwise. Whether a network would take anyone now is known
-of networks with CNI version 1.1.0, to root.";
+The first one is what VMs get unless told otherwise. Whether a network would take anyone now is
+known of networks with CNI version 1.1.0, to root.";
 
 #[derive(Debug, Default, Args)]
 #[command(after_help = LS_EXAMPLES)]
@@ -209,8 +209,8 @@ Examples:
   ignite network gc
   ignite network gc --dry-run     only say what would be released
 
-VMs that died are repaired. Then attachments, addresses, rules and namespaces with a container ID of a
-VM (PREFIX-UID) that no VM has are released. What other programs attached is not touched.";
+VMs that died are repaired. Then attachments, addresses, rules and namespaces with a container ID of
+a VM (PREFIX-UID) that no VM has are released. What other programs attached is not touched.";
 
 #[derive(Debug, Args)]
 #[command(after_help = GC_EXAMPLES)]

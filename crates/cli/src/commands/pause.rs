@@ -27,7 +27,7 @@ pub struct Pause {
 }
 
 impl Verb for Pause {
-    const ABOUT: &'static str = "Let VMs stand still, as they are";
+    const ABOUT: &'static str = "Pause VMs: their processors stand still";
 
     fn run(self, context: &Context) -> Outcome {
         let engine = context.engine()?;
@@ -44,7 +44,7 @@ pub struct Unpause {
 }
 
 impl Verb for Unpause {
-    const ABOUT: &'static str = "Let paused VMs go on";
+    const ABOUT: &'static str = "Resume paused VMs";
 
     fn run(self, context: &Context) -> Outcome {
         let engine = context.engine()?;

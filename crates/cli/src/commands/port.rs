@@ -23,7 +23,7 @@ pub struct Port {
     /// VM, by name, uid, or the beginning of either
     vm: String,
 
-    /// Where this port of the VM is published; tcp where nothing is said
+    /// Only this port of the VM; tcp unless /udp follows
     #[arg(value_name = "PORT[/PROTO]")]
     port: Option<Wanted>,
 

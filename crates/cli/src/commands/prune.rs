@@ -26,15 +26,15 @@ ignite kernel rm. Images are imported again when a VM needs them.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PruneVerb {
-    /// Images and kernels that no VM uses as well, but for the newest kernel
+    /// Also images and kernels that no VM uses, but for the newest kernel
     #[arg(short, long)]
     all: bool,
 
-    /// Do not ask
+    /// Do not ask first
     #[arg(short, long)]
     force: bool,
 
-    /// Only these: until=24h (ended or imported before), label=KEY=VALUE (repeatable)
+    /// Only those that match: until=24h (ended or imported before), label=KEY=VALUE (repeatable)
     #[arg(long = "filter", value_name = "KEY=VALUE")]
     filters: Vec<Filter>,
 

@@ -31,22 +31,22 @@ docs/templates.md has all fields, functions and filters.";
 #[derive(Debug, Default, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Ps {
-    /// Those that do not run as well
+    /// Also VMs that do not run
     #[arg(short, long)]
     all: bool,
 
-    /// Only those this holds of: '{{.ObjectMeta.Name}}=web', or name=web (repeatable)
+    /// Only those that match: '{{.ObjectMeta.Name}}=web', or name=web (repeatable)
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<String>,
 
     #[command(flatten)]
     template: TemplateArgs,
 
-    /// The newest so many, running or not
+    /// Only the newest NUMBER, running or not
     #[arg(short = 'n', long, value_name = "NUMBER")]
     last: Option<usize>,
 
-    /// The newest one, running or not
+    /// Only the newest one, running or not
     #[arg(short, long, conflicts_with = "last")]
     latest: bool,
 

@@ -7,7 +7,8 @@ use ignite_engine::{Config, Engine};
 
 use ignite_program::Failure;
 
-#[derive(Debug, Args)]
+/// How registries are reached, besides what the configuration says.
+#[derive(Debug, Clone, Args)]
 pub struct RegistryArgs {
     /// Registry to reach over plain HTTP, or over TLS with any certificate (repeatable)
     #[arg(long, value_name = "HOST[:PORT]")]

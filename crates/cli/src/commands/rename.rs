@@ -12,7 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   ignite rename web old-web
 
-Uid, MAC, address and ports stay. A guest that runs has its host name until it is started again.";
+Uid, MAC, address and ports stay. A guest that runs keeps its host name until its next start.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -37,7 +37,7 @@ pub struct Run {
     #[command(flatten)]
     start: StartArgs,
 
-    /// Insist on a terminal: with -i, or alone, sit down before the console
+    /// Attach to the console, as -i does; fail where input is no terminal
     #[arg(short, long)]
     tty: bool,
 

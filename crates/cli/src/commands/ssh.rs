@@ -18,11 +18,11 @@ Examples:
   ignite ssh web
   ignite ssh web -- tail -n 5 /var/log/syslog
 
-For images with an ssh server; `ignite exec -it web -- sh` needs none. The exit code is that of ssh: the
-command's, or 255. The VM's own key is believed the first time, and held to from then on.";
+For images with an ssh server; `ignite exec -it web -- sh` needs none. The exit code is that of ssh:
+the command's, or 255. The server's key is trusted the first time, and must stay the same.";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("tty", values::on_or_off))]
 pub struct Ssh {
     /// VM, by name, uid, or the beginning of either
     vm: String,
@@ -40,15 +40,7 @@ pub struct Ssh {
     timeout: Duration,
 
     /// Whether to ask for a terminal there [default: without a command, or where input is one]
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
+    #[arg(short, long)]
     tty: Option<bool>,
 }
 

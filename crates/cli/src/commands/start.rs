@@ -22,7 +22,7 @@ Examples:
   ignite start --vmm qemu web";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("jailer", values::on_or_off))]
 pub struct Start {
     /// VMs, by name, uid, or the beginning of either
     #[arg(required = true, value_name = "VM")]
@@ -33,14 +33,7 @@ pub struct Start {
     vmm: Option<VmmChoice>,
 
     /// Let Firecracker's own jailer confine it from now on, or not
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
+    #[arg(long)]
     jailer: Option<bool>,
 
     #[command(flatten)]
@@ -110,7 +103,7 @@ impl Start {
 /// Flags of a start before whose console somebody sits down.
 #[derive(Debug, Args)]
 pub struct ConsoleArgs {
-    /// Sit down before the console until the VM ends
+    /// Attach to the console until the VM ends
     ///
     /// Docker's -a means the same.
     #[arg(short, long, short_alias = 'a', alias = "attach")]

@@ -26,8 +26,8 @@ Examples:
   ignite stats --no-stream web db
   ignite stats -o json
 
-Processor time is of one second, of one processor: 200 % are two of them, busy. Disks and networks
-are counted since the VM's start, as the VM sees them: RX is what it received.";
+CPU is the share of one processor over the last second: 200 % is two of them, busy. Disk and network
+are counted since the VM started, as the VM sees them: RX is what it received.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -36,11 +36,11 @@ pub struct Stats {
     #[arg(value_name = "VM")]
     vms: Vec<String>,
 
-    /// Those that do not run as well
+    /// Also VMs that do not run
     #[arg(short, long)]
     all: bool,
 
-    /// Look once, also on a terminal
+    /// Print once, also on a terminal
     #[arg(long)]
     no_stream: bool,
 

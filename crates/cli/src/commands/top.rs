@@ -17,8 +17,8 @@ Examples:
   ignite top web
   ignite top -a -o json web
 
-The VM's agent reads them: its image needs no ps. %CPU is of one processor, over the process' life;
-TIME is what it used of one. Characters that a terminal would obey are spelt out.";
+The VM's agent reads them: its image needs no ps. %CPU is the share of one processor over the life
+of the process, TIME its processor time. Control characters are escaped.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -26,7 +26,7 @@ pub struct Top {
     /// VM, by name, uid, or the beginning of either
     vm: String,
 
-    /// The threads of its kernel as well
+    /// Also the threads of its kernel
     #[arg(short, long)]
     all: bool,
 

@@ -10,8 +10,9 @@ Examples:
   ignite wait job
   code=$(ignite wait job)
 
-Prints an exit code for each VM, in their order: its command's; 0 for a guest that powered itself off,
-137 for one that was killed, 255 for one that broke or was lost. What ended before is not waited for.";
+Prints an exit code for each VM, in their order: its command's; 0 for a guest that powered itself
+off, 137 for one that was killed, 255 for one that broke or was lost. One that has ended already is
+not waited for.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -10,6 +10,9 @@ use crate::support::{SOON, Vm};
 /// What would be seen if a text became markup.
 const MARKUP: &str = "<img src=x onerror=document.title='broken'>";
 
+/// A label that reads backwards where what turns a text around is let through.
+const TURNED: &str = "turned=\u{202e}txt.exe";
+
 /// A dashboard of a host, and the address it printed.
 struct Served {
     process: Running,
@@ -62,6 +65,12 @@ fn shows(browser: &mut Browser, names: &str) -> Result<()> {
         .wait(&format!("the list to be {names}"), &wanted)
         .map(drop)
 }
+
+/// Whether each row of a VM that runs has its colour, its numbers and its curves.
+const USED: &str = "[...document.querySelectorAll('#list tbody tr[data-tone=running]')].every((row) => \
+    row.querySelector('.dot').matches('[class*=\" s\"]') \
+    && row.querySelector('.memory .number').textContent.endsWith('B') \
+    && row.querySelectorAll('.spark').length === 2)";
 
 /// What has the focus, in words.
 fn focused(browser: &mut Browser) -> Result<String> {
@@ -117,12 +126,24 @@ fn vms_appear_and_vanish() -> Result<()> {
         browser.evaluate("location.hash")? == "",
         "the key stays in the address"
     );
+    let advice = "document.getElementById('networks').innerText";
+    let advice = browser.evaluate(advice)?.to_string();
+    ensure!(advice.contains("ignite run"), "{advice}");
+    ensure!(
+        !advice.contains("Arrows"),
+        "there is nothing to move on: {advice}"
+    );
     browser.screenshot("dashboard/empty")?;
     let web = run(&host, "web", &["-p", "8080:80"])?;
     shows(&mut browser, "web")?;
     let address = web.address()?;
     let drawn = format!("document.querySelector('.map').textContent.includes('eth0 {address}')");
     browser.wait("its node", &drawn)?;
+    browser.wait(
+        "how to move on the map",
+        "document.getElementById('networks').innerText.includes('Arrows move') \
+            && document.getElementById('no-networks').hidden",
+    )?;
     browser.wait(
         "its port",
         "document.querySelector('#list .ports').textContent === '0.0.0.0:8080->80/tcp'",
@@ -167,7 +188,7 @@ fn crowd<'h>(host: &'h Host) -> Result<Vec<Vm<'h>>> {
             &[&both[..], &["-p", "8080:80", "-l", &label]].concat(),
         )?,
         run(host, "api", &[&both[..], &["-p", "9000:9000"]].concat())?,
-        run(host, "database", &["--network", "back"])?,
+        run(host, "database", &["--network", "back", "-l", TURNED])?,
         run(host, "mail", &["--network", "front", "-p", "2525:25"])?,
         run(host, "batch", &["--network", "back"])?,
     ];
@@ -221,8 +242,22 @@ fn a_keyboard_is_enough() -> Result<()> {
         "all of it",
         "document.querySelector('#panel-body pre').textContent.includes('\"kind\": \"VM\"')",
     )?;
+    let inspected = browser.evaluate("document.querySelector('#panel-body pre').textContent")?;
+    let inspected = inspected.as_str().context("a text")?;
+    ensure!(inspected.contains("\\u202etxt.exe"), "{inspected}");
     browser.press(&["Escape"])?;
     assert_eq!(focused(&mut browser)?, vms[2].uid);
+    browser.wait("what it uses", USED)?;
+    // Asked in one step, so that no second passes: rows that come back are as those that stayed.
+    let back = format!(
+        "(() => {{
+            const search = document.getElementById('search');
+            search.value = '';
+            search.dispatchEvent(new Event('input'));
+            return {USED};
+        }})()"
+    );
+    ensure!(browser.evaluate(&back)? == true, "rows come back empty");
     browser.press(&["/", "Escape"])?;
     shows(&mut browser, "api,batch,database,web,mail")?;
     // And among the nodes of the map.
@@ -244,18 +279,26 @@ fn a_keyboard_is_enough() -> Result<()> {
     nothing_odd(&mut browser, &served)
 }
 
-/// The contrast of each text's colour with each ground, as WCAG 2.1 counts it; those below 4.5.
+/// The contrast of each text's colour with each ground, as WCAG 2.1 counts it, and of each badge with its own; those below 4.5.
 const FAINT: &str = "(() => {
     const probe = document.body.appendChild(document.createElement('i'));
-    const light = (name) => {
-        probe.style.color = `var(--${name})`;
-        const parts = getComputedStyle(probe).color.match(/[0-9.]+/g).map((part) => part / 255);
+    const light = (color) => {
+        probe.style.color = color;
+        const computed = getComputedStyle(probe).color;
+        const most = computed.startsWith('color(') ? 1 : 255;
+        const parts = computed.replace('color(srgb', '').match(/[0-9.]+/g).map((part) => part / most);
         const [r, g, b] = parts.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    const texts = ['text', 'muted', 'running', 'paused', 'failed'];
-    const pairs = texts.flatMap((text) => ['surface', 'ground', 'raised'].map((ground) => [text, ground, contrast(light(text), light(ground))]));
+    const grounds = ['surface', 'ground', 'raised'].map((name) => `var(--${name})`);
+    const texts = ['text', 'muted', 'running', 'paused', 'failed'].map((name) => `var(--${name})`);
+    const badges = [['running', 'running'], ['paused', 'paused'], ['failed', 'failed'], ['muted', 'stopped']];
+    const pairs = [
+        ...texts.flatMap((text) => grounds.map((ground) => [text, ground])),
+        ...badges.flatMap(([text, tone]) => grounds.map((ground) =>
+            [`var(--${text})`, `color-mix(in srgb, var(--${tone}) 9%, ${ground})`])),
+    ].map(([text, ground]) => [text, ground, contrast(light(text), light(ground))]);
     probe.remove();
     return pairs.filter(([,, it]) => it < 4.5).map((pair) => pair.join(' ')).join();
 })()";

@@ -76,9 +76,9 @@ impl FilesError {
             }
             Self::TooLarge { .. } => Some("give a larger --size".into()),
             Self::Write { source, .. } => ignite_host::error::hint(source),
-            Self::Faults { .. } => {
-                Some("the log names them; copy less, or mend what it tells of".into())
-            }
+            Self::Faults { .. } => Some(
+                "the log names them: leave those out, or copy them later with ignite cp".into(),
+            ),
         }
     }
 }

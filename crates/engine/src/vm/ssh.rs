@@ -66,7 +66,7 @@ pub enum SshError {
         name: String,
     },
     /// Nobody listens there.
-    #[error("nobody answers to ssh in VM {name}, at {address} port {PORT}")]
+    #[error("no ssh server answers in VM {name}, at {address} port {PORT}")]
     NoServer {
         /// The VM's name.
         name: String,
@@ -91,9 +91,12 @@ impl SshError {
                 "name one with -i FILE, create VMs with --ssh, or use what needs no key: \
                  ignite exec -it {name} -- sh"
             ),
-            Self::NoAddress { name } | Self::NoServer { name, .. } => format!(
-                "an image without an ssh server is entered by: ignite exec -it {name} -- sh"
+            Self::NoServer { name, .. } => format!(
+                "wait longer with --timeout; a VM without an ssh server is entered by: ignite exec -it {name} -- sh"
             ),
+            Self::NoAddress { name } => {
+                format!("what needs no network is: ignite exec -it {name} -- sh")
+            }
         }
     }
 }
@@ -166,10 +169,12 @@ impl Engine {
         let Some(address) = first.map(ipnet::IpNet::addr) else {
             return Err(SshError::NoAddress { name }.into());
         };
-        wait_for_server(address, timeout).map_err(|source| SshError::NoServer {
-            name,
-            address,
-            source,
+        wait_for_server(SocketAddr::new(address, PORT), timeout).map_err(|source| {
+            SshError::NoServer {
+                name,
+                address,
+                source,
+            }
         })?;
         Ok(arguments(
             &identity,
@@ -201,17 +206,16 @@ fn arguments(identity: &Path, known: &Path, uid: Uid, address: IpAddr) -> Vec<St
 }
 
 /// Waits until somebody listens. A machine that answers that nobody does is not waited for long.
-fn wait_for_server(address: IpAddr, timeout: Duration) -> io::Result<()> {
+fn wait_for_server(address: SocketAddr, timeout: Duration) -> io::Result<()> {
     let deadline = Instant::now() + timeout;
     let mut refused = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let least = Duration::from_millis(1);
-        let error =
-            match TcpStream::connect_timeout(&SocketAddr::new(address, PORT), left.max(least)) {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
+        let error = match TcpStream::connect_timeout(&address, left.max(least)) {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
         let now = Instant::now();
         if error.kind() == io::ErrorKind::ConnectionRefused {
             refused.get_or_insert(now);
@@ -289,6 +293,8 @@ fn public(private: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     const KEY: &str =
@@ -307,6 +313,31 @@ mod tests {
         ] {
             assert_eq!(key_in(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_server_is_waited_for_as_long_as_asked() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        wait_for_server(address, Duration::ZERO).expect("it listens");
+        drop(listener);
+        let timeout = Duration::from_millis(500);
+        let begun = Instant::now();
+        let error = wait_for_server(address, timeout).expect_err("nobody listens");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(begun.elapsed() >= timeout, "it may come up meanwhile");
+        assert!(begun.elapsed() < REFUSED_FOR, "no longer than asked");
+    }
+
+    #[test]
+    fn who_says_that_nobody_listens_is_not_waited_for_long() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        drop(listener);
+        let begun = Instant::now();
+        let timeout = REFUSED_FOR * 10;
+        wait_for_server(address, timeout).expect_err("nobody listens");
+        assert!(begun.elapsed() > REFUSED_FOR && begun.elapsed() < timeout);
     }
 
     #[test]

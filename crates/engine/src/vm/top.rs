@@ -15,7 +15,7 @@ pub enum ProcessesError {
     #[error(transparent)]
     Asked(#[from] CopyError),
     /// It cannot be read.
-    #[error("the VM's list of processes is not to be read")]
+    #[error("the VM's list of processes cannot be read")]
     Unreadable(#[from] processes::Error),
     /// It has no end.
     #[error("the VM's list of processes is longer than {MAX_LIST} bytes")]

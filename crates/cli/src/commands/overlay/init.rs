@@ -21,8 +21,9 @@ const EXAMPLES: &str = "\
 Examples:
   ignite overlay init
   ignite overlay init --backend wireguard --iface eth1
-  ignite overlay init --network 10.80.0.0/16 --subnet-len 26 --subnet-min 10.80.1.0 --subnet-max 10.80.9.0
-  ignite overlay init --etcd https://10.0.0.5:2379 --etcd-cafile ca.pem --etcd-certfile me.pem --etcd-keyfile me.key
+  ignite overlay init --network 10.80.0.0/16 --subnet-min 10.80.1.0 --subnet-max 10.80.9.0
+  ignite overlay init --etcd https://10.0.0.5:2379 \\
+    --etcd-cafile ca.pem --etcd-certfile me.pem --etcd-keyfile me.key
 
 Prints the command by which other hosts join. Once more, it goes on where it was.";
 

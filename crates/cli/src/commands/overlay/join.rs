@@ -16,8 +16,8 @@ Examples:
   ignite overlay join node1.example --token-file token
   ignite overlay join 192.0.2.1                  to an overlay of ignite overlay init --insecure
 
-The token is in what init printed; more are made there: ignite overlay token new. Once more, it goes on
-where it was, without a token.";
+The token is in what init printed; more are made there: ignite overlay token new. Once more, it goes
+on where it was, without a token.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -11,9 +11,10 @@ use crate::verb::Verb;
 const EXAMPLES: &str = "\
 Examples:
   ignite overlay leave           the agent, the CNI network, on the first host etcd
-  ignite overlay leave --all     devices, routes, rules, the lease, on the first host etcd's data as well
+  ignite overlay leave --all     devices, routes, rules, the lease, etcd's data as well
 
-Without --all, devices and routes stay until the next reboot, and the host's subnet stays its own for a day.";
+Without --all, devices and routes stay until the next reboot, and the host's subnet stays its
+own for a day.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -23,8 +23,8 @@ Examples:
   ignite overlay status
   ignite overlay leave --all
 
-VMs of all these hosts are on one network, without more ado: ignite run IMAGE. The guide, with what to
-open in firewalls, is docs/networking.md.";
+VMs of all these hosts are on one network, without more ado: ignite run IMAGE. The guide, with
+what to open in firewalls, is docs/networking.md.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, disable_help_subcommand = true)]

@@ -94,14 +94,48 @@ fn who_leaves_lets_the_program_go_on() -> Result<()> {
     other.wait_for("x", SOON)?;
     other.type_in("\x01d")?;
     other.ends_with(0, SOON)?;
-    let words = ["exec", "-it", &vm.uid, "--", "cat"];
-    let mut other = host
-        .ignite(words)
+    Ok(())
+}
+
+/// The flag beats the variable, which beats the file; an empty variable says nothing.
+#[test]
+fn the_keys_to_detach_with_are_chosen_in_three_places() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &[])?;
+    host.write(
+        "/etc/ignite/config.yaml",
+        "apiVersion: ignite.weave.works/v1alpha4\nkind: Configuration\nspec: { detachKeys: '%' }\n",
+    )?;
+    for (flag, variable, key, others) in [
+        (None, "", "%", "~^"),
+        (None, "~", "~", "%^"),
+        (Some("^"), "~", "^", "%~"),
+    ] {
+        let flag = flag.map(|keys| ["--detach-keys", keys]);
+        let words = ["exec", "-it"]
+            .into_iter()
+            .chain(flag.into_iter().flatten());
+        let mut cat = host
+            .ignite(words.chain([vm.uid.as_str(), "--", "cat"]))
+            .env("IGNITE_DETACH_KEYS", variable)
+            .at_terminal(24, 80)?;
+        ask(&mut cat, &format!("here{others}"), &format!("here{others}"))?;
+        cat.type_in(key)?;
+        cat.ends_with(0, SOON)?;
+    }
+    let shown = host
+        .ignite(["config"])
         .env("IGNITE_DETACH_KEYS", "~")
-        .at_terminal(24, 80)?;
-    ask(&mut other, "here", "here")?;
-    other.type_in("~")?;
-    other.ends_with(0, SOON)
+        .ok()?;
+    let line = shown.lines().find(|line| line.starts_with("detachKeys"));
+    ensure!(
+        line.is_some_and(|line| line.contains("IGNITE_DETACH_KEYS")),
+        "{shown}"
+    );
+    host.ignite(["exec", "-t", &vm.uid, "true"])
+        .env("IGNITE_DETACH_KEYS", "ctrl-1")
+        .at_terminal(24, 80)?
+        .ends_with(125, SOON)
 }
 
 #[test]

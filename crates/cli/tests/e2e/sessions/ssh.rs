@@ -1,5 +1,7 @@
 //! `ignite ssh`: the distribution's sshd in a VM, entered with the VM's key.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use ignite_testkit::{Host, Running, place};
 
@@ -58,7 +60,19 @@ fn a_vm_is_entered_with_the_key_made_for_it() -> Result<()> {
     // An image without a server: what to do instead is said, and not after long.
     host.ignite(["ssh", "web", "--", "true"])
         .output()?
-        .refused(1, &["nobody answers to ssh", "ignite exec -it web -- sh"])?;
+        .refused(1, &["no ssh server answers", "ignite exec -it web -- sh"])?;
+    // A VM that says nothing at all is waited for as long as asked, not for half a minute.
+    vm.verb("pause")?;
+    let begun = Instant::now();
+    host.ignite(["ssh", "--timeout", "2s", "web", "--", "true"])
+        .output()?
+        .refused(1, &["no ssh server answers", "--timeout"])?;
+    let taken = begun.elapsed();
+    ensure!(
+        (Duration::from_secs(2)..Duration::from_secs(20)).contains(&taken),
+        "{taken:?}"
+    );
+    vm.verb("unpause")?;
     let _server = serve(&vm)?;
     let there = host.ignite(["ssh", "web", "--", "hostname"]).ok()?;
     ensure!(there == "web", "{there}");
