@@ -98,6 +98,8 @@ steps! {
     SuperviseStarted = "supervise.started",
     /// Its process is recorded, and that the VM starts.
     SuperviseRecorded = "supervise.recorded",
+    /// The guest has the files it was to get, and their archive is gone.
+    SuperviseGiven = "supervise.given",
     /// That the guest is ready is recorded.
     SuperviseReady = "supervise.ready",
     /// The VMM has ended.

@@ -1,27 +1,35 @@
-//! `ignite cp` of one file of 1 GB, against what the channel carries that it goes through.
+//! `ignite cp` of one file of 1 GB, against what the channel carries that it goes through; and the same
+//! file through a program's input and output at once, which must come back as it was.
+//!
+//! `IGNITE_BENCH_COPY_MB` says another size, for a look at it in less time.
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use ignite_testkit::Host;
 
 use super::{Case, Unit};
 
 const RUNS: usize = 3;
-const BYTES: u64 = 1 << 30;
+const MEGABYTES: u64 = 1 << 10;
 
 /// Longer than any of it takes.
 const LONG: Duration = Duration::from_secs(1800);
 
 /// At most twice as long as the same bytes through a program that does nothing with them, both ways.
 pub fn run() -> Result<Vec<Case>> {
+    let megabytes = match std::env::var("IGNITE_BENCH_COPY_MB") {
+        Ok(text) => text.parse().context("IGNITE_BENCH_COPY_MB is no number")?,
+        Err(_) => MEGABYTES,
+    };
+    let bytes = megabytes << 20;
     let host = Host::new("bench-copy")?;
     // On a disk, as the rest of the host's files may be in memory.
     let file = ignite_testkit::place::build("bench/copy");
     std::fs::create_dir_all(&file)?;
     let (file, back) = (file.join("file"), file.join("back"));
     let (file, back) = (file.display().to_string(), back.display().to_string());
-    host.sh(&format!("head -c {BYTES} /dev/urandom > {file}"))
+    host.sh(&format!("head -c {bytes} /dev/urandom > {file}"))
         .deadline(LONG)
         .ok()?;
     host.ignite(["run", "--name", "vm", "--size", "4GB", "busy"])
@@ -32,26 +40,32 @@ pub fn run() -> Result<Vec<Case>> {
         host.sh(&script).deadline(LONG).ok()?;
         anyhow::Ok(began.elapsed().as_secs_f64() * 1e3)
     };
-    let mut times: [Vec<f64>; 4] = Default::default();
+    let mut times: [Vec<f64>; 5] = Default::default();
     for _ in 0..RUNS {
         let scripts = [
             format!("ignite exec vm -- sh -c 'cat > /dev/null' < {file}"),
             format!("ignite cp {file} vm:/file"),
             "ignite exec vm -- cat /file > /dev/null".to_owned(),
             format!("ignite cp vm:/file {back}"),
+            format!("ignite exec vm -- cat < {file} > {back}.cat"),
         ];
         for (times, script) in times.iter_mut().zip(scripts) {
             times.push(time(script)?);
         }
-        host.command(["cmp", &file, &back]).deadline(LONG).ok()?;
+        let same = format!("cmp {file} {back} && cmp {file} {back}.cat");
+        host.sh(&same).deadline(LONG).ok()?;
     }
     host.ignite(["rm", "-f", "vm"]).ok()?;
-    host.sh(&format!("rm {file} {back}")).ok()?;
-    let case = |name, times: &[f64]| Case::new("copy", name, Unit::Milliseconds, times);
-    let [there, cp_there, back, cp_back] = &times;
-    let there = case("1 GB into a VM by exec, to /dev/null", there);
-    let cp_there = case("1 GB into a VM by cp, to its disk", cp_there).against(&there, 2.0);
-    let back = case("1 GB out of a VM's disk by exec, to /dev/null", back);
-    let cp_back = case("1 GB out of a VM's disk by cp, to a file", cp_back).against(&back, 2.0);
-    Ok(vec![there, cp_there, back, cp_back])
+    host.sh(&format!("rm {file} {back} {back}.cat")).ok()?;
+    let case = |name: &str, times: &[f64]| {
+        let name = format!("{megabytes} MB {name}");
+        Case::new("copy", &name, Unit::Milliseconds, times)
+    };
+    let [there, cp_there, back, cp_back, through] = &times;
+    let there = case("into a VM by exec, to /dev/null", there);
+    let cp_there = case("into a VM by cp, to its disk", cp_there).against(&there, 2.0);
+    let back = case("out of a VM's disk by exec, to /dev/null", back);
+    let cp_back = case("out of a VM's disk by cp, to a file", cp_back).against(&back, 2.0);
+    let through = case("through a program in a VM and back, by exec", through);
+    Ok(vec![there, cp_there, back, cp_back, through])
 }

@@ -249,7 +249,7 @@ impl Supervisor<'_> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => log::line(&format!(
                 "the archive of the VM's files stays, and is copied once more: {error}"
             )),
-            _ => {}
+            _ => step::reached(step::Step::SuperviseGiven),
         }
     }
 

@@ -1,9 +1,13 @@
 //! `--copy-files`: what a VM begins with.
 
 use anyhow::{Result, ensure};
+use ignite_testkit::host::halting::HALT_AT;
 use ignite_testkit::{Host, boot, place};
+use rustix::process::Signal;
 
-use crate::support::{BOOT, Vm, nothing_left};
+use crate::crashes::scenes::{has_gift, kill_supervisor};
+use crate::crashes::steps::halted;
+use crate::support::{BOOT, SOON, Vm, nothing_left};
 
 const MAKE: &str = "mkdir -p /run/c/sub; cd /run/c; echo one > one; chmod 640 one; chown 7:8 one
  ln -s ../one sub/link; echo two > two";
@@ -74,6 +78,33 @@ fn a_copy_is_made_at_creation_and_no_later() -> Result<()> {
     vm.verb("stop")?;
     vm.verb("start")?;
     ensure!(vm.exec(&["cat", "/one"]).ok()? == "mine");
+    Ok(())
+}
+
+#[test]
+fn a_start_that_was_killed_copies_again_and_a_killed_vm_has_its_files() -> Result<()> {
+    let host = Host::new("alpha")?;
+    host.sh(MAKE).ok()?;
+    let image = place::image("busy")?;
+    let words = ["create", "--memory", "128MB", "-f", "/run/c:/given"];
+    let words = [&words[..], &[image.as_str(), "--", "sleep", "1000"]].concat();
+    let uid = host.ignite(words).deadline(BOOT).ok()?;
+    // The VMM runs, and its supervisor ends before the guest can say anything.
+    let step = "supervise.recorded";
+    let cut_off = host.ignite(["start", &uid]).env(HALT_AT, step).start()?;
+    let all = halted(&host, step)?;
+    let stopped = all.iter().filter(|process| process.stopped);
+    stopped.for_each(|process| process.signal(Signal::KILL));
+    ensure!(cut_off.wait(SOON)?.code != 0, "nobody was killed");
+    ensure!(has_gift(&host)?, "forgotten before the guest has it");
+    let vm = Vm { host: &host, uid };
+    vm.verb("start")?;
+    // At once: what were only in the guest's memory would be lost.
+    kill_supervisor(&host)?;
+    ensure!(!has_gift(&host)?, "kept though the guest has it");
+    vm.verb("start")?;
+    let read = vm.exec(&["cat", "/given/one", "/given/two"]);
+    ensure!(read.ok()? == "one\ntwo");
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use ignite_testkit::wait_until;
 
+use super::scenes::has_gift;
 use super::{Scene, state};
 use crate::support::SOON;
 
@@ -29,6 +30,7 @@ impl Scene {
         let running = self.truth(uid)?.is_some_and(|state| state == "running");
         if fate == Fate::Lives && !running {
             self.starts(uid)?;
+            ensure!(!has_gift(&self.host)?, "its files are still to come");
         }
         let removed = self.host.ignite(["rm", "-f", uid]).output()?;
         let gone = fate == Fate::MayBeGone && removed.stderr.contains("there is no VM");

@@ -2,12 +2,12 @@
 
 use anyhow::{Result, ensure};
 use ignite_testkit::host::halting::{FAIL_AT, HALT_AT};
-use ignite_testkit::{Host, Invocation, Running, wait_until};
+use ignite_testkit::{Host, Invocation, Running, place, wait_until};
 use rustix::process::Signal;
 
 use super::after::Fate;
 use super::{Scene, steps};
-use crate::support::SOON;
+use crate::support::{SMALL, SOON};
 
 /// What is going on when a process is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Operation {
     /// `create` of a VM with a raw disk; there is no Firecracker to run it.
     CreateRaw,
     Start,
+    /// `run` of a VM that is given files.
+    RunFiles,
     /// A start one of whose plugins fails.
     StartRefused,
     /// A start whose VMM ends at once.
@@ -41,8 +43,9 @@ pub struct UnderWay {
 }
 
 impl Operation {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Start,
+        Self::RunFiles,
         Self::Stop,
         Self::Repair,
         Self::StartRefused,
@@ -67,6 +70,7 @@ impl Operation {
                 "create.recorded",
             ],
             Self::Start => START.to_vec(),
+            Self::RunFiles => [CREATED, UNGIVEN, GIVEN].concat(),
             Self::StartRefused => vec![
                 "add.failed",
                 "plugin.DEL.firewall.before",
@@ -120,9 +124,15 @@ impl Operation {
             let command = halting(scene.creation(self.options())?).start()?;
             return Ok(UnderWay { command, uid: None });
         }
+        if self == Self::RunFiles {
+            let image = place::image("busy")?;
+            let words = ["run", "--memory", SMALL, "-f", GIFT, &image];
+            let command = halting(host.ignite(words)).start()?;
+            return Ok(UnderWay { command, uid: None });
+        }
         let uid = scene.creation(self.options())?.ok()?;
         let begun = match self {
-            Self::Create | Self::CreateRaw | Self::Start | Self::StartLost => {
+            Self::Create | Self::CreateRaw | Self::Start | Self::RunFiles | Self::StartLost => {
                 halting(host.ignite(["start", &uid]))
             }
             Self::StartRefused => {
@@ -166,6 +176,16 @@ impl Operation {
         })
     }
 
+    /// What a VM is still to be given is kept until its guest has it, and no longer.
+    pub fn keeps_gift(self, host: &Host, step: &str) -> Result<()> {
+        if self != Self::RunFiles || CREATED.contains(&step) {
+            return Ok(());
+        }
+        let kept = has_gift(host)?;
+        ensure!(kept == UNGIVEN.contains(&step), "kept: {kept}");
+        Ok(())
+    }
+
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::PowerOff => &["-p", "8080:80", "--rm"],
@@ -174,6 +194,12 @@ impl Operation {
             _ => PORTS,
         }
     }
+}
+
+/// Whether a VM is still to get its files.
+pub fn has_gift(host: &Host) -> Result<bool> {
+    let list = "ls /var/lib/ignite/vm/*/copy-files.tar 2> /dev/null || true";
+    Ok(!host.sh(list).ok()?.is_empty())
 }
 
 /// Kills the only supervisor of a host, and waits until it is dead.
@@ -186,6 +212,26 @@ pub fn kill_supervisor(host: &Host) -> Result<()> {
         Ok(())
     })
 }
+
+/// A file of every host's, for a VM to begin with.
+const GIFT: &str = "/etc/passwd:/srv/passwd";
+
+/// Of a VM that is just being created.
+const CREATED: &[&str] = &["create.disk", "create.staged"];
+
+/// Of a start whose guest has not got its files.
+const UNGIVEN: &[&str] = &[
+    "create.recorded",
+    "start.reserved",
+    "attach.recorded",
+    "start.planned",
+    "start.spawned",
+    "supervise.cloned",
+    "supervise.recorded",
+];
+
+/// Of one whose guest has.
+const GIVEN: &[&str] = &["supervise.given", "supervise.ready", "start.ready"];
 
 const PORTS: &[&str] = &["-p", "8080:80"];
 

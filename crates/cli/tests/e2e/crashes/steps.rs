@@ -128,6 +128,7 @@ fn work(
 fn kill_one(scene: &Scene, operation: Operation, step: &str, number: usize) -> (usize, Result<()>) {
     let brought = operation.begin(scene, step).and_then(|under_way| {
         let all = halted(&scene.host, step)?;
+        operation.keeps_gift(&scene.host, step)?;
         Ok((under_way, all))
     });
     let (under_way, all) = match brought {
