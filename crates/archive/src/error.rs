@@ -54,6 +54,9 @@ pub enum EntryError {
     /// A directory is where something else should be, or the other way round.
     #[error("{0:?} is a directory already, and would have to be something else")]
     IsDirectory(PathBuf),
+    /// A device, socket or pipe is where something else should be: whoever uses it means no file.
+    #[error("{0:?} is a device, a socket or a named pipe, which nothing replaces")]
+    IsSpecial(PathBuf),
     /// The data ends early.
     #[error("its data ends too early")]
     Cut,
@@ -74,7 +77,9 @@ impl EntryError {
         match self {
             Self::Tree(source) => source.hint(),
             Self::Write(source) => ignite_host::error::hint(source),
-            Self::IsDirectory(_) => Some("remove it first, or choose another destination".into()),
+            Self::IsDirectory(_) | Self::IsSpecial(_) => {
+                Some("remove it first, or choose another destination".into())
+            }
             _ => None,
         }
     }
@@ -83,7 +88,12 @@ impl EntryError {
     pub fn is_dishonest(&self) -> bool {
         !matches!(
             self,
-            Self::Tree(_) | Self::Write(_) | Self::Read(_) | Self::Cut | Self::IsDirectory(_)
+            Self::Tree(_)
+                | Self::Write(_)
+                | Self::Read(_)
+                | Self::Cut
+                | Self::IsDirectory(_)
+                | Self::IsSpecial(_)
         )
     }
 

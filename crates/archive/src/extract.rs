@@ -21,8 +21,8 @@ use crate::read::{Data, Entry, Kind};
 /// As many symbolic links as the kernel follows in one path.
 const MOST_LINKS: usize = 40;
 
-/// What is remembered of directories, at most: an archive may hold any number.
-const MOST_REMEMBERED: usize = 1 << 16;
+/// Bytes of paths of directories that are remembered, at most: an archive may hold any number.
+const MOST_REMEMBERED: usize = 8 << 20;
 
 /// What became of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct Extractor {
     parents: HashMap<PathBuf, PathBuf>,
     /// Set at the very end, because making a file changes its directory's.
     directory_times: HashMap<PathBuf, Time>,
+    /// Bytes of the paths of both.
+    remembered: [usize; 2],
 }
 
 impl Extractor {
@@ -56,6 +58,7 @@ impl Extractor {
             policy,
             parents: HashMap::new(),
             directory_times: HashMap::new(),
+            remembered: [0; 2],
         }
     }
 
@@ -71,6 +74,7 @@ impl Extractor {
 
     /// Gives the directories their times.
     fn settle(&mut self) -> Result<(), fs::Error> {
+        self.remembered[1] = 0;
         for (path, time) in self.directory_times.drain() {
             if self.root.kind(&path)? == Some(fs::Kind::Directory) {
                 self.root.set_times(&path, time)?;
@@ -150,9 +154,7 @@ impl Extractor {
             data::write(&file, data, entry.size, map.as_ref(), account)?;
             return self.file_metadata(&file, entry).map_err(EntryError::Write);
         }
-        if self.root.kind(path)? == Some(fs::Kind::Directory) {
-            return Err(EntryError::IsDirectory(path.to_owned()));
-        }
+        self.may_replace(path)?;
         let new = self.root.new_file(path)?;
         data::write(new.file(), data, entry.size, map.as_ref(), account)?;
         self.file_metadata(new.file(), entry)
@@ -174,6 +176,9 @@ impl Extractor {
                 _ => "a device is of no use outside of its VM",
             }));
         }
+        if self.root.kind(path)? == Some(kind) {
+            self.remove(path)?;
+        }
         self.replacing(path, |root| root.mknod(path, kind, entry.mode, device))?;
         self.own(path, entry)?;
         self.root.set_mode(path, self.policy.mode(entry.mode))?;
@@ -190,15 +195,22 @@ impl Extractor {
     ) -> Result<T, EntryError> {
         match make(&self.root) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                if self.policy.existing == Existing::Merged
-                    && self.root.kind(path)? == Some(fs::Kind::Directory)
-                {
-                    return Err(EntryError::IsDirectory(path.to_owned()));
+                if self.policy.existing == Existing::Merged {
+                    self.may_replace(path)?;
                 }
                 self.remove(path)?;
                 Ok(make(&self.root)?)
             }
             result => Ok(result?),
+        }
+    }
+
+    /// Of what is there only files and links give way.
+    fn may_replace(&self, path: &Path) -> Result<(), EntryError> {
+        match self.root.kind(path)? {
+            None | Some(fs::Kind::File | fs::Kind::Symlink) => Ok(()),
+            Some(fs::Kind::Directory) => Err(EntryError::IsDirectory(path.to_owned())),
+            Some(_) => Err(EntryError::IsSpecial(path.to_owned())),
         }
     }
 
@@ -236,9 +248,10 @@ impl Extractor {
         self.own(path, entry)?;
         self.root.set_mode(path, self.policy.mode(entry.mode))?;
         self.xattrs(path, entry)?;
-        if self.directory_times.len() >= MOST_REMEMBERED {
+        if self.remembered[1] >= MOST_REMEMBERED {
             self.settle()?;
         }
+        self.remembered[1] += path.as_os_str().len();
         self.directory_times.insert(path.to_owned(), entry.mtime);
         Ok(())
     }
@@ -330,9 +343,11 @@ impl Extractor {
         let path = self
             .resolve(given, Missing::Make)?
             .expect("what is missing was made");
-        if self.parents.len() >= MOST_REMEMBERED {
+        if self.remembered[0] >= MOST_REMEMBERED {
+            self.remembered[0] = 0;
             self.parents.clear();
         }
+        self.remembered[0] += given.as_os_str().len() + path.as_os_str().len();
         self.parents.insert(given.to_owned(), path.clone());
         Ok(path)
     }

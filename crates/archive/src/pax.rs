@@ -8,9 +8,12 @@ use std::os::unix::ffi::OsStringExt;
 
 use ignite_host::fs::Time;
 
-use crate::read::TarError;
+use crate::read::{LONGEST_EXTENSION, TarError};
 
 const XATTR: &[u8] = b"SCHILY.xattr.";
+
+/// Extended attributes of one file: far more than any has.
+const MOST_XATTRS: usize = 1024;
 
 /// What the records say about the next entry. Unset fields leave the plain header's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub(crate) struct Pax {
     pub mtime: Option<Time>,
     pub xattrs: Vec<(OsString, Vec<u8>)>,
     pub sparse: SparseRecords,
+    /// Bytes of all headers that said this.
+    length: u64,
 }
 
 /// The `GNU.sparse.*` records of formats 0.0, 0.1 and 1.0.
@@ -37,8 +42,13 @@ pub(crate) struct SparseRecords {
 }
 
 impl Pax {
-    /// Adds the records of one extended header.
+    /// Adds the records of one extended header. Several for one entry are together no longer than one
+    /// may be.
     pub fn read(&mut self, mut bytes: &[u8]) -> Result<(), TarError> {
+        self.length += bytes.len() as u64;
+        if self.length > LONGEST_EXTENSION {
+            return Err(TarError::TooLong);
+        }
         // Some writers pad the last record with zeros.
         while bytes.first().is_some_and(|byte| *byte != 0) {
             let (key, value, rest) = record(bytes).ok_or(TarError::Pax)?;
@@ -52,6 +62,9 @@ impl Pax {
         if let Some(name) = key.strip_prefix(XATTR) {
             let name = OsString::from_vec(name.to_vec());
             self.xattrs.retain(|(other, _)| *other != name);
+            if self.xattrs.len() >= MOST_XATTRS {
+                return Err(TarError::TooLong);
+            }
             self.xattrs.push((name, value.to_vec()));
             return Ok(());
         }
@@ -181,6 +194,18 @@ mod tests {
         ] {
             assert!(Pax::default().read(bytes).is_err(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn many_headers_are_together_no_longer_than_one() {
+        let mut pax = Pax::default();
+        let header = written("comment", &[b'x'; 100_000]);
+        let read = (0..20).map(|_| pax.read(&header)).take_while(Result::is_ok);
+        assert_eq!(read.count(), 10);
+        let mut pax = Pax::default();
+        let read =
+            (0..2000).map(|number| pax.read(&written(&format!("SCHILY.xattr.user.{number}"), b"")));
+        assert_eq!(read.take_while(Result::is_ok).count(), MOST_XATTRS);
     }
 
     proptest! {

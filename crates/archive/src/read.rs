@@ -18,7 +18,7 @@ use crate::sparse::SparseMap;
 /// Size of the units of an archive.
 pub(crate) const BLOCK: usize = 512;
 /// Names and extended attributes of one entry never need more.
-const LONGEST_EXTENSION: u64 = 1 << 20;
+pub(crate) const LONGEST_EXTENSION: u64 = 1 << 20;
 
 /// What can go wrong in the format.
 #[derive(Debug, thiserror::Error)]

@@ -80,6 +80,12 @@ pub enum Error {
         /// What is there.
         path: PathBuf,
     },
+    /// A link is where the sender's tree or file belongs: it may be of the sender's own making.
+    #[error("{} is a symbolic link", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// The destination cannot be used.
     #[error("cannot use {}", path.display())]
     Destination {
@@ -103,6 +109,10 @@ impl Error {
             Self::NotDirectory { .. } => {
                 Some("remove it first, or choose another destination".into())
             }
+            Self::Link { .. } => Some(
+                "remove it, or name what it leads to (a directory also with a slash behind the link): a link may have come from a VM, with an earlier copy"
+                    .into(),
+            ),
             Self::Unexpected { .. } => {
                 Some("the sender does not keep to what was asked of it".into())
             }
@@ -156,6 +166,8 @@ pub fn unpack(
     let mut work = match first.kind {
         Kind::Directory => tree(place, &top)?,
         _ if top.as_os_str().is_empty() => return Err(unexpected()),
+        // To whatever is there already, and not in what comes.
+        Kind::HardLink(_) => return Err(unexpected()),
         _ => single(place, &top)?,
     };
     work.entry(&first, &mut entries, tell)?;
@@ -283,6 +295,7 @@ fn top(first: &Entry) -> Result<PathBuf, Error> {
 /// A tree: into the destination, or below it.
 fn tree(place: &Place<'_>, top: &Path) -> Result<Work, Error> {
     let destination = place.destination;
+    no_link(place, destination)?;
     let (target, made) = match look(destination)? {
         Some(there) if !there.is_dir() => {
             return Err(Error::NotDirectory {
@@ -294,6 +307,7 @@ fn tree(place: &Place<'_>, top: &Path) -> Result<Work, Error> {
         }
         Some(_) => {
             let target = destination.join(top);
+            no_link(place, &target)?;
             let made = make_directory(&target)?;
             (target, made)
         }
@@ -320,6 +334,7 @@ fn tree(place: &Place<'_>, top: &Path) -> Result<Work, Error> {
 fn single(place: &Place<'_>, top: &Path) -> Result<Work, Error> {
     let destination = place.destination;
     let slash = destination.as_os_str().as_bytes().ends_with(b"/");
+    no_link(place, destination)?;
     let target = match look(destination)? {
         Some(there) if there.is_dir() => destination.join(top),
         Some(_) if slash => {
@@ -348,6 +363,21 @@ fn single(place: &Place<'_>, top: &Path) -> Result<Work, Error> {
         made: false,
         done: Unpacked::default(),
     })
+}
+
+/// Refuses a link, which leads where whoever made it wants, where the sender is not trusted. One that a
+/// person wrote with a slash behind it is meant.
+fn no_link(place: &Place<'_>, path: &Path) -> Result<(), Error> {
+    let bytes = path.as_os_str().as_bytes();
+    if place.whole || bytes.ends_with(b"/") || bytes.ends_with(b"/.") {
+        return Ok(());
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.is_symlink() => Err(Error::Link {
+            path: path.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the directory of a tree, which nobody else may enter until it has its mode; whether it was

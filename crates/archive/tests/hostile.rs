@@ -116,6 +116,72 @@ fn no_lie_leaves_the_tree() {
     stage.untouched();
 }
 
+/// What a VM sent for one name with an earlier copy is not followed by the next one.
+#[test]
+fn a_link_of_an_earlier_copy_is_not_followed() {
+    for (first, second) in [
+        (Body::Symlink(b"elsewhere"), Body::Directory),
+        (Body::Symlink(b"mine"), FILE),
+        (Body::HardLink(b"mine"), FILE),
+    ] {
+        let stage = Stage::new();
+        fs::create_dir(stage.at("there/elsewhere")).expect("mkdir");
+        let came = stage.unpack(&archive(&[("tree", first)]));
+        if matches!(first, Body::HardLink(_)) {
+            assert!(matches!(came, Err(Error::Unexpected { .. })), "{came:?}");
+            continue;
+        }
+        came.expect("a link");
+        let next = archive(&[("tree", second), ("tree/planted", FILE)]);
+        let refused = stage.unpack(&next).expect_err("refused");
+        assert!(matches!(second, Body::Directory) == matches!(refused, Error::Link { .. }));
+        assert_eq!(fs::read(stage.at("there/mine")).expect("it"), b"untouched");
+        assert_eq!(
+            fs::read_dir(stage.at("there/elsewhere"))
+                .expect("it")
+                .count(),
+            0
+        );
+    }
+}
+
+#[test]
+fn a_link_as_the_destination_is_refused_but_with_a_slash() {
+    let stage = Stage::new();
+    let link = stage.at("link");
+    std::os::unix::fs::symlink(stage.at("there"), &link).expect("symlink");
+    let mut slash = link.clone().into_os_string();
+    slash.push("/");
+    for (destination, taken) in [(link.as_os_str(), false), (slash.as_os_str(), true)] {
+        for body in [Body::Directory, FILE] {
+            let _ = fs::remove_dir(stage.at("there/tree"));
+            let place = Place {
+                destination: Path::new(destination),
+                expected: Some(b"tree"),
+                whole: false,
+                policy: Policy::onto_host(false),
+            };
+            let came = unpack(&archive(&[("tree", body)])[..], &place, &mut |_| ());
+            assert_eq!(came.is_ok(), taken, "{destination:?}: {came:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_takes_the_place_of_a_pipe() {
+    for body in [FILE, Body::Symlink(b"mine")] {
+        let stage = Stage::new();
+        let pipe = stage.at("there/tree");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("mkfifo");
+        let refused = stage
+            .unpack(&archive(&[("tree", body)]))
+            .expect_err("refused");
+        assert!(refused.hint().is_some(), "{refused:?}");
+        let kind = fs::symlink_metadata(&pipe).expect("it").file_type();
+        assert!(std::os::unix::fs::FileTypeExt::is_fifo(&kind));
+    }
+}
+
 #[test]
 fn links_that_are_there_already_lead_nowhere_either() {
     let stage = Stage::new();
