@@ -13,6 +13,11 @@ const BLUE: &str = r#"{ "cniVersion": "0.4.0", "name": "blue", "plugins": [
 
 /// What bash offers for the last of these words.
 fn offered(host: &Host, words: &str) -> Result<Vec<String>> {
+    offered_of(host, "/var/lib/ignite", words)
+}
+
+/// The same with what there is in another directory.
+fn offered_of(host: &Host, directory: &str, words: &str) -> Result<Vec<String>> {
     let script = format!(
         r#"source <(ignite completion bash)
         COMP_WORDS=({words}) COMP_TYPE=9 COMP_LINE="{words}" COMP_WORDBREAKS=$' \t'
@@ -21,7 +26,8 @@ fn offered(host: &Host, words: &str) -> Result<Vec<String>> {
         $(complete -p ignite | sed 's/.*-F \([^ ]*\) .*/\1/') ignite "$last" "${{COMP_WORDS[COMP_CWORD-1]}}"
         printf '%s\n' "${{COMPREPLY[@]}}""#
     );
-    let output = host.command(["bash", "-c", &script]).output()?;
+    let bash = host.command(["bash", "-c", &script]);
+    let output = bash.env("IGNITE_DATA_DIR", directory).output()?;
     ensure!(
         output.code == 0 && output.stderr.is_empty(),
         "{words}: {output}"
@@ -47,11 +53,10 @@ fn bash_completes_the_names_of_what_there_is() -> Result<()> {
     ensure!(offered(&host, &format!("ignite rmi {}", &image[..2]))?.contains(&image.into()));
     ensure!(!offered(&host, "ignite rmk ''")?.is_empty());
     // A host that cannot be read has no names, and nothing to say of it.
-    host.sh("mv /var/lib/ignite /var/lib/away; echo none > /var/lib/ignite")
-        .ok()?;
-    ensure!(offered(&host, "ignite rm we")?.is_empty());
-    host.sh("rm /var/lib/ignite; mv /var/lib/away /var/lib/ignite")
-        .ok()?;
+    host.write("/run/none", "")?;
+    for directory in ["/run/none", "/run/nowhere"] {
+        ensure!(offered_of(&host, directory, "ignite rm we")?.is_empty());
+    }
     Ok(())
 }
 
