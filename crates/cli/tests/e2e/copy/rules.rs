@@ -10,7 +10,7 @@ use crate::support::Vm;
 fn destinations_mean_the_same_both_ways() -> Result<()> {
     let host = Host::new("alpha")?;
     let vm = Vm::run(&host, &[])?;
-    let make = "mkdir -p /srv/w/tree /srv/w/there; cd /srv/w; echo 1 > file; echo 2 > tree/in; echo old > there/old";
+    let make = "mkdir -p /run/w/tree /run/w/there; cd /run/w; echo 1 > file; echo 2 > tree/in; echo old > there/old";
     host.sh(make).ok()?;
     vm.exec(&["sh", "-c", make]).ok()?;
     let cases = [
@@ -26,11 +26,11 @@ fn destinations_mean_the_same_both_ways() -> Result<()> {
         ("tree", "tree"),
     ];
     for (from, to) in cases {
-        let (from, to) = (format!("/srv/w/{from}"), format!("/srv/w/{to}"));
+        let (from, to) = (format!("/run/w/{from}"), format!("/run/w/{to}"));
         copied(&vm, &[&from, &format!("VM:{to}")])?;
         copied(&vm, &[&format!("VM:{from}"), &to])?;
     }
-    let list = "cd /srv/w; find . -type f | sort | while read f; do echo $f $(cat $f); done";
+    let list = "cd /run/w; find . -type f | sort | while read f; do echo $f $(cat $f); done";
     let (here, there) = (host.sh(list).ok()?, vm.exec(&["sh", "-c", list]).ok()?);
     ensure!(here == there, "{here}\n---\n{there}");
     let expected = "./file 1\n./fresh/in 2\n./made/in 2\n./new 1\n./there/again/in 2\n./there/file 1\n./there/in 2\n./there/old 1\n./there/tree/in 2\n./tree/in 2";

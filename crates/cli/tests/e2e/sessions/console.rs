@@ -31,8 +31,8 @@ fn run_sits_down_before_the_console_and_ends_with_the_command() -> Result<()> {
     seat.wait_for("sleep 1000", SOON)?;
     seat.type_in("\x03")?;
     ask(&mut seat, "echo code=$?.", "code=130.")?;
-    let script =
-        "trap 'echo size=$(stty size).' WINCH; echo trap-$((1+1)); while :; do sleep 0.1; done";
+    // A shell that is interactive is in the foreground only between its commands.
+    let script = r#"sh -c 'trap "echo size=\$(stty size)." WINCH; echo trap-$((1+1)); while :; do sleep 0.1; done'"#;
     ask(&mut seat, script, "trap-2")?;
     seat.resize(20, 60)?;
     seat.wait_for("size=20 60.", SOON)?;
