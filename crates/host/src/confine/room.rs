@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, StatVfsMountFlags, Uid};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -25,6 +25,9 @@ const STAGE: &str = "/dev";
 
 /// No set-user-ID bit counts in a room.
 const EVERYWHERE: MountFlags = MountFlags::NOSUID;
+
+/// `ST_NOSYMFOLLOW` (linux/statfs.h).
+const NOSYMFOLLOW: StatVfsMountFlags = StatVfsMountFlags::from_bits_retain(0x2000);
 
 /// A room, held open. It ends with the last copy of this value and the last process in it.
 #[derive(Debug, Clone)]
@@ -187,8 +190,10 @@ impl<'a> Source<'a> {
             Access::Read => MountFlags::RDONLY | MountFlags::NOEXEC,
             Access::ReadWrite => MountFlags::NOEXEC,
         };
-        // A bind takes the flags of its source; only a second call changes them.
-        restrict(&target, flags | MountFlags::NODEV | EVERYWHERE).context(action)
+        // A bind takes the flags of its source; only a second call changes them, and it sets them
+        // all: what the host refuses there stays refused.
+        let inherited = refusals(&target).context(action)?;
+        restrict(&target, inherited | flags | MountFlags::NODEV | EVERYWHERE).context(action)
     }
 }
 
@@ -283,6 +288,18 @@ fn mount_tmpfs(target: &Path, flags: MountFlags, options: &str) -> Result<(), Sy
     let options = CString::new(options).context(|| "describe a tmpfs".to_owned())?;
     rustix::mount::mount("tmpfs", target, "tmpfs", flags, options.as_c_str())
         .context(|| format!("mount a tmpfs on {}", target.display()))
+}
+
+/// What a mount refuses so far. A file system that is read-only itself counts as well.
+fn refusals(target: &Path) -> rustix::io::Result<MountFlags> {
+    let found = rustix::fs::statvfs(target)?.f_flag;
+    let known = [
+        (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (NOSYMFOLLOW, MountFlags::NOSYMFOLLOW),
+    ];
+    let set = known.into_iter().filter(|(flag, _)| found.contains(*flag));
+    Ok(set.fold(MountFlags::empty(), |all, (_, flag)| all | flag))
 }
 
 /// Sets the flags of this mount alone.
