@@ -16,7 +16,7 @@ use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, StatVfsMountFlags, Uid};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use super::{Access, Bind, Error, Link, Plan, Work};
+use super::{Access, Bind, Block, Error, Link, Plan, Work};
 use crate::error::{Context, SystemError};
 
 /// Where the new root stands until it is the root. Every host has it, and all that the plan names was
@@ -106,8 +106,8 @@ fn build(plan: &Plan, user: u32) -> Result<Room, Error> {
     let binds = plan.binds.iter().map(Source::open);
     let binds: Vec<Source<'_>> = binds.collect::<Result<_, _>>()?;
     let devices = plan.devices.iter().map(Node::find);
-    let blocks = plan.blocks.iter().map(Node::find_block);
-    let devices: Vec<Node<'_>> = devices.chain(blocks).collect::<Result<_, _>>()?;
+    let mut devices: Vec<Node<'_>> = devices.collect::<Result<_, _>>()?;
+    devices.extend(plan.blocks.iter().map(Node::of_block));
 
     mount_tmpfs(
         Path::new(STAGE),
@@ -219,21 +219,16 @@ impl<'a> Node<'a> {
         })
     }
 
-    fn find_block(bind: &'a Bind) -> Result<Self, Error> {
-        let path = &bind.source;
-        let metadata = std::fs::metadata(path).context(|| format!("look at {}", path.display()))?;
-        if !metadata.file_type().is_block_device() {
-            return Err(Error::NotADevice { path: path.clone() });
-        }
-        Ok(Self {
-            path: &bind.target,
-            number: metadata.rdev(),
+    fn of_block(block: &'a Block) -> Self {
+        Self {
+            path: &block.target,
+            number: block.number,
             kind: FileType::BlockDevice,
-            mode: match bind.access {
+            mode: match block.access {
                 Access::ReadWrite => 0o600,
                 Access::Read | Access::ReadExecute => 0o400,
             },
-        })
+        }
     }
 }
 
