@@ -95,7 +95,10 @@ mod tests {
         let of = |all: &[Attached]| shown(&["gate:host-gateway"], all);
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[attached(&[("0.0.0.0/0", None)])]), None);
-        assert_eq!(of(std::slice::from_ref(&first)), Some(vec!["fd00::1 gate".to_owned()]));
+        assert_eq!(
+            of(std::slice::from_ref(&first)),
+            Some(vec!["fd00::1 gate".to_owned()])
+        );
         let both = [first, attached(&[("0.0.0.0/0", Some("10.61.0.1"))])];
         assert_eq!(of(&both), Some(vec!["10.61.0.1 gate".to_owned()]));
     }
