@@ -7,7 +7,7 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::Context;
@@ -59,7 +59,7 @@ struct Config {
     reserved: [u64; 8],
 }
 
-/// A loop device, as long as it is open.
+/// A loop device, as long as it is open: claimed, so that nobody mounts it meanwhile.
 #[derive(Debug)]
 pub struct LoopDevice {
     fd: OwnedFd,
@@ -74,15 +74,19 @@ impl LoopDevice {
         let control = control.context(|| format!("open {CONTROL}"))?;
         for _ in 0..ATTEMPTS {
             let path = free(&control)?;
-            let device = OpenOptions::new().read(true).write(!read_only).open(&path);
-            let device = device.context(|| format!("open {}", path.display()))?;
-            match configure(&device, file, read_only) {
-                Ok(()) => {
-                    let fd = device.into();
-                    return Ok(Self { fd, path });
-                }
+            match claimed(&path, read_only) {
+                Ok(device) => match configure(&device, file, read_only) {
+                    Ok(()) => {
+                        let fd = device.into();
+                        return Ok(Self { fd, path });
+                    }
+                    Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
+                    Err(error) => return Err(error).context(attach),
+                },
                 Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
-                Err(error) => return Err(error).context(attach),
+                Err(error) => {
+                    return Err(error).context(|| format!("open {}", path.display()));
+                }
             }
         }
         Err(std::io::Error::from(ErrorKind::ResourceBusy)).context(attach)
@@ -94,24 +98,50 @@ impl LoopDevice {
     }
 }
 
-/// Whether some loop device is over this file. Asked of the devices themselves: the path that is told
-/// of a device's file may mean another one here.
-pub fn is_over(file: &Metadata) -> bool {
+/// What becomes of a file that a loop device is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// Nobody claims the device, and it lets go of the file with the last descriptor of it: whoever
+    /// looks at new devices may have it open for a moment yet.
+    Leaving,
+    /// It is mounted, part of another device, a running VM's, or there until somebody takes it away.
+    Used,
+}
+
+/// Whether some loop device is over this file, and how. Asked of the devices themselves: the path that
+/// is told of a device's file may mean another one here.
+pub fn hold(file: &Metadata) -> Option<Hold> {
     let devices = std::fs::read_dir("/sys/block").into_iter().flatten();
     devices
         .flatten()
         .filter(|device| device.path().join("loop/backing_file").exists())
-        .filter_map(|device| backing(&Path::new("/dev").join(device.file_name())))
-        .any(|behind| behind == (file.dev(), file.ino()))
+        .filter_map(|device| {
+            let device = Path::new("/dev").join(device.file_name());
+            let info = status(&device)?;
+            let over = (info.places[0], info.places[1]) == (file.dev(), file.ino());
+            over.then(|| match info.flags & LO_FLAGS_AUTOCLEAR {
+                0 => Hold::Used,
+                _ if claimed(&device, true).is_err() => Hold::Used,
+                _ => Hold::Leaving,
+            })
+        })
+        .max()
 }
 
-/// Device and inode of the file behind a loop device.
-fn backing(device: &Path) -> Option<(u64, u64)> {
+/// A device opened for whoever comes first.
+fn claimed(device: &Path, read_only: bool) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(!read_only);
+    options.custom_flags(libc::O_EXCL).open(device)
+}
+
+/// What a loop device says of itself.
+fn status(device: &Path) -> Option<Info> {
     let device = File::open(device).ok()?;
     let mut info = Info::default();
     // SAFETY: the descriptor is open, and the kernel writes the structure, which has its layout.
     let done = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_GET_STATUS64, &raw mut info) };
-    (done == 0).then_some((info.places[0], info.places[1]))
+    (done == 0).then_some(info)
 }
 
 fn free(control: &File) -> Result<PathBuf, Error> {
@@ -159,10 +189,10 @@ mod tests {
         file.set_len(1 << 20).expect("sparse");
         file.write_all_at(b"content", 512).expect("written");
         let file = File::open(&path).expect("there").into();
-        let of_file = || is_over(&std::fs::metadata(&path).expect("there"));
-        assert!(!of_file());
+        let of_file = || hold(&std::fs::metadata(&path).expect("there"));
+        assert_eq!(of_file(), None);
         let device = LoopDevice::attach(&file, true).expect("a device");
-        assert!(of_file());
+        assert_eq!(of_file(), Some(Hold::Used));
         let (path, fd) = device.into_parts();
         let mut seen = [0; 7];
         File::open(&path)

@@ -31,7 +31,7 @@ pub use error::Error;
 pub use filter::Filter;
 pub use landlock::landlock;
 pub use libraries::{Libraries, libraries};
-pub use plan::{Access, Bind, Link, Plan, Work};
+pub use plan::{Access, Bind, Block, Link, Plan, Work};
 pub use process::{Confine, Limits, Network, Privileges};
 pub use room::Room;
 

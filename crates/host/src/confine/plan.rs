@@ -16,9 +16,8 @@ pub struct Plan {
     /// Character devices, below `/dev` on the host and in the room (`/dev/kvm`). They are nodes of
     /// the room's own, which its user may read and write, whatever the modes of the host's are.
     pub devices: Vec<PathBuf>,
-    /// Block devices of the host's, with their paths in the room, which are below `/dev`. Nodes of the
-    /// room's own as well; one that is bound for reading its user may only read.
-    pub blocks: Vec<Bind>,
+    /// Block devices of the host's. Nodes of the room's own as well.
+    pub blocks: Vec<Block>,
     /// A place to write.
     pub work: Option<Work>,
     /// Where the processes of the room are shown, and nothing else of a `/proc`. Whoever is started in
@@ -35,6 +34,17 @@ pub struct Bind {
     /// Its path in the room.
     pub target: PathBuf,
     /// What may be done with it.
+    pub access: Access,
+}
+
+/// A block device of the host's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Its device number, as an open descriptor of it tells: by then a path may lead elsewhere.
+    pub number: u64,
+    /// Its path in the room, below `/dev`.
+    pub target: PathBuf,
+    /// What the room's user may do with it.
     pub access: Access,
 }
 

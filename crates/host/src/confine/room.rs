@@ -12,11 +12,11 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, StatVfsMountFlags, Uid};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use super::{Access, Bind, Error, Link, Plan, Work};
+use super::{Access, Bind, Block, Error, Link, Plan, Work};
 use crate::error::{Context, SystemError};
 
 /// Where the new root stands until it is the root. Every host has it, and all that the plan names was
@@ -25,6 +25,9 @@ const STAGE: &str = "/dev";
 
 /// No set-user-ID bit counts in a room.
 const EVERYWHERE: MountFlags = MountFlags::NOSUID;
+
+/// `ST_NOSYMFOLLOW` (linux/statfs.h).
+const NOSYMFOLLOW: StatVfsMountFlags = StatVfsMountFlags::from_bits_retain(0x2000);
 
 /// A room, held open. It ends with the last copy of this value and the last process in it.
 #[derive(Debug, Clone)]
@@ -103,8 +106,8 @@ fn build(plan: &Plan, user: u32) -> Result<Room, Error> {
     let binds = plan.binds.iter().map(Source::open);
     let binds: Vec<Source<'_>> = binds.collect::<Result<_, _>>()?;
     let devices = plan.devices.iter().map(Node::find);
-    let blocks = plan.blocks.iter().map(Node::find_block);
-    let devices: Vec<Node<'_>> = devices.chain(blocks).collect::<Result<_, _>>()?;
+    let mut devices: Vec<Node<'_>> = devices.collect::<Result<_, _>>()?;
+    devices.extend(plan.blocks.iter().map(Node::of_block));
 
     mount_tmpfs(
         Path::new(STAGE),
@@ -187,8 +190,10 @@ impl<'a> Source<'a> {
             Access::Read => MountFlags::RDONLY | MountFlags::NOEXEC,
             Access::ReadWrite => MountFlags::NOEXEC,
         };
-        // A bind takes the flags of its source; only a second call changes them.
-        restrict(&target, flags | MountFlags::NODEV | EVERYWHERE).context(action)
+        // A bind takes the flags of its source; only a second call changes them, and it sets them
+        // all: what the host refuses there stays refused.
+        let inherited = refusals(&target).context(action)?;
+        restrict(&target, inherited | flags | MountFlags::NODEV | EVERYWHERE).context(action)
     }
 }
 
@@ -214,21 +219,16 @@ impl<'a> Node<'a> {
         })
     }
 
-    fn find_block(bind: &'a Bind) -> Result<Self, Error> {
-        let path = &bind.source;
-        let metadata = std::fs::metadata(path).context(|| format!("look at {}", path.display()))?;
-        if !metadata.file_type().is_block_device() {
-            return Err(Error::NotADevice { path: path.clone() });
-        }
-        Ok(Self {
-            path: &bind.target,
-            number: metadata.rdev(),
+    fn of_block(block: &'a Block) -> Self {
+        Self {
+            path: &block.target,
+            number: block.number,
             kind: FileType::BlockDevice,
-            mode: match bind.access {
+            mode: match block.access {
                 Access::ReadWrite => 0o600,
                 Access::Read | Access::ReadExecute => 0o400,
             },
-        })
+        }
     }
 }
 
@@ -283,6 +283,18 @@ fn mount_tmpfs(target: &Path, flags: MountFlags, options: &str) -> Result<(), Sy
     let options = CString::new(options).context(|| "describe a tmpfs".to_owned())?;
     rustix::mount::mount("tmpfs", target, "tmpfs", flags, options.as_c_str())
         .context(|| format!("mount a tmpfs on {}", target.display()))
+}
+
+/// What a mount refuses so far. A file system that is read-only itself counts as well.
+fn refusals(target: &Path) -> rustix::io::Result<MountFlags> {
+    let found = rustix::fs::statvfs(target)?.f_flag;
+    let known = [
+        (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (NOSYMFOLLOW, MountFlags::NOSYMFOLLOW),
+    ];
+    let set = known.into_iter().filter(|(flag, _)| found.contains(*flag));
+    Ok(set.fold(MountFlags::empty(), |all, (_, flag)| all | flag))
 }
 
 /// Sets the flags of this mount alone.

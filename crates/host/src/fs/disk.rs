@@ -5,16 +5,21 @@
 //! with `flock`, exclusively or, where they are only read, together with other readers. Claim and lock
 //! go with the open file, so whoever inherits it keeps them.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
-use crate::loop_device;
+use crate::loop_device::{self, Hold};
+
+/// How long a loop device that nobody uses any more may keep its file, and between two looks.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a disk is on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +101,7 @@ impl DiskError {
 }
 
 /// What is at this path, links followed; none for what is neither a disk nor a directory.
-pub fn disk_kind(metadata: &std::fs::Metadata) -> Option<DiskKind> {
+pub fn disk_kind(metadata: &Metadata) -> Option<DiskKind> {
     let kind = metadata.file_type();
     match (kind.is_file(), kind.is_block_device()) {
         (true, _) => Some(DiskKind::File),
@@ -132,8 +137,24 @@ pub fn open_disk(path: &Path, wanted: DiskKind, read_only: bool) -> Result<Owned
     let file = File::from(open(path, flags)?);
     let opened = file.metadata().map_err(error("look at"))?;
     check_kind(path, &opened, wanted)?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let Err(refused) = take(&file, &opened, path, read_only) else {
+            return Ok(file.into());
+        };
+        // A device over it keeps the lock with the file.
+        let leaving = || loop_device::hold(&opened) == Some(Hold::Leaving);
+        if wanted != DiskKind::File || Instant::now() >= until || !leaving() {
+            return Err(refused);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Locks what is open.
+fn take(file: &File, opened: &Metadata, path: &Path, read_only: bool) -> Result<(), DiskError> {
     // A file behind a loop device may be mounted.
-    if wanted == DiskKind::File && !read_only && loop_device::is_over(&opened) {
+    if opened.is_file() && !read_only && loop_device::hold(opened).is_some() {
         return Err(DiskError::InUse {
             path: path.to_owned(),
         });
@@ -142,12 +163,16 @@ pub fn open_disk(path: &Path, wanted: DiskKind, read_only: bool) -> Result<Owned
         true => FlockOperation::NonBlockingLockShared,
         false => FlockOperation::NonBlockingLockExclusive,
     };
-    match flock(&file, operation) {
-        Ok(()) => Ok(file.into()),
+    match flock(file, operation) {
+        Ok(()) => Ok(()),
         Err(Errno::WOULDBLOCK) => Err(DiskError::Locked {
             path: path.to_owned(),
         }),
-        Err(errno) => Err(error("lock")(errno.into())),
+        Err(errno) => Err(DiskError::Io {
+            action: "lock",
+            path: path.to_owned(),
+            source: errno.into(),
+        }),
     }
 }
 
@@ -164,11 +189,7 @@ fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, DiskError> {
     })
 }
 
-fn check_kind(
-    path: &Path,
-    metadata: &std::fs::Metadata,
-    wanted: DiskKind,
-) -> Result<(), DiskError> {
+fn check_kind(path: &Path, metadata: &Metadata, wanted: DiskKind) -> Result<(), DiskError> {
     if disk_kind(metadata) == Some(wanted) {
         return Ok(());
     }
@@ -190,6 +211,7 @@ fn check_kind(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loop_device::LoopDevice;
 
     #[test]
     fn a_file_has_one_writer_or_many_readers() {
@@ -210,6 +232,32 @@ mod tests {
         assert!(open(true).is_err(), "whoever has it keeps it");
         drop(inherited);
         open(true).expect("free again");
+    }
+
+    /// As where a VM was stopped a moment ago, and its device is still looked at.
+    #[test]
+    fn a_loop_device_that_lets_go_is_waited_for_and_a_used_one_is_not() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("disk");
+        std::fs::write(&path, [0; 1 << 16]).expect("write");
+        for read_only in [false, true] {
+            let opened = open_disk(&path, DiskKind::File, false).expect("free");
+            let device = LoopDevice::attach(&opened, false).expect("a device");
+            drop(opened);
+            let (name, used) = device.into_parts();
+            let begun = Instant::now();
+            open_disk(&path, DiskKind::File, read_only).expect_err("used");
+            assert!(begun.elapsed() < PATIENCE, "nobody waits for a running VM");
+            let looks = File::open(&name).expect("open");
+            drop(used);
+            assert!(loop_device::hold(&std::fs::metadata(&path).expect("there")).is_some());
+            let end = std::thread::spawn(move || {
+                std::thread::sleep(PAUSE * 5);
+                drop(looks);
+            });
+            open_disk(&path, DiskKind::File, read_only).expect("free in a moment");
+            end.join().expect("ended");
+        }
     }
 
     #[test]

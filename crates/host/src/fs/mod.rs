@@ -6,6 +6,7 @@ mod disk;
 mod error;
 mod lock;
 mod memory;
+mod mode;
 mod new_file;
 mod root;
 

@@ -5,11 +5,11 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -18,6 +18,9 @@ use super::Error;
 
 /// What a file system says that has no files without a name.
 const NO_TMPFILE: [Errno; 4] = [Errno::OPNOTSUPP, Errno::ISDIR, Errno::INVAL, Errno::NOSYS];
+
+/// How many names are tried for a temporary file.
+const ATTEMPTS: u32 = 16;
 
 /// A file being written.
 #[derive(Debug)]
@@ -35,18 +38,19 @@ impl NewFile {
     pub(super) fn begin(parent: Rc<OwnedFd>, name: CString, path: PathBuf) -> Result<Self, Error> {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o600);
-        let (fd, temporary) = match rustix::fs::openat(&parent, c".", flags | OFlags::TMPFILE, mode)
-        {
-            Err(errno) if NO_TMPFILE.contains(&errno) => {
-                let temporary = temporary_name();
-                let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-                let fd = rustix::fs::openat(&parent, &temporary, flags, mode);
-                (fd, Some(temporary))
+        let (fd, temporary) =
+            match rustix::fs::openat(&parent, c".", flags | OFlags::TMPFILE, mode) {
+                Err(errno) if NO_TMPFILE.contains(&errno) => {
+                    let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+                    let made =
+                        under_new_name(|name| rustix::fs::openat(&parent, name, flags, mode));
+                    made.map(|(fd, temporary)| (fd, Some(temporary)))
+                }
+                opened => opened.map(|fd| (fd, None)),
             }
-            fd => (fd, None),
-        };
+            .map_err(Error::at("create", &path))?;
         Ok(Self {
-            file: fd.map_err(Error::at("create", &path))?.into(),
+            file: fd.into(),
             parent,
             name,
             temporary,
@@ -76,8 +80,7 @@ impl NewFile {
         let temporary = match &self.temporary {
             Some(temporary) => temporary.clone(),
             None => {
-                let temporary = temporary_name();
-                self.link(&temporary)?;
+                let ((), temporary) = under_new_name(|name| self.link(name))?;
                 self.temporary = Some(temporary.clone());
                 temporary
             }
@@ -109,9 +112,21 @@ impl Drop for NewFile {
     }
 }
 
+/// Makes something under a name that nothing has: what a killed process left may have some.
+fn under_new_name<T>(make: impl Fn(&CString) -> Result<T, Errno>) -> Result<(T, CString), Errno> {
+    for _ in 0..ATTEMPTS {
+        let name = temporary_name();
+        match make(&name) {
+            Err(Errno::EXIST) => {}
+            made => return made.map(|made| (made, name)),
+        }
+    }
+    Err(Errno::EXIST)
+}
+
 fn temporary_name() -> CString {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let name = format!(".ignite-{process}-{count}");
+    // The keys of every state are others.
+    let random = RandomState::new().build_hasher().finish();
+    let name = format!(".ignite-{}-{random:016x}", std::process::id());
     CString::new(OsStr::new(&name).as_bytes()).expect("digits and letters hold no NUL")
 }

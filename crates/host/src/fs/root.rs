@@ -22,7 +22,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Error, NewFile};
+use super::{Error, NewFile, mode};
 
 /// A directory that nothing done through this value can leave.
 #[derive(Debug)]
@@ -272,11 +272,10 @@ impl RootDir {
         }
     }
 
-    /// Sets the mode of what is known not to be a link (just made, or just looked at: nobody else
-    /// works below the root at the same time).
+    /// Sets the mode of what was just made or looked at, and is no link; one that somebody has put in
+    /// its place since is refused.
     fn chmod_place(&self, place: &Place, path: &Path, mode: u32) -> Result<(), Error> {
-        let mode = Mode::from_raw_mode(mode);
-        rustix::fs::chmodat(&place.parent, &place.name, mode, AtFlags::empty())
+        mode::set(place.parent.as_fd(), &place.name, Mode::from_raw_mode(mode))
             .map_err(self.at("set the mode of", path))
     }
 

@@ -326,3 +326,39 @@ fn a_new_file_has_its_name_when_it_is_whole() {
     assert!(over.finish().is_err());
     assert_eq!(names().len(), 2);
 }
+
+#[test]
+fn a_link_swapped_in_takes_no_mode_to_its_target() {
+    let Fixture {
+        root,
+        inside,
+        outside,
+        ..
+    } = &fixture();
+    let secret = outside.join("secret");
+    let before = mode(&secret);
+    let place = root.place(p("file")).expect("a place");
+    std::os::unix::fs::symlink(&secret, inside.join("file")).expect("symlink");
+    let refused = root.chmod_place(&place, p("file"), 0o4777);
+    assert!(refused.is_err());
+    assert_eq!(mode(&secret), before);
+}
+
+/// A process of this number that was killed may have left any of them.
+#[test]
+fn a_left_over_temporary_file_is_in_nobody_s_way() {
+    let fixture = fixture();
+    write(&fixture.root, "file", "old");
+    for count in 0..1000 {
+        write(
+            &fixture.root,
+            &format!(".ignite-{}-{count}", std::process::id()),
+            "",
+        );
+    }
+    let new = fixture.root.new_file(p("file")).expect("begin");
+    (&mut new.file()).write_all(b"new").expect("write");
+    new.finish().expect("in the place of the old");
+    let read = std::fs::read_to_string(fixture.inside.join("file")).expect("read");
+    assert_eq!(read, "new");
+}

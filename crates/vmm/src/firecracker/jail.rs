@@ -13,22 +13,23 @@
 //! nothing here follows a name in it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, canonicalize, copy, metadata, remove_dir_all, set_permissions};
+use std::fs::{DirBuilder, canonicalize, copy, remove_dir_all, set_permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use ignite_wire::supervisor::{Disk, Machine};
+use ignite_wire::supervisor::Machine;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, StatVfsMountFlags, Uid, chown, linkat, mknodat,
-    open, statvfs,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, StatVfsMountFlags, Uid, chmod, chown, linkat,
+    mknodat, open, statvfs,
 };
 use rustix::io::Errno;
 
 use super::command::{self, Paths};
 use super::error::{Error, FIND};
+use super::volumes::Numbers;
 use crate::{Error as VmmError, Jailer};
 
 /// What the name of a program that the jailer starts must contain.
@@ -61,10 +62,21 @@ pub(super) struct Plan {
     kernel: (PathBuf, PathBuf),
     /// The disks, likewise.
     disks: Vec<(PathBuf, PathBuf)>,
-    /// Volumes, which are block devices, likewise.
-    volumes: Vec<(PathBuf, PathBuf)>,
+    /// Volumes, which are block devices.
+    volumes: Vec<Volume>,
     /// The jailer and its arguments.
     pub(super) command: (PathBuf, Vec<OsString>),
+}
+
+/// A block device in a jail.
+#[derive(Debug, PartialEq, Eq)]
+struct Volume {
+    /// Its device number.
+    number: u64,
+    /// Whether it is never written to.
+    read_only: bool,
+    /// What it is called in the jail.
+    name: PathBuf,
 }
 
 /// A jail that is made; dropped, it is gone.
@@ -73,9 +85,9 @@ pub(super) struct Jail {
     base: PathBuf,
 }
 
-/// The jail for this machine, its programs found.
+/// The jail for this machine with the devices of its volumes, its programs found.
 pub(super) fn plan(
-    machine: &Machine,
+    own: (&Machine, &Numbers),
     id: &str,
     jailer: &Jailer,
     inmate: Inmate,
@@ -83,12 +95,12 @@ pub(super) fn plan(
     let found = |path: &Path| canonicalize(path).map_err(failed(FIND, path));
     found(&jailer.program)?;
     // The jailer follows links, and calls the jail by what it finds.
-    let program = found(&machine.program)?;
-    layout(machine, id, jailer, inmate, &program)
+    let program = found(&own.0.program)?;
+    layout(own, id, jailer, inmate, &program)
 }
 
 fn layout(
-    machine: &Machine,
+    (machine, numbers): (&Machine, &Numbers),
     id: &str,
     jailer: &Jailer,
     inmate: Inmate,
@@ -102,19 +114,25 @@ fn layout(
         return Err(Error::NoJailName { program }.into());
     }
     let root = jailer.base.join(name).join(id).join("root");
-    let all = machine.disks.iter().zip(&paths.disks);
-    let (volumes, disks): (Vec<_>, Vec<_>) = all.partition(|(disk, _)| disk.volume.is_some());
-    let named = |disks: Vec<(&Disk, &PathBuf)>| {
-        let named = |(disk, path): (&Disk, &PathBuf)| (disk.path.clone(), inside(&root, path));
-        disks.into_iter().map(named).collect()
-    };
+    let (mut disks, mut volumes) = (Vec::new(), Vec::new());
+    for (index, (disk, path)) in machine.disks.iter().zip(&paths.disks).enumerate() {
+        let name = inside(&root, path);
+        match numbers.get(&index) {
+            None => disks.push((disk.path.clone(), name)),
+            Some(&number) => volumes.push(Volume {
+                number,
+                read_only: disk.read_only,
+                name,
+            }),
+        }
+    }
     Ok(Plan {
         base: jailer.base.clone(),
         work: inside(&root, &paths.work),
         user: inmate.user,
         kernel: (machine.kernel.clone(), inside(&root, &paths.kernel)),
-        disks: named(disks),
-        volumes: named(volumes),
+        disks,
+        volumes,
         command: (jailer.program.clone(), arguments),
         root,
     })
@@ -171,8 +189,8 @@ impl Plan {
         for (disk, name) in &self.disks {
             self.link_disk(disk, name)?;
         }
-        for (device, name) in &self.volumes {
-            self.make_node(device, name)?;
+        for volume in &self.volumes {
+            self.make_node(volume)?;
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let work = open(&self.work, flags, Mode::empty()).map_err(failed("open", &self.work))?;
@@ -193,17 +211,24 @@ impl Plan {
         }
     }
 
-    /// The inmate's own node of a device, below the `/dev` that the jailer goes on with.
-    fn make_node(&self, device: &Path, name: &Path) -> Result<(), Error> {
-        let number = metadata(device).map_err(failed("look at", device))?.rdev();
+    /// The inmate's own node of a device, below the `/dev` that the jailer goes on with. One that it may
+    /// only read belongs to root: an owner could change its mode.
+    fn make_node(&self, volume: &Volume) -> Result<(), Error> {
+        let (name, number) = (&volume.name, volume.number);
         let parent = name.parent().unwrap_or(&self.root);
         let mut builder = DirBuilder::new();
         let made = builder.recursive(true).mode(0o755).create(parent);
         made.map_err(failed("make", parent))?;
-        let mode = Mode::RUSR | Mode::WUSR;
-        mknodat(CWD, name, FileType::BlockDevice, mode, number).map_err(failed("make", name))?;
-        let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.user));
-        chown(name, Some(user), Some(group)).map_err(failed("give away", name))
+        let (user, mode) = match volume.read_only {
+            true => (Uid::ROOT, Mode::RUSR | Mode::RGRP),
+            false => (Uid::from_raw(self.user), Mode::RUSR | Mode::WUSR),
+        };
+        let kind = FileType::BlockDevice;
+        mknodat(CWD, name, kind, Mode::empty(), number).map_err(failed("make", name))?;
+        let group = Gid::from_raw(self.user);
+        chown(name, Some(user), Some(group)).map_err(failed("give away", name))?;
+        // Whatever the umask.
+        chmod(name, mode).map_err(failed("set the mode of", name))
     }
 
     fn link_disk(&self, disk: &Path, name: &Path) -> Result<(), Error> {

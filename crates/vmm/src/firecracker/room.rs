@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use ignite_host::confine::{Access, Bind, Error, Plan, Work};
+use ignite_host::confine::{Access, Bind, Block, Error, Plan, Work};
 use ignite_wire::supervisor::Machine;
 
 use super::command::Paths;
+use super::volumes::Numbers;
 
 /// Bytes of the work directory besides the initramfs, and how many files there may be: pipes and
 /// sockets, no more.
@@ -19,7 +20,7 @@ const PROGRAM: &str = "/firecracker";
 /// The room of this machine's Firecracker, where things are called as [`Paths::of_room`] says; and what
 /// its program is called there.
 pub(super) fn plan(
-    machine: &Machine,
+    (machine, numbers): (&Machine, &Numbers),
     nics: usize,
     initramfs: u64,
 ) -> Result<(Plan, PathBuf), Error> {
@@ -43,19 +44,23 @@ pub(super) fn plan(
         target: paths.kernel,
         access: Access::Read,
     });
-    for (disk, target) in machine.disks.iter().zip(paths.disks) {
-        let binds = match disk.volume {
-            None => &mut plan.binds,
-            Some(_) => &mut plan.blocks,
+    for (index, (disk, target)) in machine.disks.iter().zip(paths.disks).enumerate() {
+        let access = match disk.read_only {
+            true => Access::Read,
+            false => Access::ReadWrite,
         };
-        binds.push(Bind {
-            source: disk.path.clone(),
-            target,
-            access: match disk.read_only {
-                true => Access::Read,
-                false => Access::ReadWrite,
-            },
-        });
+        match numbers.get(&index) {
+            None => plan.binds.push(Bind {
+                source: disk.path.clone(),
+                target,
+                access,
+            }),
+            Some(&number) => plan.blocks.push(Block {
+                number,
+                target,
+                access,
+            }),
+        }
     }
     Ok((plan, program))
 }
@@ -69,7 +74,7 @@ fn devices(nics: usize) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ignite_wire::supervisor::{Disk, DiskFormat, Vmm};
+    use ignite_wire::supervisor::{Disk, DiskFormat, Vmm, VolumeKind};
 
     #[test]
     fn a_disk_is_written_only_where_the_guest_may() {
@@ -80,6 +85,11 @@ mod tests {
             rate: None,
             volume: None,
         };
+        let volume = Disk {
+            volume: Some(VolumeKind::BlockDevice),
+            ..disk("/dev/of-another-by-now", true)
+        };
+        let numbers = Numbers::from([(2, 7)]);
         let machine = Machine {
             vmm: Vmm::Firecracker,
             program: std::env::current_exe().expect("a program"),
@@ -89,10 +99,10 @@ mod tests {
             kernel: PathBuf::from("/k/vmlinux"),
             initramfs: PathBuf::from("/k/initramfs"),
             cmdline: String::new(),
-            disks: vec![disk("/vm/disk", false), disk("/k/modules", true)],
+            disks: vec![disk("/vm/disk", false), disk("/k/modules", true), volume],
             shares: Vec::new(),
         };
-        let (plan, program) = plan(&machine, 0, 1000).expect("a program");
+        let (plan, program) = plan((&machine, &numbers), 0, 1000).expect("a program");
         assert!(plan.binds.iter().any(|bind| bind.target == program));
         plan.check().expect("nothing lies within another");
         let access = |target: &str| {
@@ -103,6 +113,12 @@ mod tests {
         assert_eq!(access("disk0"), Some(Access::ReadWrite));
         assert_eq!(access("disk1"), Some(Access::Read));
         assert!(!plan.devices.contains(&PathBuf::from("/dev/net/tun")));
+        let block = Block {
+            number: 7,
+            target: "/dev/disk2".into(),
+            access: Access::Read,
+        };
+        assert_eq!(plan.blocks, [block]);
         assert_eq!(plan.work.map(|work| work.bytes), Some(1000 + WORK_BYTES));
     }
 }

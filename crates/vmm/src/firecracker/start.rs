@@ -18,7 +18,8 @@ use super::files::{Connected, Files};
 use super::request::Request;
 use super::surroundings::{Surroundings, give_disks, size};
 use super::version::Version;
-use super::{Firecracker, Pipe, log, metrics, volumes};
+use super::volumes::{self, Taken};
+use super::{Firecracker, Pipe, log, metrics};
 use crate::words::one_line;
 use crate::{Console, Error as VmmError, Resources, Tap};
 
@@ -55,8 +56,13 @@ impl Firecracker {
         let work = resources.work.ok_or_else(|| VmmError::BadMachine {
             reason: "Firecracker needs a work directory".to_owned(),
         })?;
-        let (machine, held) = volumes::take(machine)?;
+        let Taken {
+            machine,
+            numbers,
+            held,
+        } = volumes::take(machine)?;
         let machine = &machine;
+        let own = (machine, &numbers);
         let taps = named_taps(resources.nics)?;
         let size = size(&resources.initramfs)?;
         let Surroundings {
@@ -65,7 +71,7 @@ impl Firecracker {
             user,
             command: (program, arguments),
             walls,
-        } = Surroundings::new(machine, &work, resources.confinement, taps.len(), size)?;
+        } = Surroundings::new(own, &work, resources.confinement, taps.len(), size)?;
         let describe = |version| requests(machine, &paths, &taps, version);
         // What it would refuse is not begun.
         describe(Version::OLDEST)?;

@@ -16,6 +16,7 @@ use super::command::{self, INITRAMFS, Paths};
 use super::error::Error;
 use super::jail::{self, Inmate, Jail};
 use super::room;
+use super::volumes::Numbers;
 use crate::{Confinement, Error as VmmError, Jailer, Work};
 
 /// Mode bit of what all may read.
@@ -57,19 +58,19 @@ impl Walls {
 }
 
 impl Surroundings {
-    /// For this machine, with that many network interfaces and bytes of initramfs.
+    /// For this machine with the devices of its volumes, and with that many network interfaces and bytes of initramfs.
     pub(super) fn new(
-        machine: &Machine,
+        own: (&Machine, &Numbers),
         work: &Work,
         confinement: Option<Confinement>,
         nics: usize,
         initramfs: u64,
     ) -> Result<Self, VmmError> {
         match confinement {
-            None => Self::open(machine, work),
+            None => Self::open(own.0, work),
             Some(mut confinement) => match confinement.jailer.take() {
-                None => Self::room(machine, work, confinement, nics, initramfs),
-                Some(jailer) => Self::jail(machine, work, confinement, &jailer),
+                None => Self::room(own, work, confinement, nics, initramfs),
+                Some(jailer) => Self::jail(own, work, confinement, &jailer),
             },
         }
     }
@@ -92,7 +93,7 @@ impl Surroundings {
     }
 
     fn room(
-        machine: &Machine,
+        (machine, numbers): (&Machine, &Numbers),
         work: &Work,
         confinement: Confinement,
         nics: usize,
@@ -101,7 +102,7 @@ impl Surroundings {
         let paths = Paths::of_room(machine);
         let arguments = command::command_line(&work.id, &paths)?;
         let user = confinement.user;
-        let (plan, program) = room::plan(machine, nics, initramfs)?;
+        let (plan, program) = room::plan((machine, numbers), nics, initramfs)?;
         let confine = confinement.furnish(&plan, &[])?;
         let inside = |source| Error::Work {
             action: "open",
@@ -124,7 +125,7 @@ impl Surroundings {
     }
 
     fn jail(
-        machine: &Machine,
+        (machine, numbers): (&Machine, &Numbers),
         work: &Work,
         confinement: Confinement,
         jailer: &Jailer,
@@ -136,7 +137,7 @@ impl Surroundings {
             user: confinement.user,
             file_bytes: confinement.file_bytes,
         };
-        let plan = jail::plan(machine, &work.id, jailer, inmate)?;
+        let plan = jail::plan((machine, numbers), &work.id, jailer, inmate)?;
         let (jail, directory) = plan.make()?;
         Ok(Self {
             paths: Paths::of_room(machine),

@@ -51,7 +51,8 @@ fn remark(path: &Path, read_only: bool) -> String {
     }
 }
 
-/// Makes it under another name first: a file system that is half made is never used.
+/// Makes it under another name first: a file system that is half made is never used, also after the
+/// host lost its power.
 fn make(record: &VmRecord, path: &Path, disk: &Path, read_only: bool) -> Result<(), VolumeError> {
     let bound = record.spec.disk_size;
     let failed = |source| VolumeError::Copy {
@@ -92,6 +93,19 @@ fn make(record: &VmRecord, path: &Path, disk: &Path, read_only: bool) -> Result<
         uuid: None,
     };
     ext4::make(path, &unfinished, &options).map_err(failed)?;
+    // One that is made anew at every start need not outlast the host's power.
+    if !read_only {
+        sync(&unfinished).map_err(io("sync"))?;
+    }
     step::reached(Step::VolumeCopied);
-    std::fs::rename(&unfinished, disk).map_err(io("rename"))
+    std::fs::rename(&unfinished, disk).map_err(io("rename"))?;
+    match disk.parent() {
+        Some(directory) if !read_only => sync(directory).map_err(io("sync the directory of")),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the content of a file, or the names in a directory, durable.
+fn sync(path: &Path) -> std::io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
 }

@@ -2,6 +2,7 @@
 
 mod death;
 mod life;
+mod mounts;
 mod table;
 
 use std::fs::{self, File};

@@ -2,7 +2,7 @@ use super::*;
 use std::fs::{create_dir, metadata, read, symlink_metadata, write};
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use ignite_wire::supervisor::{Disk, DiskFormat, Vmm};
+use ignite_wire::supervisor::{Disk, DiskFormat, Vmm, VolumeKind};
 
 const USER: u32 = 2_080_374_786;
 
@@ -53,7 +53,7 @@ fn furnished() -> tempfile::TempDir {
 
 fn planned(directory: &Path) -> Plan {
     plan(
-        &machine(directory),
+        (&machine(directory), &Numbers::new()),
         "vm-1",
         &jailer(directory),
         inmate(USER),
@@ -64,7 +64,10 @@ fn planned(directory: &Path) -> Plan {
 #[test]
 fn the_jailer_is_told_what_firecracker_is_not() {
     let (at, program) = (Path::new("/vm"), Path::new("/opt/firecracker-v1.16"));
-    let plan = layout(&machine(at), "vm-1", &jailer(at), inmate(7), program).expect("a plan");
+    let none = Numbers::new();
+    let own = machine(at);
+    let own = (&own, &none);
+    let plan = layout(own, "vm-1", &jailer(at), inmate(7), program).expect("a plan");
     let words: Vec<_> = plan
         .command
         .1
@@ -85,7 +88,7 @@ fn the_jailer_is_told_what_firecracker_is_not() {
         ("", "/firecracker"),
         ("vm-1", "/vmm"),
     ] {
-        let refused = layout(&machine(at), id, &jailer(at), inmate(7), Path::new(program));
+        let refused = layout(own, id, &jailer(at), inmate(7), Path::new(program));
         refused.expect_err("refused by the jailer");
     }
 }
@@ -146,7 +149,10 @@ fn a_disk_of_another_file_system_is_refused_and_the_kernel_copied() {
     };
     let mut machine = machine(directory.path());
     machine.kernel = foreign("kernel");
-    let plan = |machine: &Machine| plan(machine, "vm-1", &jailer(directory.path()), inmate(USER));
+    let plan = |machine: &Machine| {
+        let own = (machine, &Numbers::new());
+        plan(own, "vm-1", &jailer(directory.path()), inmate(USER))
+    };
     let with_kernel = plan(&machine).expect("a plan");
     let (jail, _work) = with_kernel.make().expect("made");
     assert_eq!(read(&with_kernel.kernel.1).expect("copied"), b"kernel");
@@ -164,8 +170,9 @@ fn no_jail_without_its_jailer_or_where_devices_do_not_open() {
     let directory = furnished();
     let mut missing = jailer(directory.path());
     missing.program.set_file_name("none");
-    let error =
-        plan(&machine(directory.path()), "vm-1", &missing, inmate(USER)).expect_err("no jailer");
+    let machine = machine(directory.path());
+    let own = (&machine, &Numbers::new());
+    let error = plan(own, "vm-1", &missing, inmate(USER)).expect_err("no jailer");
     assert!(error.to_string().contains("none"), "{error}");
     assert!(error.hint().is_some_and(|hint| hint.contains("jailer:")));
     let sound = StatVfsMountFlags::NOSUID | StatVfsMountFlags::RELATIME;
@@ -174,4 +181,28 @@ fn no_jail_without_its_jailer_or_where_devices_do_not_open() {
         let error = check_mount(Path::new("/"), sound | flag).expect_err("refused");
         assert!(matches!(error, Error::NoDevices { .. }), "{error}");
     }
+}
+
+/// The paths lead to no device: what was opened counts.
+#[test]
+fn a_volume_is_the_device_that_was_opened_and_read_only_where_it_is() {
+    let directory = furnished();
+    let mut machine = machine(directory.path());
+    for disk in &mut machine.disks {
+        disk.volume = Some(VolumeKind::BlockDevice);
+    }
+    let numbers = Numbers::from([
+        (0, rustix::fs::makedev(7, 1)),
+        (1, rustix::fs::makedev(7, 2)),
+    ]);
+    let own = (&machine, &numbers);
+    let plan = plan(own, "vm-1", &jailer(directory.path()), inmate(USER)).expect("a plan");
+    let (_jail, _work) = plan.make().expect("made");
+    let node = |name: &str| {
+        let node = symlink_metadata(plan.root.join("dev").join(name)).expect("there");
+        (node.rdev(), node.uid(), node.gid(), node.mode())
+    };
+    let block = |mode| FileType::BlockDevice.as_raw_mode() | mode;
+    assert_eq!(node("disk0"), (numbers[&0], USER, USER, block(0o600)));
+    assert_eq!(node("disk1"), (numbers[&1], 0, USER, block(0o440)));
 }
