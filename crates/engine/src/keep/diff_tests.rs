@@ -84,7 +84,7 @@ pub(crate) fn manifest() -> Vm {
 type Edit = fn(&mut Vm);
 
 /// Every field a manifest has, with what a change of it is.
-const EDITS: [(&str, Reach, Edit); 28] = [
+const EDITS: [(&str, Reach, Edit); 30] = [
     ("metadata.name", Reach::Recreate, |vm| {
         vm.metadata.name = "other".into()
     }),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ignite_wire::agent::{Credits, DATA_CHUNK, ExecRequest, ExitStatus, Frame, Message, Tool};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::CopyError;
 use crate::vm::control::{self, Control};
@@ -183,6 +183,33 @@ impl<'a> Channel<'a> {
             self.control.queue(CHANNEL, Message::Credit { bytes })?;
         }
         Ok(())
+    }
+
+    /// Waits for input, however long, and moves frames meanwhile; whether there is input. Fails once the
+    /// tool has ended or the connection has.
+    pub(super) fn wait_input(&mut self, input: BorrowedFd<'_>) -> io::Result<bool> {
+        if self.exit.is_some() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let event = self.terms.cancel.event();
+        let mut socket = PollFlags::IN;
+        socket.set(PollFlags::OUT, self.control.queued() > 0);
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.control.as_fd(), socket),
+            PollFd::from_borrowed_fd(event.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(input, PollFlags::IN),
+        ];
+        match poll(&mut fds, None) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let [moves, cancelled, readable] = fds.map(|fd| !fd.revents().is_empty());
+        if moves || cancelled {
+            self.step()?;
+            return Ok(false);
+        }
+        Ok(readable)
     }
 
     fn wait(&self) -> Result<(), CopyError> {

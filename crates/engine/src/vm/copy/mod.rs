@@ -9,7 +9,7 @@ mod error;
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufWriter, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use ignite_archive::{Place, Policy, Source, pack, unpack};
 use ignite_store::Liveness;
 use ignite_wire::agent::{ExitStatus, Tool};
 
-use super::control::Control;
+use super::control::{Control, plain};
 use crate::{Cancel, Engine, Error, Progress, Report};
 pub(super) use answer::answer;
 use channel::{Channel, Terms};
@@ -92,7 +92,7 @@ impl Engine {
             let mut channel = Channel::open(control, tool, terms)?;
             let sent = match (&source, from) {
                 (Some(source), _) => send(source, &mut channel, attendants.report),
-                (None, From::Archive(input)) => pass_in(input, &mut channel, attendants.cancel),
+                (None, From::Archive(input)) => pass_in(input, &mut channel),
                 (None, From::Path(_)) => Ok(0),
             };
             finish_in(channel, sent, attendants.report)
@@ -191,15 +191,11 @@ fn send(source: &Source, channel: &mut Channel<'_>, report: &dyn Report) -> io::
     Ok(packed.faults)
 }
 
-/// Sends what standard input gives.
-fn pass_in(input: BorrowedFd<'_>, channel: &mut Channel<'_>, cancel: &Cancel) -> io::Result<u64> {
+/// Sends what standard input gives, as long as the tool takes it.
+fn pass_in(input: BorrowedFd<'_>, channel: &mut Channel<'_>) -> io::Result<u64> {
     let mut buffer = vec![0; BUFFER];
     loop {
-        let interrupted = |_| io::Error::from(io::ErrorKind::ConnectionAborted);
-        if !cancel
-            .wait_readable(input.as_fd(), None)
-            .map_err(interrupted)?
-        {
+        if !channel.wait_input(input)? {
             continue;
         }
         match rustix::io::read(input, &mut buffer) {
@@ -295,13 +291,6 @@ fn judge(channel: &Channel<'_>, report: &dyn Report) -> Result<(), CopyError> {
             hint,
         }),
     }
-}
-
-/// Text of a guest's, for a person's terminal.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|letter| if letter.is_control() { '?' } else { letter })
-        .collect()
 }
 
 #[cfg(test)]
