@@ -50,6 +50,9 @@ pub struct Plan {
 /// mounted without devices), as long as the VMM runs in it.
 pub const JAIL: &str = "jail";
 
+/// The archive in a VM's directory that its guest is still to unpack; gone once that is ready.
+pub const COPY_FILES: &str = "copy-files.tar";
+
 /// How the VMM is confined: a user of its own, and bounds of its control group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

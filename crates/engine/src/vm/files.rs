@@ -3,7 +3,7 @@
 //! ```text
 //!   create: packed into the VM's directory, before that has its name
 //!   start:  a read-only disk of the VM's; its guest unpacks it before anything else runs
-//!   ready:  the archive is removed, and with it what was to be done
+//!   ready:  the supervisor removes the archive, and with it what was to be done
 //! ```
 //! A start that is broken off before the end does it again.
 
@@ -20,7 +20,7 @@ use ignite_archive::{Source, SourceError, Writer, pack_as};
 use crate::{Cancel, Cancelled, Error};
 
 /// The archive in a VM's directory, while the VM has not got its files.
-const ARCHIVE: &str = "copy-files.tar";
+const ARCHIVE: &str = ignite_wire::supervisor::COPY_FILES;
 
 /// Bytes a second that the slowest of guests unpacks.
 const SLOWEST: u64 = 2 << 20;

@@ -28,6 +28,9 @@ pub enum Error {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// They do not reach the disk.
+    #[error("cannot write the files that were given to the VM to its disk")]
+    Sync(#[source] std::io::Error),
     /// The root does not take them.
     #[error("cannot copy the files that were given to the VM")]
     Unpack(#[from] ignite_archive::Error),
@@ -58,5 +61,7 @@ pub fn copy(device: &str, top: &Path) -> Result<(), Error> {
     let reader = BufReader::with_capacity(BUFFER, disk);
     let mut tell = |remark: &str| console::say(&format!("warning: {remark}"));
     unpack_into(reader, root, Path::new(""), Policy::into_guest(), &mut tell)?;
-    Ok(())
+    // The host forgets the archive once the guest is ready.
+    let synced = File::open(top).and_then(|top| Ok(rustix::fs::syncfs(top)?));
+    synced.map_err(Error::Sync)
 }

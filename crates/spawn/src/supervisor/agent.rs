@@ -17,6 +17,7 @@ use crate::link::FAREWELL_READS;
 use crate::log;
 use crate::relay::Step;
 use crate::stream::Received;
+use ignite_wire::supervisor::COPY_FILES;
 
 /// How long an agent that said the guest halts may be silent. Longer than after the kernel's own
 /// words: the agent may be ended long before the last file system is unmounted.
@@ -228,6 +229,7 @@ impl Supervisor<'_> {
         self.evidence.ready = true;
         self.ready = Some(Instant::now());
         self.deadlines.booted();
+        self.files_are_copied();
         if let Err(error) = self.parts.status.running() {
             log::line(&log::chain(&error));
         }
@@ -236,6 +238,23 @@ impl Supervisor<'_> {
         self.viewers.ready();
         self.tell_console_size();
         self.parts.notify.send(&Event::Ready);
+    }
+
+    /// The guest wrote its files to its disk; a later start is not to write them over what it changed,
+    /// whatever becomes of who waits for this one.
+    fn files_are_copied(&self) {
+        let plan = self.parts.plan;
+        if plan.guest.copy_files.is_none() {
+            return;
+        }
+        let removed = std::fs::remove_file(plan.vm_dir.join(COPY_FILES));
+        if let Err(error) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            log::line(&format!(
+                "the files that were copied cannot be removed: {error}"
+            ));
+        }
     }
 
     /// Before it is ready this is why the guest will never be.
