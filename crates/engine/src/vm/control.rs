@@ -66,7 +66,7 @@ impl Error {
     }
 }
 
-/// An open connection; never waits but in [`Control::call`] and [`Control::send`].
+/// An open connection; never waits but in [`Control::call`] and [`Control::deliver`].
 #[derive(Debug)]
 pub struct Control {
     stream: UnixStream,
@@ -190,14 +190,6 @@ impl Control {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(Error::Broken(error.into())),
         }
-    }
-
-    /// Sends one request of the link itself, to which no answer is waited for.
-    pub fn send(&mut self, message: Message) -> Result<(), Error> {
-        self.stream.set_nonblocking(false).map_err(Error::Broken)?;
-        self.queue(0, message)?;
-        self.flush()?;
-        if self.deaf { Err(Error::Ended) } else { Ok(()) }
     }
 }
 
