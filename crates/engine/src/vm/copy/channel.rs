@@ -135,16 +135,21 @@ impl<'a> Channel<'a> {
     }
 
     fn try_step(&mut self) -> Result<(), CopyError> {
+        if !self.move_what_is_there()? {
+            self.wait()?;
+            self.take_all()?;
+        }
+        Ok(())
+    }
+
+    /// Moves frames without waiting; whether one came.
+    fn move_what_is_there(&mut self) -> Result<bool, CopyError> {
         self.terms
             .cancel
             .check()
             .map_err(|_| CopyError::Cancelled)?;
         self.control.flush()?;
-        if !self.take_all()? {
-            self.wait()?;
-            self.take_all()?;
-        }
-        Ok(())
+        self.take_all()
     }
 
     /// Takes the frames that have arrived; whether there was one.
@@ -206,7 +211,10 @@ impl<'a> Channel<'a> {
         }
         let [moves, cancelled, readable] = fds.map(|fd| !fd.revents().is_empty());
         if moves || cancelled {
-            self.step()?;
+            if let Err(error) = self.move_what_is_there() {
+                self.failure = Some(error);
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             return Ok(false);
         }
         Ok(readable)
