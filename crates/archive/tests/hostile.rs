@@ -264,3 +264,28 @@ fn a_tree_is_packed_as_it_is() {
     let zeros = fs::metadata(at("zeros")).expect("it");
     assert_eq!((zeros.len(), zeros.blocks()), (73 * 4096, 0));
 }
+
+#[test]
+fn extended_attributes_come_along() {
+    let stage = Stage::new();
+    let flags = rustix::fs::XattrFlags::empty();
+    let file = stage.at("there/mine");
+    rustix::fs::setxattr(&file, "user.note", b"kept\0as it is", flags).expect("an attribute");
+    let source = Source::open(&file, false).expect("a source");
+    let mut bytes = Vec::new();
+    pack(&source, &mut bytes, &mut |_| ()).expect("an archive");
+    for policy in [Policy::onto_host(false), Policy::into_guest()] {
+        let copy = stage.at("copy");
+        let place = Place {
+            destination: &copy,
+            expected: None,
+            whole: false,
+            policy,
+        };
+        unpack(&bytes[..], &place, &mut |_| ()).expect("a file");
+        let mut value = [0; 32];
+        let length = rustix::fs::getxattr(&copy, "user.note", &mut value).expect("the attribute");
+        assert_eq!(&value[..length], b"kept\0as it is");
+        fs::remove_file(copy).expect("remove");
+    }
+}

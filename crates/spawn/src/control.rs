@@ -18,8 +18,11 @@ use crate::stream::FrameStream;
 /// Name of the socket in the VM's runtime directory.
 pub const SOCKET: &str = "control.sock";
 
-/// Connections at one time.
-const MAX_CLIENTS: usize = 16;
+/// Connections at one time with which programs and consoles may be begun.
+const MAX_SESSIONS: usize = 64;
+
+/// Connections at one time: there is always room for who ends the VM.
+const MAX_CLIENTS: usize = MAX_SESSIONS + 16;
 
 /// Bytes that may wait for one client: its channels' windows, and the heads of their frames.
 const CLIENT_QUEUE: usize = 3 << 20;
@@ -76,6 +79,11 @@ impl Control {
             self.clients.insert(self.last, stream);
         }
         Ok(())
+    }
+
+    /// Whether so many are connected that no more sessions begin.
+    pub fn is_crowded(&self) -> bool {
+        self.clients.len() > MAX_SESSIONS
     }
 
     /// Everybody connected.

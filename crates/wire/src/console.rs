@@ -114,6 +114,11 @@ impl Times {
         self.marks.len()
     }
 
+    /// How many bytes were ever written before the last mark; none where there is no mark.
+    pub fn last(&self) -> Option<u64> {
+        self.marks.last().map(|mark| mark.offset)
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.marks.is_empty()

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ignite_wire::agent::{self, Decoder, Frame, Message};
+use ignite_wire::agent::{self, Decoder, ExitStatus, Frame, Message};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
@@ -69,12 +69,14 @@ impl Error {
     }
 }
 
-/// An open connection; never waits but in [`Control::call`] and [`Control::send`].
+/// An open connection; never waits but in [`Control::call`] and [`Control::deliver`].
 #[derive(Debug)]
 pub struct Control {
     stream: UnixStream,
     decoder: Decoder,
     outgoing: Vec<u8>,
+    /// Nobody reads what we send; what was sent to us before may still be read.
+    deaf: bool,
 }
 
 impl Control {
@@ -86,6 +88,7 @@ impl Control {
             stream,
             decoder: Decoder::new(),
             outgoing: Vec::new(),
+            deaf: false,
         })
     }
 
@@ -101,15 +104,20 @@ impl Control {
         self.outgoing.len()
     }
 
-    /// Sends as much of what is queued as the socket takes now.
+    /// Sends as much of what is queued as the socket takes now. Once the other end is closed, nothing is
+    /// sent any more; that is told by [`Control::receive`], behind the last of what it sent.
     pub fn flush(&mut self) -> Result<(), Error> {
+        if self.deaf {
+            self.outgoing.clear();
+        }
         while !self.outgoing.is_empty() {
             match self.stream.write(&self.outgoing) {
                 Ok(sent) => drop(self.outgoing.drain(..sent)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    return Err(Error::Ended);
+                Err(error) if is_closed(&error) => {
+                    self.deaf = true;
+                    self.outgoing.clear();
                 }
                 Err(error) => return Err(Error::Broken(error)),
             }
@@ -133,7 +141,7 @@ impl Control {
     pub fn receive(&mut self) -> Result<Option<Frame>, Error> {
         loop {
             if let Some(frame) = self.decoder.next().map_err(Error::Protocol)? {
-                return Ok(Some(frame));
+                return Ok(Some(shown(frame)));
             }
             let mut buffer = [0; READ_SIZE];
             match self.stream.read(&mut buffer) {
@@ -186,13 +194,41 @@ impl Control {
             Err(error) => Err(Error::Broken(error.into())),
         }
     }
+}
 
-    /// Sends one request of the link itself, to which no answer is waited for.
-    pub fn send(&mut self, message: Message) -> Result<(), Error> {
-        self.stream.set_nonblocking(false).map_err(Error::Broken)?;
-        self.queue(0, message)?;
-        self.flush()
+fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// The same frame, with what a guest may have said in it fit for a person's terminal.
+fn shown(mut frame: Frame) -> Frame {
+    match &mut frame.message {
+        Message::Error { message, hint } => {
+            *message = plain(message);
+            *hint = hint.as_deref().map(plain);
+        }
+        Message::Exit {
+            status: ExitStatus::NotFound { message } | ExitStatus::NotExecutable { message },
+        } => *message = plain(message),
+        _ => {}
     }
+    frame
+}
+
+/// Text of a guest's on one line of bounded length: nothing in it moves the cursor, or turns what is
+/// around it.
+pub(super) fn plain(text: &str) -> String {
+    const LENGTH: usize = 1000;
+    let turns = |letter| matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let safe = |letter: char| match letter {
+        '\n' => ' ',
+        _ if letter.is_control() || turns(letter) => '?',
+        _ => letter,
+    };
+    text.chars().take(LENGTH).map(safe).collect()
 }
 
 /// Does not wait for a supervisor that takes no connections any more.
@@ -206,5 +242,78 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
 impl AsFd for Control {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Control, UnixStream) {
+        let (stream, far) = UnixStream::pair().expect("a pair of sockets");
+        stream.set_nonblocking(true).expect("a socket");
+        let control = Control {
+            stream,
+            decoder: Decoder::new(),
+            outgoing: Vec::new(),
+            deaf: false,
+        };
+        (control, far)
+    }
+
+    fn say(far: &mut UnixStream, message: Message) {
+        let mut bytes = Vec::new();
+        let frame = Frame {
+            channel: 1,
+            message,
+        };
+        frame.encode(&mut bytes).expect("a frame");
+        far.write_all(&bytes).expect("room");
+    }
+
+    #[test]
+    fn what_was_said_before_the_end_is_heard_though_nobody_listens() {
+        let (mut control, mut far) = pair();
+        say(&mut far, Message::Stdout(b"last".to_vec()));
+        drop(far);
+        control
+            .queue(1, Message::Credit { bytes: 1 })
+            .expect("a frame");
+        control.flush().expect("nothing to complain of yet");
+        assert_eq!(control.queued(), 0);
+        let last = control.receive().expect("a frame").expect("whole");
+        assert_eq!(last.message, Message::Stdout(b"last".to_vec()));
+        assert!(matches!(control.receive(), Err(Error::Ended)));
+    }
+
+    #[test]
+    fn a_guests_words_are_fit_for_a_terminal() {
+        let (mut control, mut far) = pair();
+        let message = "no\x1b[2J\u{202e}\nfile".to_owned();
+        say(
+            &mut far,
+            Message::Error {
+                message: message.clone(),
+                hint: Some("x".repeat(5000)),
+            },
+        );
+        say(
+            &mut far,
+            Message::Exit {
+                status: ExitStatus::NotFound { message },
+            },
+        );
+        let mut next = || control.receive().expect("a frame").expect("whole").message;
+        let expected = "no?[2J? file".to_owned();
+        let hint = Some("x".repeat(1000));
+        assert_eq!(
+            next(),
+            Message::Error {
+                message: expected.clone(),
+                hint
+            }
+        );
+        let status = ExitStatus::NotFound { message: expected };
+        assert_eq!(next(), Message::Exit { status });
     }
 }

@@ -7,7 +7,7 @@ use ignite_store::{Liveness, State, StatusRecord, VmRecord};
 use ignite_wire::agent::Message;
 use ignite_wire::supervisor::End;
 
-use super::control::Control;
+use super::control::{self, Control};
 use super::repair::is_alive;
 use crate::{Cancel, Engine, Error};
 
@@ -115,13 +115,17 @@ impl Engine {
         Ok(true)
     }
 
+    /// Whether the supervisor took the request. One that hangs has it, and sees it when it goes on; one
+    /// that closes the connection unread does not.
     fn ask(&self, uid: Uid, request: &Message) -> bool {
-        let sent = Control::connect(&self.config.paths.vm_run(uid))
-            .and_then(|mut control| control.send(request.clone()));
-        if let Err(error) = &sent {
-            tracing::debug!(%uid, %error, "the supervisor does not listen");
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let taken = |message| matches!(message, Message::StatusReply(_)).then_some(());
+        let asked = Control::connect(&self.config.paths.vm_run(uid))
+            .and_then(|control| control.call(request.clone(), PATIENCE, taken));
+        if let Err(error) = &asked {
+            tracing::debug!(%uid, %error, "the supervisor does not answer");
         }
-        sent.is_ok()
+        matches!(asked, Ok(()) | Err(control::Error::Silent))
     }
 
     /// Waits a moment for a VM whose command ends at once; says so if it did.

@@ -33,7 +33,7 @@ impl Index {
         let known = known.and_then(|bytes| Times::parse(&bytes));
         // No mark is behind what was written.
         let is_of = |times: &Times| {
-            times.inode == inode && times.since(i64::MAX).unwrap_or(0) <= times.base + length
+            times.inode == inode && times.last().unwrap_or(0) <= times.base.saturating_add(length)
         };
         let times = known.filter(is_of).unwrap_or_else(|| Times::new(inode, 0));
         // A torn mark goes as well.

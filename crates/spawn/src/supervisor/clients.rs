@@ -54,6 +54,11 @@ impl Supervisor<'_> {
         if frame.channel == 0 {
             return self.request(id, frame.message);
         }
+        let begins = matches!(frame.message, Message::Exec(_) | Message::Attach);
+        if begins && self.parts.control.is_crowded() {
+            let answer = refusal(frame.channel, "the VM has as many sessions as it may");
+            return self.tell_client(id, &answer);
+        }
         if frame.message == Message::Attach {
             return self.attach(id, frame.channel);
         }

@@ -18,7 +18,7 @@ use ignite_archive::{Place, Policy, Source, pack, unpack};
 use ignite_store::Liveness;
 use ignite_wire::agent::{ExitStatus, Tool};
 
-use super::control::Control;
+use super::control::{Control, plain};
 use crate::{Cancel, Engine, Error, Progress, Report};
 pub(super) use answer::answer;
 use channel::{Channel, Terms};
@@ -289,13 +289,6 @@ fn judge(channel: &Channel<'_>, report: &dyn Report) -> Result<(), CopyError> {
             hint,
         }),
     }
-}
-
-/// Text of a guest's, for a person's terminal.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|letter| if letter.is_control() { '?' } else { letter })
-        .collect()
 }
 
 #[cfg(test)]
