@@ -59,6 +59,9 @@ const MADE_UP: [u32; 12] = [
     0xde5e_81e4,
 ];
 
+/// The kernel's bound on an extended attribute, and on the names of all of a file's.
+const LARGEST_XATTR: usize = 1 << 16;
+
 /// What was packed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Packed {
@@ -415,13 +418,17 @@ fn collect(
         .collect()
 }
 
-/// What a call gives that says how large its answer is.
+/// What a call gives that says when there is no room for its answer.
 fn sized(call: &impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Option<Vec<u8>> {
-    let length = call(&mut []).ok()?;
-    let mut bytes = vec![0; length];
-    if length > 0 {
-        let length = call(&mut bytes).ok()?;
-        bytes.truncate(length);
+    let mut bytes = vec![0; 256];
+    loop {
+        match call(&mut bytes) {
+            Ok(length) => {
+                bytes.truncate(length);
+                return Some(bytes);
+            }
+            Err(Errno::RANGE) if bytes.len() < LARGEST_XATTR => bytes.resize(LARGEST_XATTR, 0),
+            Err(_) => return None,
+        }
     }
-    Some(bytes)
 }
