@@ -76,12 +76,10 @@ fn named(arg: &Arg) -> Option<Names> {
 
 /// Names of what there is; none where that cannot be read.
 fn candidates(names: fn(&Engine) -> Vec<String>) -> Vec<CompletionCandidate> {
-    let places = Places {
-        data_dir: std::env::var_os("IGNITE_DATA_DIR").map(Into::into),
-        ..Places::default()
-    };
+    let places = Places::default();
     let engine = places.places().ok().and_then(|it| Engine::reader(it).ok());
-    let names = engine.map(|engine| names(&engine)).unwrap_or_default();
+    let mut names = engine.map(|engine| names(&engine)).unwrap_or_default();
+    names.sort_unstable();
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 

@@ -35,6 +35,13 @@ fn offered_of(host: &Host, directory: &str, words: &str) -> Result<Vec<String>> 
     Ok(output.stdout.split_whitespace().map(Into::into).collect())
 }
 
+/// Checks what is offered for the last of these words.
+fn offers(host: &Host, words: &str, expected: &[&str]) -> Result<()> {
+    let offered = offered(host, words)?;
+    ensure!(offered == expected, "{words}: {offered:?}");
+    Ok(())
+}
+
 #[test]
 fn bash_completes_the_names_of_what_there_is() -> Result<()> {
     let host = Host::with_stand_in("alpha")?;
@@ -42,12 +49,12 @@ fn bash_completes_the_names_of_what_there_is() -> Result<()> {
         host.ignite(["create", "--name", name, "busy"]).ok()?;
     }
     host.write("/etc/cni/net.d/20-blue.conflist", BLUE)?;
-    ensure!(offered(&host, "ignite unp")? == ["unpause"]);
-    ensure!(offered(&host, "ignite run --mem")? == ["--memory"]);
-    ensure!(offered(&host, "ignite rm -f we")? == ["web", "web-two"]);
-    ensure!(offered(&host, "ignite --quiet vm start d")? == ["db"]);
-    ensure!(offered(&host, "ignite inspect bl")? == ["blue"]);
-    ensure!(offered(&host, "ignite run --network bl")? == ["blue"]);
+    offers(&host, "ignite unp", &["unpause"])?;
+    offers(&host, "ignite run --mem", &["--memory"])?;
+    offers(&host, "ignite rm -f we", &["web", "web-two"])?;
+    offers(&host, "ignite --quiet vm start d", &["db"])?;
+    offers(&host, "ignite inspect bl", &["blue"])?;
+    offers(&host, "ignite run --network bl", &["blue"])?;
     let images = host.ignite(["images", "-t", "{{.Name}}"]).ok()?;
     let image = images.lines().next().unwrap_or_default();
     ensure!(offered(&host, &format!("ignite rmi {}", &image[..2]))?.contains(&image.into()));

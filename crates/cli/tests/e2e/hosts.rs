@@ -24,10 +24,8 @@ fn look(vm: &Vm<'_>) -> Result<()> {
     ] {
         ensure!(hosts.contains(line), "{line:?} is not in {hosts}");
     }
-    // The gateway of the default network is the host.
-    let answer = vm.exec(&["ping", "-c", "1", "gate"]).ok()?;
-    ensure!(answer.contains("10.61.0.1"), "{answer}");
-    Ok(())
+    // The gateway of the default network is the host. (A static BusyBox looks no names up.)
+    vm.exec(&["ping", "-c", "1", "10.61.0.1"]).ok().map(drop)
 }
 
 #[test]
@@ -53,7 +51,7 @@ fn a_guest_has_its_host_name_and_further_hosts_for_life() -> Result<()> {
     let shown = host.ignite(["inspect", "vm", "web", "-t", template]).ok()?;
     assert_eq!(
         shown,
-        "Front.example [db:10.9.9.9 six:fd00::9 gate:host-gateway cache:10.9.9.9]"
+        "Front.example db:10.9.9.9, six:fd00::9, gate:host-gateway, cache:10.9.9.9"
     );
     vm.verb("stop")?;
     host.ignite(["rename", "web", "other"]).ok()?;

@@ -17,6 +17,15 @@ fn same((one, other): (String, String)) -> Result<usize> {
     Ok(0)
 }
 
+/// A listing without the times of its directories, which stand last.
+fn timeless(listing: &str) -> String {
+    let lines = listing.lines().map(|line| match line.rsplit_once(' ') {
+        Some((rest, _)) if line.contains("\" directory ") => rest,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn ten_thousand_odd_files_go_there_and_come_back() -> Result<()> {
     let host = Host::new("alpha")?;
@@ -37,9 +46,11 @@ fn ten_thousand_odd_files_go_there_and_come_back() -> Result<()> {
     ] {
         ensure!(blocks.trim().parse::<u64>()? < 1000, "{blocks} blocks");
     }
-    // Once more, over what is there: the same again, and no second one in it.
+    // Once more, over what is there: the same again, and no second one in it. A directory that is there
+    // stays as it is, and knows that something in it changed.
     copied(&vm, &["/run/odd", "VM:/srv/odd"])?;
-    ensure!(same(below(&vm, "/run/odd", "/srv/odd")?)? == lines);
+    let (here, there) = below(&vm, "/run/odd", "/srv/odd")?;
+    ensure!(same((timeless(&here), timeless(&there)))? == lines);
     Ok(())
 }
 

@@ -178,7 +178,8 @@ impl Operation {
 
     /// What a VM is still to be given is kept until its guest has it, and no longer.
     pub fn keeps_gift(self, host: &Host, step: &str) -> Result<()> {
-        if self != Self::RunFiles || CREATED.contains(&step) {
+        // While the starter stands still behind its child, that goes on by itself.
+        if self != Self::RunFiles || CREATED.contains(&step) || step == SPAWNED {
             return Ok(());
         }
         let kept = has_gift(host)?;
@@ -225,10 +226,13 @@ const UNGIVEN: &[&str] = &[
     "start.reserved",
     "attach.recorded",
     "start.planned",
-    "start.spawned",
+    SPAWNED,
     "supervise.cloned",
     "supervise.recorded",
 ];
+
+/// Where the supervisor is on its own.
+const SPAWNED: &str = "start.spawned";
 
 /// Of one whose guest has.
 const GIVEN: &[&str] = &["supervise.given", "supervise.ready", "start.ready"];
