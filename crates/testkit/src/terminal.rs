@@ -22,7 +22,7 @@ pub struct Terminal {
     argv: String,
     keyboard: File,
     /// Kept open, so that the terminal can be looked at when the command has ended.
-    _line: OwnedFd,
+    line: OwnedFd,
     screen: Arc<Mutex<Vec<u8>>>,
     /// Where in the screen's bytes the next wait begins.
     looked: usize,
@@ -51,7 +51,7 @@ impl Terminal {
             child,
             argv,
             keyboard,
-            _line: line,
+            line,
             screen,
             looked: 0,
             ended: false,
@@ -144,6 +144,7 @@ impl Terminal {
     /// What is not so.
     pub fn ends_with(&mut self, code: i32, limit: Duration) -> Result<()> {
         let ended = self.wait(limit)?;
+        self.see_all()?;
         ensure!(
             ended == code,
             "{} ended with {ended}, not {code}; it shows:\n{}",
@@ -153,6 +154,17 @@ impl Terminal {
         let shown = self.shown();
         ensure!(!shown.contains("left-raw"), "{} left it raw", self.argv);
         Ok(())
+    }
+
+    /// Waits until all that the command wrote is on the screen: what is written behind it is there.
+    fn see_all(&self) -> Result<()> {
+        rustix::io::write(&self.line, b"\0").context("cannot write to the terminal")?;
+        wait_until("all that was written", Duration::from_secs(10), || {
+            let mut screen = lock(&self.screen);
+            ensure!(screen.last() == Some(&0), "it is not there yet");
+            screen.pop();
+            Ok(())
+        })
     }
 
     /// The command: the child of a shell, which is the child of `nsenter`.

@@ -19,8 +19,8 @@ fn a_shell_at_a_terminal_is_as_one_at_home() -> Result<()> {
     ask(&mut shell, "echo term=$TERM.", "term=xterm.")?;
 
     // A size that changes while a program waits for it.
-    let script =
-        "trap 'echo size=$(stty size).' WINCH; echo trap-$((1+1)); while :; do sleep 0.1; done";
+    // (A shell that is interactive is in the foreground only between its commands.)
+    let script = r#"sh -c 'trap "echo size=\$(stty size)." WINCH; echo trap-$((1+1)); while :; do sleep 0.1; done'"#;
     ask(&mut shell, script, "trap-2")?;
     shell.resize(12, 34)?;
     shell.wait_for("size=12 34.", SOON)?;
