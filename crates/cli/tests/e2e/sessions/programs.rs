@@ -36,8 +36,13 @@ fn a_shell_at_a_terminal_is_as_one_at_home() -> Result<()> {
         ensure!(left == 1, "it runs");
         Ok(())
     })?;
-    // Once as it is typed, and once from the program.
-    ask(&mut shell, "cat; echo cat-$((1+1))", "cat;")?;
+    // Once as it is typed, and once from the program. What is typed before the shell gave the terminal
+    // away is lost.
+    ask(
+        &mut shell,
+        "echo in-$((1+1)); cat; echo cat-$((1+1))",
+        "in-2",
+    )?;
     ask(
         &mut shell,
         "grüße, 日本語 \u{1f5a5}",
