@@ -231,12 +231,13 @@ impl Running {
     }
 }
 
-/// Whether a process is the command, and no more one of the programs that lead to it.
+/// Whether a process is the command, and no more one of the programs that lead
+/// to it. In the middle of an exec it has no words at all.
 fn has_begun(pid: Pid) -> bool {
     let path = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
     let words = std::fs::read(path).unwrap_or_default();
     let ways: [&[u8]; 3] = [b"nsenter\0-t\0", b"setsid\0env\0", b"env\0-i\0-C\0"];
-    !ways.iter().any(|way| words.starts_with(way))
+    !words.is_empty() && !ways.iter().any(|way| words.starts_with(way))
 }
 
 impl Drop for Running {
