@@ -12,6 +12,9 @@ const PAGE: usize = 4096;
 
 static ZEROS: [u8; PAGE] = [0; PAGE];
 
+/// A file of more bytes than this is given its length before them.
+const LARGE: u64 = 1 << 20;
+
 /// Receives the number of bytes about to be written; an error ends the entry.
 pub type Account<'a> = &'a mut dyn FnMut(u64) -> Result<(), EntryError>;
 
@@ -26,6 +29,11 @@ pub(crate) fn write(
     let whole = [(0, size)];
     let parts = map.map_or(&whole[..], |map| &map.parts);
     let real_size = map.map_or(size, |map| map.real_size);
+    let known = real_size > LARGE;
+    if known {
+        // A file whose end moves with every page costs a journal twice as much.
+        file.set_len(real_size).map_err(EntryError::Write)?;
+    }
     let mut hole = false;
     for (offset, length) in parts {
         if *offset > 0 {
@@ -34,7 +42,7 @@ pub(crate) fn write(
         }
         hole = copy(file, &mut data, *length, account)?;
     }
-    if hole || map.is_some() {
+    if !known && (hole || map.is_some()) {
         file.set_len(real_size).map_err(EntryError::Write)?;
     }
     Ok(())

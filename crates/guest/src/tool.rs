@@ -11,7 +11,7 @@ mod processes;
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,9 @@ pub const ARGV0: &str = "@ignite-tool";
 
 /// Bytes moved at once.
 const BUFFER: usize = 64 << 10;
+
+/// Bytes taken in before they are written: a file system takes them the faster, the more at once.
+const GATHERED: usize = 512 << 10;
 
 /// What to do about a full disk of the VM's.
 const NO_ROOM: &str =
@@ -99,7 +102,7 @@ fn send(path: Vec<u8>, follow: bool) -> Result<(), Failure> {
 
 fn receive(path: Vec<u8>, any: bool) -> Result<(), Failure> {
     let destination = whole(path);
-    let mut reader = BufReader::with_capacity(BUFFER, stream(io::stdin().as_fd())?);
+    let mut reader = BufReader::with_capacity(GATHERED, Gather(stream(io::stdin().as_fd())?));
     let policy = Policy::into_guest();
     let mut tell = |remark: &str| say("warning", remark);
     let done = if any {
@@ -163,6 +166,26 @@ fn whole(path: Vec<u8>) -> PathBuf {
         home
     } else {
         home.join(path)
+    }
+}
+
+/// Reads until there is no more room, or no more to read: a pipe gives little at a time.
+struct Gather<R>(R);
+
+impl<R: Read> Read for Gather<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.0.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What came before it is not lost; the error comes again.
+                Err(error) if filled == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(filled)
     }
 }
 

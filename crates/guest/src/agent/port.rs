@@ -36,7 +36,6 @@ pub struct Port {
     decoder: Decoder,
     out: Vec<u8>,
     written: usize,
-    buffer: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +58,6 @@ impl Port {
             decoder: Decoder::new(),
             out: Vec::new(),
             written: 0,
-            buffer: vec![0; READ_SIZE],
         })
     }
 
@@ -163,20 +161,21 @@ impl Port {
 
     /// Takes in what is there; false if the host closed its side, and nothing was there before that.
     pub fn receive(&mut self) -> bool {
+        let buffer = self.decoder.room(READ_SIZE);
         let mut filled = 0;
         let open = loop {
-            match read(&self.stream, &mut self.buffer[filled..]) {
+            match read(&self.stream, &mut buffer[filled..]) {
                 Ok(0) => break filled > 0,
                 Ok(count) => filled += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break true,
                 Err(_) => break filled > 0,
             }
-            if filled == self.buffer.len() {
+            if filled == buffer.len() {
                 break true;
             }
         };
-        self.decoder.push(&self.buffer[..filled]);
+        self.decoder.filled(filled);
         open
     }
 

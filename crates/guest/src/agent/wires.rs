@@ -14,9 +14,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Stdio};
 
-use ignite_wire::agent::TerminalSize;
+use ignite_wire::agent::{INITIAL_WINDOW, TerminalSize};
 use rustix::fs::{Mode, OFlags, fchown, open};
 use rustix::io::{Errno, read, write};
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::Uid;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
@@ -93,6 +94,10 @@ impl Wires {
     pub fn pipes(child: &mut Child) -> io::Result<Self> {
         let ours = |end: Option<OwnedFd>| end.map(nonblocking).transpose();
         let input = ours(child.stdin.take().map(OwnedFd::from))?;
+        if let Some(pipe) = &input {
+            // Fewer turns between the two; one of the usual size carries as much.
+            let _ = fcntl_setpipe_size(pipe, INITIAL_WINDOW as usize);
+        }
         Ok(Self {
             input: input.map(|pipe| Input::new(pipe, None)),
             stdout: ours(child.stdout.take().map(OwnedFd::from))?,
@@ -137,8 +142,9 @@ impl Wires {
     pub fn take_input(&mut self, data: &[u8]) -> usize {
         match &mut self.input {
             Some(input) if !input.ended => {
-                input.waiting.extend(data);
-                self.feed()
+                let written = input.write_at_once(data);
+                input.waiting.extend(&data[written..]);
+                written + self.feed()
             }
             // The program closed its input, or never had one.
             _ => data.len(),
@@ -236,6 +242,15 @@ impl Input {
             waiting: VecDeque::new(),
             ended: false,
             farewell,
+        }
+    }
+
+    /// How much the program takes now; an error is met again when the rest is fed.
+    fn write_at_once(&self, data: &[u8]) -> usize {
+        if self.waiting.is_empty() {
+            write(&self.to, data).unwrap_or(0)
+        } else {
+            0
         }
     }
 }

@@ -210,7 +210,14 @@ fn start_qemu(at: &Path, kernel: &Kernel) -> Child {
     let mut command = Command::new("qemu-system-x86_64");
     command
         .args(["-machine", "microvm,acpi=on,memory-backend=memory"])
-        .args(["-accel", "tcg,tb-size=64", "-cpu", "max", "-m", MEMORY])
+        .args([
+            "-accel",
+            "tcg,tb-size=64",
+            "-cpu",
+            "max,erms=off,fsrm=off",
+            "-m",
+            MEMORY,
+        ])
         .args([
             "-nodefaults",
             "-no-user-config",

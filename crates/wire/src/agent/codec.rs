@@ -256,11 +256,14 @@ fn parse<T: DeserializeOwned>(kind: u8, payload: &[u8]) -> Result<T, Error> {
 }
 
 /// Takes bytes as they come and gives frames. Call [`next`](Self::next) until it gives `None`
-/// after every [`push`](Self::push): then no more than one frame plus one push is ever kept.
+/// after every [`push`](Self::push) or [`filled`](Self::filled): then no more than one frame and what
+/// was added last is ever kept.
 #[derive(Debug, Default)]
 pub struct Decoder {
+    /// What came is at `taken..end`; room for more behind it.
     buffer: Vec<u8>,
     taken: usize,
+    end: usize,
 }
 
 impl Decoder {
@@ -271,20 +274,35 @@ impl Decoder {
 
     /// Adds bytes of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.taken == self.buffer.len() {
-            self.buffer.clear();
-        } else {
-            self.buffer.drain(..self.taken);
+        self.room(bytes.len()).copy_from_slice(bytes);
+        self.filled(bytes.len());
+    }
+
+    /// Where the next `size` bytes of the stream can be read to; [`filled`](Self::filled) tells how many
+    /// were.
+    pub fn room(&mut self, size: usize) -> &mut [u8] {
+        if self.taken == self.end {
+            (self.taken, self.end) = (0, 0);
         }
-        self.taken = 0;
-        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() < self.end + size {
+            self.buffer.copy_within(self.taken..self.end, 0);
+            self.end -= std::mem::take(&mut self.taken);
+            let wanted = self.end + size;
+            self.buffer.resize(wanted.max(self.buffer.len()), 0);
+        }
+        &mut self.buffer[self.end..self.end + size]
+    }
+
+    /// That many bytes of the [`room`](Self::room) are the stream's.
+    pub fn filled(&mut self, count: usize) {
+        self.end = self.buffer.len().min(self.end + count);
     }
 
     /// The next whole frame, if there is one.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Frame>, Error> {
-        let Some((header, rest)) = self.buffer[self.taken..].split_first_chunk::<HEADER_LEN>()
-        else {
+        let here = &self.buffer[self.taken..self.end];
+        let Some((header, rest)) = here.split_first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
         let [l0, l1, l2, l3, kind, c0, c1, c2, c3] = *header;

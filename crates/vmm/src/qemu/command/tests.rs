@@ -57,7 +57,7 @@ fn a_translated_machine() {
     insta::assert_snapshot!(text(&line), @r"
     -machine microvm,acpi=on
     -accel tcg,thread=multi,tb-size=64
-    -cpu max
+    -cpu max,erms=off,fsrm=off
     -smp 2
     -m 512M
     -nodefaults
