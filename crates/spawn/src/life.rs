@@ -112,10 +112,10 @@ impl Ended {
 
     /// Tells those who are attached, and lets everybody go.
     fn tell_clients(&mut self) {
-        let Some((mut control, viewers)) = self.clients.take() else {
+        let Some((mut control, mut viewers)) = self.clients.take() else {
             return;
         };
-        for (client, frame) in viewers.tell_all(&self.outcome.farewell()) {
+        for (client, frame) in viewers.take_leave(&self.outcome.farewell()) {
             control.send(client, &frame);
         }
         control.deliver(FAREWELL);

@@ -13,6 +13,9 @@ use ignite_wire::agent::{Credits, DATA_CHUNK, Frame, Message, TerminalSize};
 
 use crate::relay::ClientId;
 
+/// What no output may fill of a viewer's window: at the end it can be told what it did not see.
+const NOTICE: usize = 128;
+
 /// What became of a frame of a viewer's.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -139,16 +142,18 @@ impl Viewers {
         Some((client, Frame { channel, message }))
     }
 
-    /// The same word to all.
-    pub fn tell_all(&self, message: &Message) -> Vec<(ClientId, Frame)> {
-        let frame = |viewer: &Viewer| Frame {
-            channel: viewer.channel,
-            message: message.clone(),
-        };
-        let viewers = self.viewers.iter();
-        viewers
-            .map(|viewer| (viewer.client, frame(viewer)))
-            .collect()
+    /// The last word to all; who lost something at the end is told so first.
+    pub fn take_leave(&mut self, message: &Message) -> Vec<(ClientId, Frame)> {
+        let mut frames = Vec::new();
+        for viewer in &mut self.viewers {
+            let gap = viewer.gap();
+            if gap.len() <= viewer.credits.available() {
+                viewer.send(gap.as_bytes(), &mut frames);
+            }
+            let (channel, message) = (viewer.channel, message.clone());
+            frames.push((viewer.client, Frame { channel, message }));
+        }
+        frames
     }
 
     fn of(&self, client: ClientId, channel: u32) -> Option<usize> {
@@ -185,19 +190,27 @@ impl Viewers {
 impl Viewer {
     /// As much as its window takes; where it lost something before, it is told so first.
     fn show(&mut self, bytes: &[u8], frames: &mut Vec<(ClientId, Frame)>) {
-        let gap = match self.lost {
-            0 => String::new(),
-            lost => format!("\r\n[ignite: {lost} bytes of the console are not shown here]\r\n"),
-        };
-        let room = self.credits.available();
+        let gap = self.gap();
+        let room = self.credits.available().saturating_sub(NOTICE);
         if gap.len() >= room {
             self.lost += bytes.len() as u64;
             return;
         }
         let (shown, rest) = bytes.split_at(bytes.len().min(room - gap.len()));
         self.lost = rest.len() as u64;
-        let all = [gap.as_bytes(), shown].concat();
-        for piece in all.chunks(DATA_CHUNK) {
+        self.send(&[gap.as_bytes(), shown].concat(), frames);
+    }
+
+    /// What says that something was lost, if it was.
+    fn gap(&self) -> String {
+        match self.lost {
+            0 => String::new(),
+            lost => format!("\r\n[ignite: {lost} bytes of the console are not shown here]\r\n"),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8], frames: &mut Vec<(ClientId, Frame)>) {
+        for piece in bytes.chunks(DATA_CHUNK) {
             self.credits.spend(piece.len());
             let message = Message::Stdout(piece.to_vec());
             let channel = self.channel;
@@ -251,8 +264,8 @@ mod tests {
     fn who_reads_slowly_loses_the_middle_and_is_told() {
         let mut viewers = Viewers::default();
         viewers.attach(1, 1, false);
-        let first = viewers.printed(&vec![b'a'; WINDOW + 7]);
-        assert_eq!(shown(&first, 1).len(), WINDOW);
+        let first = viewers.printed(&vec![b'a'; WINDOW - NOTICE + 7]);
+        assert_eq!(shown(&first, 1).len(), WINDOW - NOTICE);
         assert!(viewers.printed(b"unseen").is_empty());
         let credit = frame(Message::Credit { bytes: 1000 });
         assert_eq!(viewers.heard(1, credit), Heard::Nothing);
@@ -262,6 +275,19 @@ mod tests {
             "{next}"
         );
         assert!(!shown(&viewers.printed(b"more"), 1).contains("bytes of"));
+    }
+
+    #[test]
+    fn what_is_lost_at_the_end_is_told_before_the_last_word() {
+        let mut viewers = Viewers::default();
+        viewers.attach(1, 1, false);
+        viewers.attach(2, 1, true);
+        viewers.printed(&vec![b'a'; WINDOW]);
+        let mut last = viewers.take_leave(&Message::Close);
+        assert_eq!(last.pop(), Some((2, frame(Message::Close))));
+        assert_eq!(last.pop(), Some((1, frame(Message::Close))));
+        let told = shown(&last, 1);
+        assert!(told.contains(" 128 bytes of the console"), "{told}");
     }
 
     #[test]

@@ -86,6 +86,8 @@ struct Place {
     inode: u64,
     /// Bytes ever written before it, as far as the index knows; else bytes of the file.
     offset: u64,
+    /// So many of them were cut off before the file begins.
+    base: u64,
 }
 
 /// A log, with its index if it has one.
@@ -202,15 +204,22 @@ impl<'a> Shown<'a> {
         let Some(mut log) = Log::open(&self.directory)? else {
             return Ok(());
         };
-        let (inode, base) = (log.inode, log.base());
-        let offset = match self.next {
-            None => {
+        let inode = log.inode;
+        let same = self.next.filter(|place| place.inode == inode);
+        let base = match (&log.times, same) {
+            // An index that is gone does not make what was seen new.
+            (None, Some(place)) => place.base,
+            _ => log.base(),
+        };
+        let offset = match (self.next, same) {
+            (None, _) => {
                 self.warn(&log, report);
                 log.begin(self.options)?
             }
+            (_, Some(place)) => base + (place.offset - place.base),
             // Another file, and nothing says what was cut off: all of it is new.
-            Some(place) if place.inode != inode && log.times.is_none() => 0,
-            Some(place) => place.offset,
+            (Some(_), None) if log.times.is_none() => 0,
+            (Some(place), None) => place.offset,
         };
         let mut at = offset.clamp(base, base + log.length);
         log.file.seek(SeekFrom::Start(at - base))?;
@@ -223,7 +232,11 @@ impl<'a> Shown<'a> {
             self.show(&chunk[..read], at, log.times.as_ref(), out)?;
             at += read as u64;
         }
-        self.next = Some(Place { inode, offset: at });
+        self.next = Some(Place {
+            inode,
+            offset: at,
+            base,
+        });
         Ok(())
     }
 
@@ -376,5 +389,24 @@ mod tests {
         assert_eq!(show(&mut shown), "three\n");
         write(directory.path(), "five\n", 20);
         assert_eq!(show(&mut shown), "five\n");
+    }
+
+    #[test]
+    fn nothing_is_shown_twice_where_the_index_goes() {
+        let directory = directory("five\n", 20);
+        let options = LogOptions::default();
+        let mut shown = Shown::new(directory.path(), &options);
+        assert_eq!(show(&mut shown), "five\n");
+        std::fs::remove_file(directory.path().join(TIMES)).expect("removed");
+        assert_eq!(show(&mut shown), "");
+        let log = directory.path().join(CONSOLE);
+        std::fs::write(&log, "five\nsix\n").expect("written in place");
+        assert_eq!(show(&mut shown), "six\n");
+        write(directory.path(), "six\nseven\n", 25);
+        assert_eq!(show(&mut shown), "seven\n");
+        std::fs::remove_file(directory.path().join(TIMES)).expect("removed");
+        std::fs::write(directory.path().join("new"), "eight\n").expect("write");
+        std::fs::rename(directory.path().join("new"), &log).expect("rename");
+        assert_eq!(show(&mut shown), "eight\n", "another file, and no index");
     }
 }

@@ -19,7 +19,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::link::{self, Message as Word};
@@ -31,7 +31,7 @@ use ignite_wire::agent::{
     ExecRequest, ExitStatus, Frame, Message, PowerAction, TerminalSize, VERSION,
 };
 pub use port::Port;
-use program::{Program, Stream};
+use program::{Program, Stream, is_alive};
 use shutdown::Shutdown;
 pub use wires::resize;
 
@@ -47,6 +47,9 @@ const MAX_PENDING: usize = 128 * 1024;
 
 /// How often to look for a host that has closed its side of the stream.
 const RECONNECT: Duration = Duration::from_millis(100);
+
+/// How often to look whether a program that was killed is dead.
+const DEATH: Duration = Duration::from_millis(50);
 
 /// How long the host may take to hear that the guest goes down.
 const TELL_WITHIN: Duration = Duration::from_secs(1);
@@ -64,6 +67,8 @@ struct Agent {
     /// Base of the environment of every program.
     env: Vec<String>,
     programs: BTreeMap<u32, Program>,
+    /// Those that were killed, until they are dead.
+    dying: Vec<Child>,
     /// Link to PID 1, as long as that is our own program.
     init: Option<OwnedFd>,
     signals: Signals,
@@ -111,6 +116,7 @@ impl Agent {
             itself: File::open("proc/self/exe")?,
             env: env.collect(),
             programs: BTreeMap::new(),
+            dying: Vec::new(),
             init: Some(link),
             signals: Signals::block(&[libc::SIGTERM]).map_err(io::Error::other)?,
             mounts: File::open("proc/self/mountinfo").ok(),
@@ -170,7 +176,8 @@ impl Agent {
             .map(|(source, flags)| PollFd::from_borrowed_fd(self.descriptor(*source), *flags))
             .collect();
         let look_again = (!connected).then_some(RECONNECT);
-        let limit = [self.shutdown.remaining(Instant::now()), look_again]
+        let bury = (!self.dying.is_empty()).then_some(DEATH);
+        let limit = [self.shutdown.remaining(Instant::now()), look_again, bury]
             .into_iter()
             .flatten()
             .min();
@@ -259,9 +266,8 @@ impl Agent {
             .into_iter()
             .partition(|(_, program)| program.is_detached());
         self.programs = detached;
-        for program in heard.into_values() {
-            program.abandon();
-        }
+        let abandoned = heard.into_values().filter_map(Program::abandon);
+        self.dying.extend(abandoned);
         self.port.reset();
     }
 
@@ -279,9 +285,8 @@ impl Agent {
             Message::Resize(size) if channel == 0 => resize_console(size),
             Message::Exec(request) => self.exec(channel, &request),
             Message::Close => {
-                if let Some(program) = self.programs.remove(&channel) {
-                    program.abandon();
-                }
+                let abandoned = self.programs.remove(&channel).and_then(Program::abandon);
+                self.dying.extend(abandoned);
             }
             message => {
                 // A channel that just ended may still be spoken to.
@@ -311,7 +316,7 @@ impl Agent {
             );
             return;
         }
-        let started = if self.programs.len() < MAX_PROGRAMS {
+        let started = if self.programs.len() + self.dying.len() < MAX_PROGRAMS {
             Program::start(request, &self.env, &self.root, &self.null, &self.itself)
         } else {
             let message = format!("{MAX_PROGRAMS} programs run in the VM already");
@@ -335,6 +340,7 @@ impl Agent {
 
     /// Says good-bye for the programs that ended, after their last output.
     fn end_programs(&mut self) {
+        self.dying.retain_mut(is_alive);
         for (channel, program) in &mut self.programs {
             while self.port.pending() < MAX_PENDING
                 && let Some(message) = program.left_over()

@@ -200,13 +200,12 @@ impl Program {
             .find_map(|stream| self.serve(stream))
     }
 
-    /// Kills the program: nobody listens any more.
-    pub fn abandon(mut self) {
+    /// Kills the program: nobody listens any more. It is given back where its end is still to be asked
+    /// for: one that waits in the kernel dies when it may.
+    pub fn abandon(mut self) -> Option<Child> {
         self.signal(libc::SIGKILL);
-        if self.status.is_none() {
-            // Killed, so this is over at once.
-            let _ = self.child.wait();
-        }
+        let is_dying = self.status.is_none() && is_alive(&mut self.child);
+        is_dying.then_some(self.child)
     }
 
     fn take_input(&mut self, data: &[u8]) -> Option<Message> {
@@ -260,6 +259,11 @@ impl Program {
             self.wires.discard();
         }
     }
+}
+
+/// Whether its end is still to come.
+pub fn is_alive(child: &mut Child) -> bool {
+    matches!(child.try_wait(), Ok(None))
 }
 
 fn open_terminal(size: TerminalSize, user: &str, root: &Root) -> Result<Terminal, ExitStatus> {
