@@ -95,6 +95,6 @@ try() { printf '  %-42s %s\n' "$1" "$2"; }
 try "${prompt}$ignite exec $vm -- uname -a" "run something in the VM"
 try "${prompt}$ignite logs $vm" "what it printed"
 try "${prompt}$ignite inspect vm $vm" "all that is known of it"
-try "${prompt}$ignite run --help" "more VMs: memory, ports, DNS, ..."
+try "${prompt}$ignite help run" "more VMs: memory, ports, DNS, ..."
 try "make quickstart IMAGE=nginx:alpine" "an image from a registry"
 try "make quickstart-clean" "take all of this back"

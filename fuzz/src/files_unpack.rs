@@ -1,4 +1,4 @@
-//! What a VM sends to be unpacked on the host: it may lie in everything.
+//! What a VM sends to be unpacked on the host, or anybody in a VM: it may lie in everything.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ static PLACE: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// As a tree of one name into a directory that holds another, and again over what came of it. The first
-/// byte decides whether owners are kept.
+/// byte decides whose archive it is, and whether owners are kept.
 pub fn run(bytes: &[u8]) {
     let Some((first, archive)) = bytes.split_first() else {
         return;
@@ -30,7 +30,11 @@ pub fn run(bytes: &[u8]) {
         destination: &destination,
         expected: Some(b"tree"),
         whole: false,
-        policy: Policy::onto_host(first % 2 == 0),
+        policy: match first % 3 {
+            0 => Policy::onto_host(true),
+            1 => Policy::onto_host(false),
+            _ => Policy::into_guest(),
+        },
     };
     for _ in 0..2 {
         match unpack(&archive[..], &place, &mut |_| {}) {

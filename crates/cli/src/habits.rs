@@ -96,7 +96,7 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
     (
         "",
         &["history", "search", "diff", "context", "plugin", "manifest"],
-        "there is nothing like it here: see ignite --help",
+        "there is nothing like it here: see ignite help",
     ),
 ];
 
@@ -162,6 +162,44 @@ const FLAGS: &[(&[&str], &str)] = &[
     ),
 ];
 
+/// Commands that boot an image.
+const BOOTING: &[&str] = &["run", "create"];
+
+/// Flags that some commands do not have, and what to say of them there.
+const FLAGS_OF: &[(&[&str], &[&str], &str)] = &[
+    (
+        BOOTING,
+        &["-m"],
+        "type: --memory SIZE, such as --memory 1GB",
+    ),
+    (BOOTING, &["-c"], "type: --cpus N"),
+    (
+        BOOTING,
+        &["-w", "--workdir", "-u", "--user"],
+        "a command runs where and as whom its image says; for another program: ignite exec --user USER --workdir DIR VM CMD",
+    ),
+    (
+        BOOTING,
+        &["--pull"],
+        "an image is fetched where it is missing; to fetch it anew: ignite rmi IMAGE, then: ignite image import IMAGE",
+    ),
+    (
+        BOOTING,
+        &["--platform"],
+        "leave it out: a VM has this host's processor, and its image is the one for that",
+    ),
+    (
+        &["exec"],
+        &["-d", "--detach"],
+        "let a shell put it into the background: ignite exec VM -- sh -c 'CMD >/dev/null 2>&1 &'",
+    ),
+    (
+        &["kill", "stop"],
+        &["-s", "--signal"],
+        "ignite stop sends the signal that the image names; another: ignite exec VM -- kill -HUP PID",
+    ),
+];
+
 /// What to say of a command line that clap does not understand, where a habit explains it; `words` are
 /// all of it, the program's name first.
 pub fn answer(words: &[String], error: &clap::Error) -> Option<String> {
@@ -171,7 +209,10 @@ pub fn answer(words: &[String], error: &clap::Error) -> Option<String> {
     };
     match error.kind() {
         ErrorKind::InvalidSubcommand => command(words, given(ContextKind::InvalidSubcommand)?),
-        ErrorKind::UnknownArgument => flag(given(ContextKind::InvalidArg)?),
+        ErrorKind::UnknownArgument => {
+            let given = given(ContextKind::InvalidArg)?;
+            flag(words, given).or_else(|| program(words, given))
+        }
         _ => None,
     }
 }
@@ -197,10 +238,26 @@ fn command(words: &[String], given: &str) -> Option<String> {
     ))
 }
 
-fn flag(given: &str) -> Option<String> {
+fn flag(words: &[String], given: &str) -> Option<String> {
     let name = given.split('=').next().unwrap_or_default();
-    let (_, instead) = FLAGS.iter().find(|(names, _)| names.contains(&name))?;
+    let is_called = |commands: &[&str]| words.iter().any(|word| commands.contains(&word.as_str()));
+    let of_command = FLAGS_OF
+        .iter()
+        .find(|(commands, names, _)| names.contains(&name) && is_called(commands))
+        .map(|(_, _, instead)| instead);
+    let of_all = || FLAGS.iter().find(|(names, _)| names.contains(&name));
+    let instead = of_command.or_else(|| of_all().map(|(_, instead)| instead))?;
     Some(format!("error: there is no flag {name}\nhint: {instead}"))
+}
+
+/// Docker takes what should run right behind the image.
+fn program(words: &[String], given: &str) -> Option<String> {
+    let boots = words.iter().any(|word| BOOTING.contains(&word.as_str()));
+    (boots && !given.starts_with('-')).then(|| {
+        format!(
+            "error: {given:?} is not understood\nhint: put what should run after two dashes: ignite run IMAGE -- {given} ..."
+        )
+    })
 }
 
 #[cfg(test)]
@@ -229,6 +286,14 @@ mod tests {
             "ignite create --privileged nginx",
             "ignite run --entrypoint=sh nginx",
             "ignite run --link db nginx",
+            "ignite run busybox ls -l",
+            "ignite vm create busybox ls",
+            "ignite run -m 1g nginx",
+            "ignite run -w /srv nginx",
+            "ignite run --pull always nginx",
+            "ignite exec -d web sleep 9",
+            "ignite kill -s HUP web",
+            "ignite stop --signal HUP web",
         ];
         let report: Vec<String> = lines
             .iter()

@@ -1,8 +1,8 @@
-//! The help of `ignite` itself: by `-h` what people need most, on one screen; by `--help` everything.
+//! Help: by `-h` and `--help` what people need most, on one screen; by `ignite help COMMAND` everything.
 
 use std::fmt::Write;
 
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 
 /// Commands that the short help describes; the others are named.
 const FIRST: &[&str] = &[
@@ -12,6 +12,9 @@ const FIRST: &[&str] = &[
 
 /// Width of the names' column, in characters.
 const NAME: usize = 12;
+
+/// Behind every other option.
+const LAST: usize = 1000;
 
 /// Longest line of names.
 const WIDTH: usize = 96;
@@ -26,10 +29,21 @@ const TEMPLATE: &str = "\
 /// The command with its own page of help.
 pub fn with_overview(command: Command) -> Command {
     let (short, long) = (short(&command), long(&command));
-    command
+    with_short_help(command)
         .help_template(TEMPLATE)
         .before_help(short)
         .before_long_help(long)
+}
+
+/// The command with the flags that show its help on one screen.
+pub fn with_short_help(command: Command) -> Command {
+    let help = Arg::new("help")
+        .short('h')
+        .long("help")
+        .action(ArgAction::HelpShort)
+        .help("Print help (all of it: ignite help COMMAND)")
+        .display_order(LAST);
+    command.disable_help_flag(true).arg(help)
 }
 
 fn listed(command: &Command) -> impl Iterator<Item = &Command> {
@@ -63,7 +77,7 @@ fn short(command: &Command) -> String {
             line(&mut text, sub);
         }
     }
-    text.push_str("\nMore (`ignite --help` describes them):\n");
+    text.push_str("\nMore (`ignite help` describes them):\n");
     let names = listed(command).map(Command::get_name);
     let mut width = WIDTH;
     for name in names.filter(|name| !FIRST.contains(name)) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use clap::{Command, CommandFactory};
+use clap::{ArgAction, Command, CommandFactory};
 
 use crate::args::Cli;
 use crate::overview::with_overview;
@@ -10,7 +10,7 @@ use crate::overview::with_overview;
 const HEAD: &str = "\
 # Command line reference
 
-The help of every command, as `ignite COMMAND --help` prints it, but for the global options, which are
+The help of every command, as `ignite help COMMAND` prints it, but for the global options, which are
 the same everywhere and work before and after the command. Commands in `ignite vm` that are there
 without `vm` as well are the same. This page is made by a test of `crates/cli`; `UPDATE_REFERENCE=1 cargo test -p ignite-cli reference` writes it again.
 ";
@@ -110,12 +110,19 @@ fn every_help_shows_an_example() {
 }
 
 #[test]
-fn every_short_help_fits_a_screen() {
+fn every_help_fits_a_screen() {
     fn check(command: &mut Command, path: &str, long: &mut Vec<String>) {
         if command.is_hide_set() || command.get_name() == "help" {
             return;
         }
         let path = format!("{path} {}", command.get_name());
+        // What both `-h` and `--help` print.
+        let is_short = |arg: &clap::Arg| {
+            arg.get_short() == Some('h')
+                && arg.get_long() == Some("help")
+                && matches!(arg.get_action(), ArgAction::HelpShort)
+        };
+        assert!(command.get_arguments().any(is_short), "{path}");
         let lines = command.render_help().to_string().lines().count();
         if lines > SCREEN {
             long.push(format!("{path}: {lines}"));

@@ -8,7 +8,9 @@ use ignite_api::{
     Label, Limit, Mac, Name, PortMapping, Size, VmmChoice, VolumeFlag,
 };
 use ignite_program::{Parser, message};
-use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 pub use ignite_program::value;
 
@@ -68,35 +70,22 @@ pub fn env(text: &str) -> Result<EnvVar, String> {
     value(&text)
 }
 
-/// Parses a duration: seconds, or a number with `ms`, `s`, `m` or `h`.
+/// Parses a duration: seconds, or numbers with units, such as `90s` or `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit {
-        "ms" => 1,
-        "" | "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => 0,
+    let seconds = || text.parse().ok().map(Duration::from_secs);
+    let with_units = || {
+        let duration: SignedDuration = text.parse().ok()?;
+        Duration::try_from(duration).ok()
     };
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(milliseconds))
-        .filter(|_| milliseconds != 0)
-        .map(Duration::from_millis)
-        .ok_or_else(|| {
-            format!(
-                "{text:?} is not a duration\nhint: write a number and a unit, such as 30s or 2m"
-            )
-        })
+    seconds().or_else(with_units).ok_or_else(|| {
+        format!("{text:?} is not a duration\nhint: write numbers and units, such as 30s or 1h30m")
+    })
 }
 
 /// Parser of [`DetachKeys`].
 pub const DETACH_KEYS: Parser<DetachKeys> = value;
-/// Parses a moment: so long ago, as RFC 3339 writes it, or seconds since the epoch.
+/// Parses a moment: so long ago, as RFC 3339 writes it, or seconds since the epoch. One without an
+/// offset is meant as `--timestamps` shows it: in UTC.
 pub fn moment(text: &str) -> Result<Timestamp, String> {
     let seconds = text.parse::<i64>().ok();
     let epoch = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
@@ -104,9 +93,14 @@ pub fn moment(text: &str) -> Result<Timestamp, String> {
         let ago = duration(text).ok().filter(|_| seconds.is_none())?;
         Timestamp::now().checked_sub(ago).ok()
     };
+    let in_utc = || {
+        let shown: DateTime = text.parse().ok()?;
+        Some(shown.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
     epoch
         .or_else(ago)
         .or_else(|| text.parse().ok())
+        .or_else(in_utc)
         .ok_or_else(|| {
             format!(
                 "{text:?} is not a moment\nhint: write how long ago, such as 10m, or 2026-01-31T12:00:00Z"
@@ -147,6 +141,9 @@ mod tests {
             ("2m", 120_000),
             ("1h", 3_600_000),
             ("250ms", 250),
+            ("1h30m", 5_400_000),
+            ("1m0s", 60_000),
+            ("1.5s", 1500),
         ] {
             assert_eq!(
                 duration(text),
@@ -154,7 +151,7 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["", "s", "-1", "1.5s", "3 s", "3d", "99999999999999999h"] {
+        for text in ["", "s", "-1", "-1s", "3d", "3 apples", "99999999999999999h"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -166,7 +163,9 @@ mod tests {
         assert_eq!(second("1970-01-01T01:00:00+01:00"), Ok(0));
         let ago = Timestamp::now().as_second() - second("10m").expect("a duration");
         assert!((600..660).contains(&ago), "{ago}");
-        for text in ["", "yesterday", "10x", "2026-01-31", "99999999999999h"] {
+        assert_eq!(second("1970-01-02"), Ok(86_400));
+        assert_eq!(second("1970-01-01T00:00:07"), Ok(7));
+        for text in ["", "yesterday", "10x", "2026-02-31", "99999999999999h"] {
             assert!(moment(text).is_err(), "{text}");
         }
     }

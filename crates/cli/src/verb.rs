@@ -6,6 +6,7 @@
 
 use crate::completing::with_names;
 use crate::context::{Context, Outcome};
+use crate::overview::with_short_help;
 
 /// One command.
 pub trait Verb: clap::Args {
@@ -23,7 +24,7 @@ pub fn declare<V: Verb>(name: &'static str) -> clap::Command {
     clap::Command::new(name)
         .about(V::ABOUT)
         .hide(V::HIDDEN)
-        .defer(|command| with_names(V::augment_args(command).about(V::ABOUT)))
+        .defer(|command| with_short_help(with_names(V::augment_args(command).about(V::ABOUT))))
 }
 
 /// A group of commands: an enum that clap reads and that does what was asked for.

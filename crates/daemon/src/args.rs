@@ -96,12 +96,20 @@ mod tests {
 
     #[test]
     fn flags_work_on_both_sides_of_the_command() {
-        for words in [
-            ["ignited", "--id-prefix", "a", "daemon"],
-            ["ignited", "daemon", "--id-prefix", "a"],
-        ] {
+        let read = |words: &[&str]| {
             let cli = Cli::try_parse_from(words).expect("valid");
-            assert_eq!(cli.globals.places.id_prefix, "a".parse().ok());
+            format!("{:?}", cli.globals)
+        };
+        let none = read(&["ignited", "daemon"]);
+        for (flag, value) in [
+            ("--id-prefix", "a"),
+            ("--network-plugin", "docker-bridge"),
+            ("--ignite-config", "/elsewhere"),
+            ("--log-level", "debug"),
+        ] {
+            let before = read(&["ignited", flag, value, "daemon"]);
+            assert_eq!(before, read(&["ignited", "daemon", flag, value]));
+            assert_ne!(before, none, "{flag}");
         }
     }
 

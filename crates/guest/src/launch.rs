@@ -79,7 +79,11 @@ pub fn find_user(wanted: &str, root: &Root) -> Result<User, user::Error> {
 
 /// What a failed start means to whoever asked for it.
 pub fn start_failure(program: &str, error: &io::Error) -> ExitStatus {
-    if error.kind() == io::ErrorKind::NotFound {
+    if error.kind() == io::ErrorKind::NotFound && program.contains(char::is_whitespace) {
+        not_found(format!(
+            "cannot run {program:?}: there is no such program; for a shell to read it, put sh -c before it"
+        ))
+    } else if error.kind() == io::ErrorKind::NotFound {
         not_found(format!(
             "cannot run {program}: there is no such program, or its interpreter is missing"
         ))

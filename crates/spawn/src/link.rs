@@ -13,7 +13,7 @@ use crate::stream::{FrameStream, Received};
 /// Bytes that may wait for the agent.
 const QUEUE: usize = 8 << 20;
 
-/// Reads of the stream of an agent that goes, or whose place another wants: more than its socket holds.
+/// Reads of the stream of somebody who goes, or whose place another wants: more than its socket holds.
 pub const FAREWELL_READS: usize = 32;
 
 /// The link to the agent.

@@ -30,7 +30,14 @@ pub struct Stop {
     force_kill: bool,
 
     /// Time a guest has to shut down before it is ended
-    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = values::duration)]
+    #[arg(
+        short,
+        long,
+        visible_alias = "timeout",
+        value_name = "DURATION",
+        default_value = "20s",
+        value_parser = values::duration
+    )]
     time: Duration,
 }
 

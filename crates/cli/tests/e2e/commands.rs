@@ -28,6 +28,9 @@ fn exec_keeps_streams_and_exit_codes_apart() -> Result<()> {
     assert_eq!(vm.exec(&["/etc/passwd"]).output()?.code, 126);
     assert_eq!(vm.exec(&["sh", "-c", "kill -TERM $$"]).output()?.code, 143);
     // Words stay words.
+    let line = vm.exec(&["echo x > /tmp/x"]).output()?;
+    assert_eq!(line.code, 127);
+    assert!(line.stderr.contains("put sh -c before it"), "{line:?}");
     assert_eq!(
         vm.exec(&["printf", "%s|", "a b", "c  d", "$HOME"]).ok()?,
         "a b|c  d|$HOME|"

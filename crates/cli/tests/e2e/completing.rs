@@ -90,6 +90,36 @@ fn names_with_a_colon_are_completed_at_a_terminal() -> Result<()> {
 }
 
 #[test]
+fn help_is_short_unless_all_of_it_is_asked_for() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    let help = |words: &[&str]| host.ignite(words).ok();
+    let alone = help(&[])?;
+    ensure!(
+        alone.contains("More (`ignite help` describes them)"),
+        "{alone}"
+    );
+    for words in [["-h"], ["--help"]] {
+        ensure!(help(&words)? == alone, "{words:?}");
+    }
+    let all = help(&["help"])?;
+    ensure!(
+        all.contains("\n  overlay") && !alone.contains("\n  overlay"),
+        "{all}"
+    );
+    for command in [&["run"][..], &["vm", "create"], &["network", "gc"]] {
+        let short = help(&[command, &["--help"]].concat())?;
+        ensure!(short == help(&[command, &["-h"]].concat())?, "{short}");
+        ensure!(short.contains("all of it: ignite help COMMAND"), "{short}");
+        let all = help(&[&["help"], command].concat())?;
+        ensure!(all.lines().count() > short.lines().count(), "{all}");
+    }
+    // A program's own flag is its own.
+    host.ignite(["exec", "no-such-vm", "ls", "--help"])
+        .output()?
+        .refused(125, &["no-such-vm"])
+}
+
+#[test]
 fn the_version_has_the_fields_scripts_know() -> Result<()> {
     let host = Host::with_stand_in("alpha")?;
     let short = host.ignite(["version", "-o", "short"]).ok()?;

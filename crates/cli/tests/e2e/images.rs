@@ -31,7 +31,10 @@ fn images_are_listed_inspected_and_removed() -> Result<()> {
     host.ignite(["rmi", &uid])
         .output()?
         .refused(1, &["holder"])?;
-    host.ignite(["rmi", "--force", &uid]).ok()?;
+    // Each by itself.
+    host.ignite(["image", "rm", "--force", "no-such-image", &uid])
+        .output()?
+        .refused(1, &["no-such-image"])?;
     assert_eq!(host.ignite(["ps", "-a", "-q"]).ok()?, "");
     assert!(!host.ignite(["images", "-q"]).ok()?.contains(&uid));
     assert!(!host.has(&format!("/var/lib/ignite/image/{uid}"))?);

@@ -232,7 +232,7 @@ impl OverlayError {
         let text = match self {
             Self::File(source) | Self::TokenFile { source, .. } => return source.hint(),
             Self::Config(source) => {
-                let see = || "see what a network can be: ignite overlay init --help".to_owned();
+                let see = || "see what a network can be: ignite help overlay init".to_owned();
                 return source.hint().or_else(|| Some(see()));
             }
             Self::Etcd(source) => return source.hint(),

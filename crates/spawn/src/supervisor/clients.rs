@@ -8,6 +8,7 @@ use ignite_wire::agent::{Frame, Message, SupervisorStatus};
 use super::Supervisor;
 use super::balloon::Balloon;
 use crate::end::Verdict;
+use crate::link::FAREWELL_READS;
 use crate::log;
 use crate::relay::{ClientId, Step, refusal};
 use crate::stream::Received;
@@ -16,8 +17,30 @@ impl Supervisor<'_> {
     /// Sends to a client; one that reads too slowly, or is gone, is disconnected.
     pub(super) fn tell_client(&mut self, client: ClientId, frame: &Frame) {
         if !self.parts.control.send(client, frame) {
-            self.disconnect(client);
+            self.lost(client);
         }
+    }
+
+    /// A client takes nothing more. What it said before holds: it may have left its program alone.
+    fn lost(&mut self, id: ClientId) {
+        let mut frames = Vec::new();
+        if let Some(stream) = self.parts.control.client(id) {
+            for _ in 0..FAREWELL_READS {
+                match stream.receive(&mut frames) {
+                    Ok(Received::Open) => {}
+                    Ok(Received::Closed) | Err(_) => break,
+                }
+            }
+        }
+        for frame in frames {
+            // Nothing begins for who is gone.
+            if !matches!(frame.message, Message::Exec(_))
+                && let Step::ToAgent(frame) = self.relay.client_said(id, frame)
+            {
+                self.tell_agent(&frame);
+            }
+        }
+        self.disconnect(id);
     }
 
     pub(super) fn client(&mut self, id: ClientId) {
@@ -37,7 +60,7 @@ impl Supervisor<'_> {
                 if error.kind() == io::ErrorKind::Other {
                     log::line(&format!("a client is disconnected: {error}"));
                 }
-                self.disconnect(id);
+                self.lost(id);
             }
         }
     }
