@@ -1,7 +1,7 @@
 //! `logs`: a VM's console, from where on, with when each line came.
 //!
 //! The log is cut to its newer half now and then. Its index knows how much was cut off, so whoever
-//! follows goes on where he was; without one he begins again with what is left.
+//! follows goes on where he was; without one he begins again with what is left, if the file is another.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -88,6 +88,8 @@ struct Place {
     offset: u64,
     /// So many of them were cut off before the file begins.
     base: u64,
+    /// Whether an index said so.
+    indexed: bool,
 }
 
 /// A log, with its index if it has one.
@@ -216,6 +218,10 @@ impl<'a> Shown<'a> {
                 self.warn(&log, report);
                 log.begin(self.options)?
             }
+            // Its number may be another file's by now: what was ever written counts on.
+            (Some(place), _) if log.times.is_some() && place.indexed && base >= place.base => {
+                place.offset
+            }
             (_, Some(place)) => base + (place.offset - place.base),
             // Another file, and nothing says what was cut off: all of it is new.
             (Some(_), None) if log.times.is_none() => 0,
@@ -236,6 +242,7 @@ impl<'a> Shown<'a> {
             inode,
             offset: at,
             base,
+            indexed: log.times.is_some() || same.is_some_and(|place| place.indexed),
         });
         Ok(())
     }
@@ -389,6 +396,23 @@ mod tests {
         assert_eq!(show(&mut shown), "three\n");
         write(directory.path(), "five\n", 20);
         assert_eq!(show(&mut shown), "five\n");
+    }
+
+    #[test]
+    fn a_cut_into_a_file_of_the_same_number_is_no_beginning_either() {
+        let directory = directory("one\ntwo\n", 0);
+        let options = LogOptions::default();
+        let mut shown = Shown::new(directory.path(), &options);
+        assert_eq!(show(&mut shown), "one\ntwo\n");
+        let log = directory.path().join(CONSOLE);
+        std::fs::write(&log, "two\nthree\n").expect("written in place");
+        let inode = std::fs::metadata(&log).expect("there").ino();
+        std::fs::write(
+            directory.path().join(TIMES),
+            Times::new(inode, 4).to_bytes(),
+        )
+        .expect("write");
+        assert_eq!(show(&mut shown), "three\n");
     }
 
     #[test]

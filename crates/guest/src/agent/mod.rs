@@ -316,6 +316,7 @@ impl Agent {
             );
             return;
         }
+        self.dying.retain_mut(is_alive);
         let started = if self.programs.len() + self.dying.len() < MAX_PROGRAMS {
             Program::start(request, &self.env, &self.root, &self.null, &self.itself)
         } else {
