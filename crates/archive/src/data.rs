@@ -12,7 +12,7 @@ const PAGE: usize = 4096;
 
 static ZEROS: [u8; PAGE] = [0; PAGE];
 
-/// A file of more bytes than this is given its length before them.
+/// A file of more bytes than this may be given its length before them.
 const LARGE: u64 = 1 << 20;
 
 /// Receives the number of bytes about to be written; an error ends the entry.
@@ -24,12 +24,13 @@ pub(crate) fn write(
     mut data: Data<'_, impl BufRead>,
     size: u64,
     map: Option<&SparseMap>,
+    length_first: bool,
     account: Account<'_>,
 ) -> Result<(), EntryError> {
     let whole = [(0, size)];
     let parts = map.map_or(&whole[..], |map| &map.parts);
     let real_size = map.map_or(size, |map| map.real_size);
-    let known = real_size > LARGE;
+    let known = length_first && real_size > LARGE;
     if known {
         // A file whose end moves with every page costs a journal twice as much.
         file.set_len(real_size).map_err(EntryError::Write)?;

@@ -149,14 +149,15 @@ impl Extractor {
         let Kind::File(map) = &entry.kind else {
             return Ok(());
         };
+        let first = self.policy.length_first;
         if self.policy.existing == Existing::Replaced {
             let file = self.replacing(path, |root| root.create_file(path, entry.mode))?;
-            data::write(&file, data, entry.size, map.as_ref(), account)?;
+            data::write(&file, data, entry.size, map.as_ref(), first, account)?;
             return self.file_metadata(&file, entry).map_err(EntryError::Write);
         }
         self.may_replace(path)?;
         let new = self.root.new_file(path)?;
-        data::write(new.file(), data, entry.size, map.as_ref(), account)?;
+        data::write(new.file(), data, entry.size, map.as_ref(), first, account)?;
         self.file_metadata(new.file(), entry)
             .map_err(EntryError::Write)?;
         Ok(new.finish()?)

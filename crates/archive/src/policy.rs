@@ -51,6 +51,9 @@ pub struct Policy {
     pub(crate) special: Special,
     owners: Owners,
     xattrs: Xattrs,
+    /// Whether a large file has its length before its data. What a VM says of a length is not believed
+    /// on the host: there are file systems that write it down in zeros.
+    pub(crate) length_first: bool,
 }
 
 impl Policy {
@@ -61,6 +64,7 @@ impl Policy {
             special: Special::Made,
             owners: Owners::Kept,
             xattrs: Xattrs::All,
+            length_first: false,
         }
     }
 
@@ -71,6 +75,7 @@ impl Policy {
             special: Special::Made,
             owners: Owners::Kept,
             xattrs: Xattrs::Taken,
+            length_first: true,
         }
     }
 
@@ -87,6 +92,7 @@ impl Policy {
             special: Special::Left,
             owners,
             xattrs,
+            length_first: false,
         }
     }
 
