@@ -31,7 +31,7 @@ use ignite_wire::agent::{
     ExecRequest, ExitStatus, Frame, Message, PowerAction, TerminalSize, VERSION,
 };
 pub use port::Port;
-use program::{Program, Stream, is_alive};
+use program::{Answer, Program, Stream, is_alive};
 use shutdown::Shutdown;
 pub use wires::resize;
 
@@ -255,6 +255,7 @@ impl Agent {
         while let Some(frame) = self.port.next() {
             self.obey(frame);
         }
+        self.feed_programs();
         if !open {
             self.disconnect();
         }
@@ -291,16 +292,11 @@ impl Agent {
             message => {
                 // A channel that just ended may still be spoken to.
                 if let Some(program) = self.programs.get_mut(&channel) {
-                    let answers = program.obey(message);
-                    self.send_all(channel, answers);
+                    if let Some(answer) = program.obey(message) {
+                        self.send(channel, answer);
+                    }
                 }
             }
-        }
-    }
-
-    fn send_all(&mut self, channel: u32, messages: impl IntoIterator<Item = Message>) {
-        for message in messages {
-            self.send(channel, message);
         }
     }
 
@@ -331,12 +327,22 @@ impl Agent {
         }
     }
 
+    /// Gives programs the input that has come for them.
+    fn feed_programs(&mut self) {
+        for (channel, program) in &mut self.programs {
+            if let Some(credit) = program.feed() {
+                tell(&mut self.port, *channel, Answer::Message(credit));
+            }
+        }
+    }
+
     fn serve_program(&mut self, channel: u32, stream: Stream) {
         let Some(program) = self.programs.get_mut(&channel) else {
             return;
         };
-        let answer = program.serve(stream);
-        self.send_all(channel, answer);
+        if let Some(answer) = program.serve(stream) {
+            tell(&mut self.port, channel, answer);
+        }
     }
 
     /// Says good-bye for the programs that ended, after their last output.
@@ -344,12 +350,9 @@ impl Agent {
         self.dying.retain_mut(is_alive);
         for (channel, program) in &mut self.programs {
             while self.port.pending() < MAX_PENDING
-                && let Some(message) = program.left_over()
+                && let Some(answer) = program.left_over()
             {
-                self.port.send(&Frame {
-                    channel: *channel,
-                    message,
-                });
+                tell(&mut self.port, *channel, answer);
             }
         }
         let ended: Vec<(u32, ExitStatus)> = self
@@ -420,6 +423,13 @@ impl Agent {
         for program in self.programs.values() {
             program.signal(libc::SIGTERM);
         }
+    }
+}
+
+fn tell(port: &mut Port, channel: u32, answer: Answer) {
+    match answer {
+        Answer::Message(message) => port.send(&Frame { channel, message }),
+        Answer::Output { data, is_error } => port.send_output(channel, is_error, &data),
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use ignite_host::signal::{PollFd, PollFlags, poll};
 use ignite_host::vsock::{self, Connection};
-use ignite_wire::agent::{Decoder, Frame, Message};
+use ignite_wire::agent::{DATA_CHUNK, Decoder, Frame, Message};
 use ignite_wire::guest::Transport;
 use rustix::io::{Errno, read, write};
 use rustix::net::{Shutdown, shutdown};
@@ -23,7 +23,7 @@ use crate::boot::AGENT_ADDRESS;
 use crate::console;
 
 /// Bytes taken in before they are looked at. The port gives a page for each read.
-const READ_SIZE: usize = 64 * 1024;
+const READ_SIZE: usize = 256 * 1024;
 
 /// The number in the agent's question whether the host has heard everything.
 const HEARD: u64 = u64::from_le_bytes(*b"heard it");
@@ -85,6 +85,14 @@ impl Port {
     pub fn send(&mut self, frame: &Frame) {
         if let Err(error) = frame.encode(&mut self.out) {
             console::warn(&error);
+        }
+        self.flush();
+    }
+
+    /// The same for what a program wrote, in as many frames as it needs.
+    pub fn send_output(&mut self, channel: u32, is_error: bool, data: &[u8]) {
+        for piece in data.chunks(DATA_CHUNK) {
+            Frame::encode_output(channel, is_error, piece, &mut self.out);
         }
         self.flush();
     }

@@ -38,6 +38,23 @@ impl Stream {
     }
 }
 
+/// What there is to tell of a program.
+pub enum Answer {
+    /// A message.
+    Message(Message),
+    /// What it wrote, longer than a message may be.
+    Output {
+        /// The bytes.
+        data: Vec<u8>,
+        /// Whether to its error output.
+        is_error: bool,
+    },
+}
+
+/// Bytes of output read at once: a program that writes much waits for its reader, and each such wait is
+/// a turn of the processor's.
+const OUTPUT_READ: usize = 128 * 1024;
+
 /// A running program.
 pub struct Program {
     child: Child,
@@ -139,14 +156,10 @@ impl Program {
     }
 
     /// Does what a stream is ready for; gives what there is to tell.
-    pub fn serve(&mut self, stream: Stream) -> Option<Message> {
+    pub fn serve(&mut self, stream: Stream) -> Option<Answer> {
         match stream {
-            Stream::Stdin => {
-                let fed = self.wires.feed();
-                self.consumed(fed)
-            }
-            Stream::Stdout => self.forward(stream).map(Message::Stdout),
-            Stream::Stderr => self.forward(stream).map(Message::Stderr),
+            Stream::Stdin => self.feed().map(Answer::Message),
+            Stream::Stdout | Stream::Stderr => self.forward(stream),
             Stream::End => {
                 self.reap();
                 None
@@ -154,18 +167,32 @@ impl Program {
         }
     }
 
-    /// Does what the client says on the program's channel.
+    /// Does what the client says on the program's channel. Input is taken, and given to the program when
+    /// it is fed, or before it meets anything else.
     pub fn obey(&mut self, message: Message) -> Option<Message> {
-        match message {
-            Message::Stdin(data) => return self.take_input(&data),
+        let other = match message {
+            Message::Stdin(data) => return self.take_input(data),
+            Message::Credit { bytes } => {
+                self.credits.granted(bytes);
+                return None;
+            }
+            other => other,
+        };
+        let credit = self.feed();
+        match other {
             Message::StdinEnd => self.wires.end_input(),
             Message::Signal { number } => self.signal(number),
-            Message::Credit { bytes } => self.credits.granted(bytes),
             Message::Resize(size) => self.wires.resize(size),
             Message::Detach => self.detach(),
             _ => {}
         }
-        None
+        credit
+    }
+
+    /// Gives the program the input it takes now.
+    pub fn feed(&mut self) -> Option<Message> {
+        let fed = self.wires.feed();
+        self.consumed(fed)
     }
 
     fn detach(&mut self) {
@@ -193,7 +220,7 @@ impl Program {
     }
 
     /// The next piece of what an ended program left in its pipes.
-    pub fn left_over(&mut self) -> Option<Message> {
+    pub fn left_over(&mut self) -> Option<Answer> {
         self.status.as_ref()?;
         [Stream::Stdout, Stream::Stderr]
             .into_iter()
@@ -208,7 +235,7 @@ impl Program {
         is_dying.then_some(self.child)
     }
 
-    fn take_input(&mut self, data: &[u8]) -> Option<Message> {
+    fn take_input(&mut self, data: Vec<u8>) -> Option<Message> {
         if let Err(overrun) = self.credits.received(data.len()) {
             self.signal(libc::SIGKILL);
             return Some(Message::Error {
@@ -226,19 +253,22 @@ impl Program {
     }
 
     /// Reads output as far as the client granted.
-    fn forward(&mut self, stream: Stream) -> Option<Vec<u8>> {
+    fn forward(&mut self, stream: Stream) -> Option<Answer> {
         if self.detached {
             // So that it does not wait for a reader who never comes.
             self.wires.read(stream, DATA_CHUNK, self.status.is_some());
             return None;
         }
-        let most = DATA_CHUNK.min(self.credits.available());
+        let most = OUTPUT_READ.min(self.credits.available());
         if most == 0 {
             return None;
         }
         let data = self.wires.read(stream, most, self.status.is_some())?;
         self.credits.spend(data.len());
-        Some(data)
+        Some(Answer::Output {
+            data,
+            is_error: stream == Stream::Stderr,
+        })
     }
 
     fn reap(&mut self) {

@@ -10,19 +10,26 @@
 //! Nothing here blocks. What waits for the program is bounded by the window of its channel.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Stdio};
 
-use ignite_wire::agent::{INITIAL_WINDOW, TerminalSize};
+use ignite_wire::agent::{DATA_CHUNK, INITIAL_WINDOW, TerminalSize};
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags, fchown, open};
-use rustix::io::{Errno, read, write};
+use rustix::io::{Errno, read, write, writev};
 use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::Uid;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use super::program::Stream;
+
+/// Room in the pipes of a program: each time one is full or empty, the processor goes from the program
+/// to the agent, which an interpreted one takes its time for. The kernel gives pages to what is in a
+/// pipe, not to its room: a guest pays for the input and output that somebody lets wait, and for no
+/// more than 64 MiB with all the programs there may be.
+const PIPE_SIZE: usize = INITIAL_WINDOW as usize;
 
 /// What a terminal takes for the end of input (Ctrl-D).
 const END_OF_TRANSMISSION: u8 = 4;
@@ -83,7 +90,10 @@ pub struct Wires {
 /// Input on its way to the program.
 struct Input {
     to: OwnedFd,
-    waiting: VecDeque<u8>,
+    /// As it came, but that small pieces are joined: no more than two for each full one.
+    waiting: VecDeque<Vec<u8>>,
+    /// How much of the first piece the program has.
+    begun: usize,
     ended: bool,
     /// What is written where the input ends; a pipe's end needs nothing.
     farewell: Option<u8>,
@@ -94,13 +104,14 @@ impl Wires {
     pub fn pipes(child: &mut Child) -> io::Result<Self> {
         let ours = |end: Option<OwnedFd>| end.map(nonblocking).transpose();
         let input = ours(child.stdin.take().map(OwnedFd::from))?;
-        if let Some(pipe) = &input {
-            // Fewer turns between the two; one of the usual size carries as much.
-            let _ = fcntl_setpipe_size(pipe, INITIAL_WINDOW as usize);
+        let stdout = ours(child.stdout.take().map(OwnedFd::from))?;
+        for pipe in [&input, &stdout].into_iter().flatten() {
+            // One of the usual size carries as much, in more turns.
+            let _ = fcntl_setpipe_size(pipe, PIPE_SIZE);
         }
         Ok(Self {
             input: input.map(|pipe| Input::new(pipe, None)),
-            stdout: ours(child.stdout.take().map(OwnedFd::from))?,
+            stdout,
             stderr: ours(child.stderr.take().map(OwnedFd::from))?,
             slave: None,
         })
@@ -138,13 +149,12 @@ impl Wires {
         self.stdout.is_none() && self.stderr.is_none()
     }
 
-    /// Input for the program; how many bytes of the window are free again.
-    pub fn take_input(&mut self, data: &[u8]) -> usize {
+    /// Input for the program, which has it when it is fed; how many bytes of the window are free again.
+    pub fn take_input(&mut self, data: Vec<u8>) -> usize {
         match &mut self.input {
             Some(input) if !input.ended => {
-                let written = input.write_at_once(data);
-                input.waiting.extend(&data[written..]);
-                written + self.feed()
+                input.add(data);
+                0
             }
             // The program closed its input, or never had one.
             _ => data.len(),
@@ -166,15 +176,12 @@ impl Wires {
         };
         let mut taken = 0;
         while !input.waiting.is_empty() {
-            match write(&input.to, input.waiting.as_slices().0) {
+            match input.write() {
                 Ok(0) | Err(Errno::AGAIN) => break,
-                Ok(count) => {
-                    input.waiting.drain(..count);
-                    taken += count;
-                }
+                Ok(count) => taken += count,
                 Err(Errno::INTR) => {}
                 Err(_) => {
-                    taken += input.waiting.len();
+                    taken += input.left();
                     self.input = None;
                     return taken;
                 }
@@ -201,12 +208,9 @@ impl Wires {
             Stream::Stderr => &mut self.stderr,
             _ => &mut self.stdout,
         };
-        let mut data = vec![0; most];
-        match read(from.as_ref()?, &mut data) {
-            Ok(count) if count > 0 => {
-                data.truncate(count);
-                return Some(data);
-            }
+        let mut data = Vec::with_capacity(most);
+        match read(from.as_ref()?, spare_capacity(&mut data)) {
+            Ok(count) if count > 0 => return Some(data),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) if !has_ended => {}
             _ => *from = None,
@@ -240,22 +244,110 @@ impl Input {
         Self {
             to,
             waiting: VecDeque::new(),
+            begun: 0,
             ended: false,
             farewell,
         }
     }
 
-    /// How much the program takes now; an error is met again when the rest is fed.
-    fn write_at_once(&self, data: &[u8]) -> usize {
-        if self.waiting.is_empty() {
-            write(&self.to, data).unwrap_or(0)
-        } else {
-            0
+    fn add(&mut self, data: Vec<u8>) {
+        match self.waiting.back_mut() {
+            Some(last) if last.len() + data.len() <= DATA_CHUNK => last.extend(data),
+            _ if data.is_empty() => {}
+            _ => self.waiting.push_back(data),
         }
+    }
+
+    fn left(&self) -> usize {
+        let all: usize = self.waiting.iter().map(Vec::len).sum();
+        all - self.begun
+    }
+
+    /// Gives the program what it takes of all there is: it is woken once, and not for every piece.
+    fn write(&mut self) -> Result<usize, Errno> {
+        let pieces: Vec<IoSlice<'_>> = self
+            .waiting
+            .iter()
+            .enumerate()
+            .map(|(place, piece)| &piece[if place == 0 { self.begun } else { 0 }..])
+            .map(IoSlice::new)
+            .collect();
+        let written = writev(&self.to, &pieces)?;
+        self.begun += written;
+        while let Some(piece) = self.waiting.pop_front_if(|piece| piece.len() <= self.begun) {
+            self.begun -= piece.len();
+        }
+        Ok(written)
     }
 }
 
 fn nonblocking(pipe: OwnedFd) -> io::Result<OwnedFd> {
     rustix::io::ioctl_fionbio(&pipe, true)?;
     Ok(pipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    /// What feeds a program, and what the program reads from.
+    fn fed() -> (Wires, OwnedFd) {
+        let (program, ours) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).expect("a pipe");
+        let wires = Wires {
+            input: Some(Input::new(ours, None)),
+            stdout: None,
+            stderr: None,
+            slave: None,
+        };
+        (wires, program)
+    }
+
+    fn read_all(program: &OwnedFd) -> Vec<u8> {
+        let mut all = Vec::with_capacity(1 << 20);
+        while read(program, spare_capacity(&mut all)).is_ok_and(|count| count > 0) {}
+        all
+    }
+
+    #[test]
+    fn input_waits_for_its_program_in_order() {
+        let (mut wires, program) = fed();
+        let input: Vec<u8> = (0..INITIAL_WINDOW).map(|place| (place / 7) as u8).collect();
+        for piece in input.chunks(10_007) {
+            assert_eq!(wires.take_input(piece.to_vec()), 0);
+        }
+        wires.end_input();
+        let (mut fed, mut seen) = (0, Vec::new());
+        while wires.input.is_some() {
+            fed += wires.feed();
+            seen.extend(read_all(&program));
+        }
+        assert_eq!(fed, input.len());
+        assert!(seen == input, "{} bytes came through", seen.len());
+        assert_eq!(read(&program, &mut [0; 1]), Ok(0), "the end of the input");
+    }
+
+    /// A byte is no piece of its own: what waits costs what it is long.
+    #[test]
+    fn small_pieces_of_input_are_joined() {
+        let (mut wires, _program) = fed();
+        for place in 0..INITIAL_WINDOW {
+            wires.take_input(vec![place as u8]);
+        }
+        let input = wires.input.as_ref().expect("input");
+        let full = INITIAL_WINDOW as usize / DATA_CHUNK + 1;
+        assert_eq!(input.waiting.len(), full);
+        assert_eq!(input.left(), INITIAL_WINDOW as usize);
+    }
+
+    #[test]
+    fn input_for_nobody_is_free_at_once() {
+        let (mut wires, program) = fed();
+        assert_eq!(wires.take_input(vec![1; 100_000]), 0);
+        assert_eq!(wires.feed(), 65_536);
+        drop(program);
+        assert_eq!(wires.feed(), 100_000 - 65_536);
+        assert_eq!(wires.take_input(vec![1; 10]), 10);
+        assert!(!wires.is_feeding());
+    }
 }

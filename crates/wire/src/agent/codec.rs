@@ -109,11 +109,27 @@ impl Frame {
             return Err(Error::TooLong { kind, length });
         }
         let header = &mut out[start..start + HEADER_LEN];
-        header[..4].copy_from_slice(&(length as u32).to_le_bytes());
-        header[4] = kind;
-        header[5..].copy_from_slice(&self.channel.to_le_bytes());
+        header.copy_from_slice(&self::header(length, kind, self.channel));
         Ok(())
     }
+
+    /// Appends a program's output as a frame of `Stdout` or `Stderr`, without making one first.
+    ///
+    /// `data` is no longer than a payload may be: [`DATA_CHUNK`](super::DATA_CHUNK) is a good length.
+    pub fn encode_output(channel: u32, is_error: bool, data: &[u8], out: &mut Vec<u8>) {
+        assert!(data.len() <= MAX_PAYLOAD, "output longer than a frame");
+        let kind = if is_error { kind::STDERR } else { kind::STDOUT };
+        out.extend_from_slice(&header(data.len(), kind, channel));
+        out.extend_from_slice(data);
+    }
+}
+
+fn header(length: usize, kind: u8, channel: u32) -> [u8; HEADER_LEN] {
+    let mut header = [0; HEADER_LEN];
+    header[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    header[4] = kind;
+    header[5..].copy_from_slice(&channel.to_le_bytes());
+    header
 }
 
 fn encode_payload(message: &Message, out: &mut Vec<u8>) -> u8 {
@@ -285,7 +301,9 @@ impl Decoder {
             (self.taken, self.end) = (0, 0);
         }
         if self.buffer.len() < self.end + size {
-            self.buffer.copy_within(self.taken..self.end, 0);
+            if self.taken > 0 {
+                self.buffer.copy_within(self.taken..self.end, 0);
+            }
             self.end -= std::mem::take(&mut self.taken);
             let wanted = self.end + size;
             self.buffer.resize(wanted.max(self.buffer.len()), 0);
@@ -295,6 +313,7 @@ impl Decoder {
 
     /// That many bytes of the [`room`](Self::room) are the stream's.
     pub fn filled(&mut self, count: usize) {
+        debug_assert!(count <= self.buffer.len() - self.end, "more than the room");
         self.end = self.buffer.len().min(self.end + count);
     }
 

@@ -118,6 +118,9 @@ fn frames() -> impl Strategy<Value = Vec<Frame>> {
     prop::collection::vec(frame, 0..8)
 }
 
+/// Room that is asked for and not filled.
+const ROOM: usize = 5000;
+
 fn encoded(frames: &[Frame]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for frame in frames {
@@ -128,14 +131,22 @@ fn encoded(frames: &[Frame]) -> Vec<u8> {
 
 /// All frames of a stream that comes in pieces of `size` bytes.
 fn decoded(bytes: &[u8], size: usize) -> Result<Vec<Frame>, Error> {
+    decoded_by(bytes, size, Decoder::push)
+}
+
+fn decoded_by(
+    bytes: &[u8],
+    size: usize,
+    take: impl Fn(&mut Decoder, &[u8]),
+) -> Result<Vec<Frame>, Error> {
     let mut decoder = Decoder::new();
     let mut frames = Vec::new();
     for piece in bytes.chunks(size) {
-        decoder.push(piece);
+        take(&mut decoder, piece);
         while let Some(frame) = decoder.next()? {
             frames.push(frame);
         }
-        assert!(decoder.buffer.len() <= HEADER_LEN + MAX_PAYLOAD + size);
+        assert!(decoder.buffer.len() <= HEADER_LEN + MAX_PAYLOAD + size + ROOM);
     }
     Ok(frames)
 }
@@ -181,6 +192,30 @@ proptest! {
     #[test]
     fn frames_survive(frames in frames(), size in 1usize..5000) {
         prop_assert_eq!(decoded(&encoded(&frames), size).expect("our own bytes"), frames);
+    }
+
+    /// As a reader does it who knows what he has room for, and not what will come.
+    #[test]
+    fn frames_survive_in_a_room_too_large(
+        frames in frames(), size in 1usize..5000, extra in 0usize..ROOM,
+    ) {
+        let read = |decoder: &mut Decoder, piece: &[u8]| {
+            let room = decoder.room(piece.len() + extra);
+            assert_eq!(room.len(), piece.len() + extra);
+            room.fill(0xff);
+            room[..piece.len()].copy_from_slice(piece);
+            decoder.filled(piece.len());
+        };
+        let decoded = decoded_by(&encoded(&frames), size, read).expect("our own bytes");
+        prop_assert_eq!(decoded, frames);
+    }
+
+    #[test]
+    fn output_is_a_frame_like_any(channel in any::<u32>(), is_error in any::<bool>(), data in data()) {
+        let mut bytes = b"before".to_vec();
+        Frame::encode_output(channel, is_error, &data, &mut bytes);
+        let message = if is_error { Message::Stderr(data) } else { Message::Stdout(data) };
+        prop_assert_eq!(&bytes[6..], encoded(&[Frame { channel, message }]));
     }
 
     #[test]
