@@ -10,6 +10,7 @@
 //! ([`Entries`]), places ([`Extractor`]) and rights ([`Policy`]) are bounded on the way.
 
 mod data;
+mod direct;
 mod error;
 mod extract;
 mod pack;

@@ -51,7 +51,7 @@ pub struct Policy {
     pub(crate) special: Special,
     owners: Owners,
     xattrs: Xattrs,
-    /// Whether a large file has its length before its data. What a VM says of a length is not believed
+    /// Whether a large file has its length before its data, and is written past the page cache. What a VM says of a length is not believed
     /// on the host: there are file systems that write it down in zeros.
     pub(crate) length_first: bool,
 }
