@@ -135,13 +135,10 @@ mod tests {
 
     /// In the two kinds of places there are: a disk, and memory, which may know no direct writes.
     fn files() -> Vec<File> {
-        [
-            Path::new(env!("CARGO_MANIFEST_DIR")),
-            Path::new("/dev/shm"),
-        ]
-        .iter()
-        .map(|place| tempfile::tempfile_in(place).expect("a file"))
-        .collect()
+        [Path::new(env!("CARGO_MANIFEST_DIR")), Path::new("/dev/shm")]
+            .iter()
+            .map(|place| tempfile::tempfile_in(place).expect("a file"))
+            .collect()
     }
 
     fn written(file: &File, content: &[u8], step: usize) -> Vec<u8> {

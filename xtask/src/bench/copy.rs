@@ -1,5 +1,6 @@
 //! `ignite cp` of one file of 1 GB, against what the channel carries that it goes through; and the same
-//! file through a program's input and output at once, which must come back as it was.
+//! file through a program's input and output at once, which must come back as it was. Beside them, what
+//! the channel's port carries with nothing of Ignite's at either end.
 //!
 //! `IGNITE_BENCH_COPY_MB` says another size, for a look at it in less time.
 
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use ignite_testkit::Host;
 
+use super::port::{self, Machine};
 use super::{Case, Unit};
 
 const RUNS: usize = 3;
@@ -40,6 +42,7 @@ pub fn run() -> Result<Vec<Case>> {
         host.sh(&script).deadline(LONG).ok()?;
         anyhow::Ok(began.elapsed().as_secs_f64() * 1e3)
     };
+    let bare = bare(bytes)?;
     let mut times: [Vec<f64>; 5] = Default::default();
     for _ in 0..RUNS {
         let scripts = [
@@ -67,5 +70,24 @@ pub fn run() -> Result<Vec<Case>> {
     let back = case("out of a VM's disk by exec, to /dev/null", back);
     let cp_back = case("out of a VM's disk by cp, to a file", cp_back).against(&back, 2.0);
     let through = case("through a program in a VM and back, by exec", through);
-    Ok(vec![there, cp_there, back, cp_back, through])
+    let [bare_there, bare_back] = &bare;
+    let bare_there = case("through a bare port to /dev/null", bare_there);
+    let bare_back = case("through a bare port from /dev/zero", bare_back);
+    let bare = [bare_there, bare_back];
+    Ok(bare
+        .into_iter()
+        .chain([there, cp_there, back, cp_back, through])
+        .collect())
+}
+
+/// Through a port with no agent at it, in and out.
+fn bare(bytes: u64) -> Result<[Vec<f64>; 2]> {
+    let pieces = bytes / port::PIECE as u64;
+    let mut machine = Machine::boot(pieces)?;
+    let mut times: [Vec<f64>; 2] = Default::default();
+    for _ in 0..RUNS {
+        times[0].push(machine.give(pieces)?);
+        times[1].push(machine.take(pieces)?);
+    }
+    Ok(times)
 }

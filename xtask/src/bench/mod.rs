@@ -11,6 +11,7 @@ mod import;
 mod keep;
 mod list;
 mod overlay;
+mod port;
 mod report;
 mod start;
 mod vmm;
