@@ -211,6 +211,24 @@ impl Relay {
             .collect()
     }
 
+    /// Whether anybody has a program running.
+    pub fn is_in_use(&self) -> bool {
+        !self.channels.is_empty()
+    }
+
+    /// Nobody waits for the agent any longer: each channel as its client numbers it, and what to tell an
+    /// agent that may hear it later.
+    pub fn close_all(&mut self) -> Vec<(ClientId, u32, Frame)> {
+        let close = |channel| Frame {
+            channel,
+            message: Message::Close,
+        };
+        std::mem::take(&mut self.channels)
+            .into_iter()
+            .map(|(number, channel)| (channel.client, channel.number, close(number)))
+            .collect()
+    }
+
     /// The agent is gone; what to tell the clients.
     pub fn agent_gone(&mut self, reason: &str) -> Vec<(ClientId, Frame)> {
         std::mem::take(&mut self.channels)

@@ -75,6 +75,21 @@ fn who_goes_is_told_to_the_other_side() {
 }
 
 #[test]
+fn an_agent_that_is_given_up_is_to_close_what_was_open() {
+    let mut relay = with_two_clients();
+    assert_eq!(relay.client_said(9, exec(5)), Step::ToAgent(exec(3)));
+    let close = |channel| frame(channel, Message::Close);
+    let closed = [(7, 1, close(1)), (9, 1, close(2)), (9, 5, close(3))];
+    assert_eq!(relay.close_all(), closed);
+    assert!(!relay.is_in_use());
+    // What it says of them later is nobody's, and no new program's either.
+    let output = frame(1, Message::Stdout(b"x".to_vec()));
+    assert_eq!(relay.agent_said(output), Step::Nothing);
+    assert_eq!(relay.client_said(7, exec(1)), Step::ToAgent(exec(4)));
+    assert!(relay.is_in_use());
+}
+
+#[test]
 fn too_much_output_costs_the_link() {
     let mut relay = with_two_clients();
     let output = |length| frame(1, Message::Stderr(vec![0; length]));

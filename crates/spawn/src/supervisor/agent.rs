@@ -44,6 +44,12 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Asks the agent whether it is there.
+    pub(super) fn ping_agent(&mut self) {
+        self.pings += 1;
+        self.tell_agent(&Frame::link(Message::Ping(self.pings)));
+    }
+
     /// Whether programs can be run in the guest.
     pub(super) fn agent_is_ready(&self) -> bool {
         self.evidence.ready && self.evidence.greeted && self.parts.link.is_open()
@@ -153,6 +159,9 @@ impl Supervisor<'_> {
         }
         if !self.is_heard(&frame) {
             return self.send_away("it has not proved what it is");
+        }
+        if !self.is_unproven() {
+            self.heard_agent();
         }
         let words = Words::of(&frame);
         if frame.channel == 0 {

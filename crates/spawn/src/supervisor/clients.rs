@@ -88,13 +88,11 @@ impl Supervisor<'_> {
         if self.viewers.has(id, frame.channel) {
             return self.viewer_said(id, frame);
         }
-        if matches!(frame.message, Message::Exec(_)) && !self.agent_is_ready() {
-            let answer = refusal(frame.channel, self.why_no_agent());
-            return self.tell_client(id, &answer);
-        }
-        if matches!(frame.message, Message::Exec(_)) && self.standstill.is_wanted() {
-            let answer = self.paused(frame.channel);
-            return self.tell_client(id, &answer);
+        if matches!(frame.message, Message::Exec(_))
+            && let Some(message) = self.why_no_program()
+        {
+            let channel = frame.channel;
+            return self.tell_client(id, &Frame { channel, message });
         }
         match self.relay.client_said(id, frame) {
             Step::ToAgent(frame) => {
@@ -109,23 +107,27 @@ impl Supervisor<'_> {
         }
     }
 
-    fn paused(&self, channel: u32) -> Frame {
-        let message = Message::Error {
-            message: "the VM is paused".to_owned(),
-            hint: Some(format!(
-                "let it go on with: ignite unpause {}",
-                self.parts.plan.name
-            )),
+    /// Why no program can be run now, if that is so.
+    fn why_no_program(&self) -> Option<Message> {
+        let name = &self.parts.plan.name;
+        let error = |message: &str, hint: Option<String>| {
+            let message = message.to_owned();
+            Some(Message::Error { message, hint })
         };
-        Frame { channel, message }
-    }
-
-    fn why_no_agent(&self) -> &'static str {
-        if self.evidence.ready {
-            "the guest's agent is gone: programs can be run again after the VM was started anew"
-        } else {
-            "the guest is not ready yet"
+        if !self.evidence.ready {
+            return error("the guest is not ready yet", None);
         }
+        if !self.agent_is_ready() {
+            let message = "the guest's agent is gone: programs can be run again after the VM was \
+                           started anew";
+            return error(message, None);
+        }
+        if self.standstill.is_wanted() {
+            let hint = format!("let it go on with: ignite unpause {name}");
+            return error("the VM is paused", Some(hint));
+        }
+        let is_silent = self.silence.is_given_up();
+        is_silent.then(|| self.no_answer())
     }
 
     /// A request to the supervisor itself.

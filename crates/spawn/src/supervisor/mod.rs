@@ -17,6 +17,7 @@ mod bounds;
 mod clients;
 mod pace;
 mod requests;
+mod silence;
 mod sources;
 mod standstill;
 mod stopping;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 use ignite_host::process::Watched;
 use ignite_host::signal::{Signals, poll};
 use ignite_vmm::{Driver, Report};
-use ignite_wire::agent::{Frame, Limits, Message, TerminalSize};
+use ignite_wire::agent::{Limits, TerminalSize};
 use ignite_wire::guest::PowerOff;
 use ignite_wire::supervisor::{Attachment, Plan};
 
@@ -47,6 +48,7 @@ use balloon::Balloon;
 use bounds::Bounds;
 use pace::Pace;
 use requests::Requests;
+use silence::Silence;
 use sources::Source;
 use standstill::Standstill;
 use stopping::Stopping;
@@ -133,6 +135,7 @@ pub struct Supervisor<'a> {
     pings: u64,
     disk_errors: u32,
     standstill: Standstill,
+    silence: Silence,
     stopping: Stopping,
     requests: Requests,
     bounds: Bounds,
@@ -167,6 +170,7 @@ impl<'a> Supervisor<'a> {
             pings: 0,
             disk_errors: 0,
             standstill: Standstill::default(),
+            silence: Silence::default(),
             stopping: Stopping::default(),
             requests: Requests::default(),
             bounds,
@@ -192,6 +196,7 @@ impl<'a> Supervisor<'a> {
                 self.deadlines.next(),
                 self.parts.network.next(),
                 self.requests.next(),
+                self.silence.next(),
                 self.parts.driver.deadline(),
                 self.pace.next(),
             ];
@@ -204,6 +209,7 @@ impl<'a> Supervisor<'a> {
                 self.handle(source);
                 self.pace.done(source, Instant::now());
             }
+            self.listen_for_agent(Instant::now());
         }
         Ok(Remains {
             evidence: self.evidence,
@@ -367,8 +373,7 @@ impl<'a> Supervisor<'a> {
     fn last_words(&mut self, words: LastWords) {
         self.evidence.last_words = Some(words);
         if self.evidence.verdict.is_none() && self.evidence.shutdown.is_none() {
-            self.pings += 1;
-            self.tell_agent(&Frame::link(Message::Ping(self.pings)));
+            self.ping_agent();
             let patience = match self.evidence.going {
                 Some(_) if self.evidence.switchless => ANNOUNCED_PATIENCE,
                 _ => LAST_WORDS_PATIENCE,
@@ -442,6 +447,8 @@ impl<'a> Supervisor<'a> {
         if self.evidence.verdict.is_none() {
             self.deadlines.disk_failed(Instant::now());
         }
+        // A guest that stands still for that says nothing.
+        self.silence.explained();
     }
 
     fn port(&mut self, number: usize, side: Side) {

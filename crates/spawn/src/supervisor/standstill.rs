@@ -45,7 +45,8 @@ impl Standstill {
         self.is
     }
 
-    fn is_settled(&self, paused: bool) -> bool {
+    /// Whether this was ordered, and is so.
+    pub fn is_settled(&self, paused: bool) -> bool {
         (self.wanted, self.is) == (paused, paused)
     }
 }

@@ -2,6 +2,7 @@
 
 mod console;
 mod programs;
+mod silent;
 mod ssh;
 mod streams;
 mod trouble;
