@@ -9,6 +9,7 @@
 //! One thread, one poll loop. Its memory is bounded whatever the host or the programs do: a fixed
 //! number of programs, a window of input for each, and output is only read while there is room.
 
+mod dying;
 mod port;
 mod program;
 mod shutdown;
@@ -19,19 +20,20 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::link::{self, Message as Word};
 use crate::machine::Machine;
 use crate::root::Root;
 use crate::{boot, console, power};
+use dying::Dying;
 use ignite_host::signal::{PollFd, PollFlags, Signals, poll};
 use ignite_wire::agent::{
     ExecRequest, ExitStatus, Frame, Message, PowerAction, TerminalSize, VERSION,
 };
 pub use port::Port;
-use program::{Answer, Program, Stream, is_alive};
+use program::{Answer, Program, Stream};
 use shutdown::Shutdown;
 pub use wires::resize;
 
@@ -48,9 +50,6 @@ const MAX_PENDING: usize = 128 * 1024;
 /// How often to look for a host that has closed its side of the stream.
 const RECONNECT: Duration = Duration::from_millis(100);
 
-/// How often to look whether a program that was killed is dead.
-const DEATH: Duration = Duration::from_millis(50);
-
 /// How long the host may take to hear that the guest goes down.
 const TELL_WITHIN: Duration = Duration::from_secs(1);
 
@@ -59,6 +58,8 @@ struct Agent {
     /// What proves to the supervisor that this is the agent.
     token: Vec<u8>,
     port: Port,
+    /// When to look for a host that is not there.
+    next_host: Instant,
     root: Root,
     /// `/dev/null`, which the agent's own root does not have.
     null: File,
@@ -68,7 +69,7 @@ struct Agent {
     env: Vec<String>,
     programs: BTreeMap<u32, Program>,
     /// Those that were killed, until they are dead.
-    dying: Vec<Child>,
+    dying: Dying,
     /// Link to PID 1, as long as that is our own program.
     init: Option<OwnedFd>,
     signals: Signals,
@@ -116,7 +117,8 @@ impl Agent {
             itself: File::open("proc/self/exe")?,
             env: env.collect(),
             programs: BTreeMap::new(),
-            dying: Vec::new(),
+            dying: Dying::default(),
+            next_host: Instant::now(),
             init: Some(link),
             signals: Signals::block(&[libc::SIGTERM]).map_err(io::Error::other)?,
             mounts: File::open("proc/self/mountinfo").ok(),
@@ -175,11 +177,14 @@ impl Agent {
             .iter()
             .map(|(source, flags)| PollFd::from_borrowed_fd(self.descriptor(*source), *flags))
             .collect();
-        let look_again = (!connected).then_some(RECONNECT);
-        let bury = (!self.dying.is_empty()).then_some(DEATH);
-        let limit = [self.shutdown.remaining(Instant::now()), look_again, bury]
+        let now = Instant::now();
+        let look_again = (!connected).then_some(self.next_host);
+        let looks = [look_again, self.dying.next()];
+        let limit = looks
             .into_iter()
             .flatten()
+            .map(|at| at.saturating_duration_since(now))
+            .chain(self.shutdown.remaining(now))
             .min();
         if poll(&mut fds, limit).is_err() {
             return;
@@ -192,7 +197,10 @@ impl Agent {
             .collect();
         drop(fds);
         if !connected {
-            self.reconnect();
+            let is_there = ready
+                .iter()
+                .any(|(source, _)| matches!(source, Source::Port));
+            self.reconnect(is_there, Instant::now());
         }
         for (source, events) in ready {
             self.act(source, events);
@@ -268,11 +276,18 @@ impl Agent {
             .partition(|(_, program)| program.is_detached());
         self.programs = detached;
         let abandoned = heard.into_values().filter_map(Program::abandon);
-        self.dying.extend(abandoned);
+        let now = Instant::now();
+        self.dying.extend(abandoned, now);
         self.port.reset();
+        self.next_host = now + RECONNECT;
     }
 
-    fn reconnect(&mut self) {
+    /// Looks for the host: when it `is_there` by what the port says, or now and then.
+    fn reconnect(&mut self, is_there: bool, now: Instant) {
+        if !is_there && now < self.next_host {
+            return;
+        }
+        self.next_host = now + RECONNECT;
         if self.port.look_for_host() {
             self.greet();
         }
@@ -287,7 +302,7 @@ impl Agent {
             Message::Exec(request) => self.exec(channel, &request),
             Message::Close => {
                 let abandoned = self.programs.remove(&channel).and_then(Program::abandon);
-                self.dying.extend(abandoned);
+                self.dying.extend(abandoned, Instant::now());
             }
             message => {
                 // A channel that just ended may still be spoken to.
@@ -312,12 +327,16 @@ impl Agent {
             );
             return;
         }
-        self.dying.retain_mut(is_alive);
-        let started = if self.programs.len() + self.dying.len() < MAX_PROGRAMS {
-            Program::start(request, &self.env, &self.root, &self.null, &self.itself)
-        } else {
-            let message = format!("{MAX_PROGRAMS} programs run in the VM already");
-            Err(ExitStatus::NotExecutable { message })
+        let started = match full(self.programs.len(), self.dying.count()) {
+            Some(message) => Err(ExitStatus::NotExecutable { message }),
+            None => Program::start(
+                request,
+                &self.env,
+                &self.root,
+                &self.null,
+                &self.itself,
+                &mut self.dying,
+            ),
         };
         match started {
             Ok(program) => {
@@ -347,7 +366,7 @@ impl Agent {
 
     /// Says good-bye for the programs that ended, after their last output.
     fn end_programs(&mut self) {
-        self.dying.retain_mut(is_alive);
+        self.dying.look(Instant::now());
         for (channel, program) in &mut self.programs {
             while self.port.pending() < MAX_PENDING
                 && let Some(answer) = program.left_over()
@@ -433,9 +452,42 @@ fn tell(port: &mut Port, channel: u32, answer: Answer) {
     }
 }
 
+/// Why no more programs can run, if that is so: beside those that run there are those that cannot die.
+fn full(running: usize, dying: usize) -> Option<String> {
+    if running + dying < MAX_PROGRAMS {
+        return None;
+    }
+    let stuck = match dying {
+        0 => return Some(format!("{MAX_PROGRAMS} programs run in the VM already")),
+        1 => "1 program that was killed waits".to_owned(),
+        more => format!("{more} programs that were killed wait"),
+    };
+    Some(format!(
+        "{stuck} in the kernel (state D), and {running} run: the VM has as many as it may"
+    ))
+}
+
 /// Whoever runs in the console's foreground gets SIGWINCH. The console is where the agent complains.
 fn resize_console(size: TerminalSize) {
     if let Err(error) = resize(rustix::stdio::stderr(), size) {
         console::warn(&error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_refused_hears_whether_programs_run_or_cannot_die() {
+        assert_eq!(full(MAX_PROGRAMS - 1, 0), None);
+        assert_eq!(full(100, MAX_PROGRAMS - 101), None);
+        let told = |running, dying| full(running, dying).expect("there is no room");
+        assert_eq!(told(MAX_PROGRAMS, 0), "128 programs run in the VM already");
+        let stuck = told(1, MAX_PROGRAMS - 1);
+        assert!(stuck.starts_with("127 programs that were killed wait in the kernel (state D), "));
+        let stuck = told(MAX_PROGRAMS - 1, 1);
+        assert!(stuck.starts_with("1 program that was killed waits in the kernel (state D), "));
+        assert!(stuck.contains("and 127 run:"), "{stuck}");
     }
 }

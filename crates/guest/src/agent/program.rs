@@ -5,11 +5,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
+use std::time::Instant;
 
 use ignite_host::signal::PollFlags;
 use ignite_wire::agent::{Credits, DATA_CHUNK, ExecRequest, ExitStatus, Message, TerminalSize};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::dying::{Dying, is_alive};
 use super::wires::{Terminal, Wires};
 use crate::launch::{Launch, find_user, start_failure};
 use crate::root::Root;
@@ -69,13 +71,14 @@ pub struct Program {
 
 impl Program {
     /// Starts what a client asks for, in a session of its own; with `null` as input if it wants none.
-    /// `itself` is this program, for its tools.
+    /// `itself` is this program, for its tools; one that cannot be looked after is `dying`.
     pub fn start(
         request: &ExecRequest,
         env: &[String],
         root: &Root,
         null: &File,
         itself: &File,
+        dying: &mut Dying,
     ) -> Result<Self, ExitStatus> {
         let env: Vec<String> = env.iter().chain(&request.env).cloned().collect();
         let ExecRequest {
@@ -108,30 +111,26 @@ impl Program {
             None => [nothing(null)?, Stdio::piped(), Stdio::piped()],
         };
         command.stdin(stdin).stdout(stdout).stderr(stderr);
-        let child = command
+        let mut child = command
             .spawn()
             .map_err(|error| start_failure(program, &error))?;
         // It holds the terminal's streams.
         drop(command);
-        Self::watch(child, terminal).map_err(|error| ExitStatus::NotExecutable {
-            message: format!("cannot watch {program}: {error}"),
-        })
-    }
-
-    fn watch(mut child: Child, terminal: Option<Terminal>) -> io::Result<Self> {
-        let end = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-        let wires = match terminal {
-            Some(terminal) => Wires::terminal(terminal)?,
-            None => Wires::pipes(&mut child)?,
-        };
-        Ok(Self {
-            child,
-            end,
-            wires,
-            credits: Credits::new(),
-            status: None,
-            detached: false,
-        })
+        match watch(&mut child, terminal) {
+            Ok((end, wires)) => Ok(Self {
+                child,
+                end,
+                wires,
+                credits: Credits::new(),
+                status: None,
+                detached: false,
+            }),
+            Err(error) => {
+                dying.kill(child, Instant::now());
+                let message = format!("cannot watch {program}: {error}");
+                Err(ExitStatus::NotExecutable { message })
+            }
+        }
     }
 
     /// What to wait for; output only if there is `room` for it and the client granted some, or nobody
@@ -291,9 +290,14 @@ impl Program {
     }
 }
 
-/// Whether its end is still to come.
-pub fn is_alive(child: &mut Child) -> bool {
-    matches!(child.try_wait(), Ok(None))
+/// What tells of its end, and what it is connected to.
+fn watch(child: &mut Child, terminal: Option<Terminal>) -> io::Result<(OwnedFd, Wires)> {
+    let end = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let wires = match terminal {
+        Some(terminal) => Wires::terminal(terminal)?,
+        None => Wires::pipes(child)?,
+    };
+    Ok((end, wires))
 }
 
 fn open_terminal(size: TerminalSize, user: &str, root: &Root) -> Result<Terminal, ExitStatus> {

@@ -1,0 +1,147 @@
+//! Programs that were killed and are not dead yet: one that waits in the kernel, for a disk or a share that
+//! does not answer (state D), dies when it may.
+//!
+//! They are looked at less and less often: nothing tells of their end that could be waited for in their
+//! place, as their descriptors went with their channels.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+
+use crate::sys;
+
+/// From a kill to the first look: what dies at all mostly does so at once.
+const FIRST: Duration = Duration::from_millis(50);
+
+/// Between two looks at those that do not.
+const LAST: Duration = Duration::from_secs(1);
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Dying {
+    children: Vec<Child>,
+    /// The next look, and how long after the one before it.
+    next: Option<(Instant, Duration)>,
+}
+
+impl Dying {
+    /// Takes those that were killed.
+    pub fn extend(&mut self, killed: impl IntoIterator<Item = Child>, now: Instant) {
+        let before = self.children.len();
+        self.children.extend(killed);
+        if self.children.len() > before {
+            self.next = Some((now + FIRST, FIRST));
+        }
+    }
+
+    /// Kills a program, which has a group of its own, with that group.
+    pub fn kill(&mut self, mut child: Child, now: Instant) {
+        sys::kill(
+            -Pid::from_child(&child).as_raw_nonzero().get(),
+            libc::SIGKILL,
+        );
+        let alive = is_alive(&mut child);
+        self.extend(alive.then_some(child), now);
+    }
+
+    /// When to look again.
+    pub fn next(&self) -> Option<Instant> {
+        self.next.map(|(at, _)| at)
+    }
+
+    /// Buries the dead, if it is time to look.
+    pub fn look(&mut self, now: Instant) {
+        let Some((_, pause)) = self.next.filter(|(at, _)| *at <= now) else {
+            return;
+        };
+        self.children.retain_mut(is_alive);
+        let pause = (pause * 2).min(LAST);
+        self.next = (!self.children.is_empty()).then_some((now + pause, pause));
+    }
+
+    /// How many are left now.
+    pub fn count(&mut self) -> usize {
+        self.children.retain_mut(is_alive);
+        if self.children.is_empty() {
+            self.next = None;
+        }
+        self.children.len()
+    }
+}
+
+/// Whether its end is still to come.
+pub fn is_alive(child: &mut Child) -> bool {
+    matches!(child.try_wait(), Ok(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// One that lives as long as its input is open: as a killed one does that waits in the kernel.
+    fn waiting() -> Child {
+        let mut command = Command::new("cat");
+        let child = command.stdin(Stdio::piped()).process_group(0).spawn();
+        child.expect("there is a cat")
+    }
+
+    /// Looks as often as is asked for, from a time on; the pauses between the looks.
+    fn pauses(dying: &mut Dying, mut now: Instant, looks: usize) -> Vec<Duration> {
+        let look = |_| {
+            let at = dying.next()?;
+            let pause = at - std::mem::replace(&mut now, at);
+            dying.look(at);
+            Some(pause)
+        };
+        (0..looks).map_while(look).collect()
+    }
+
+    #[test]
+    fn those_that_cannot_die_are_looked_at_less_and_less_often() {
+        let (mut dying, now) = (Dying::default(), Instant::now());
+        assert_eq!(dying.next(), None);
+        dying.extend([waiting()], now);
+        dying.look(now);
+        let expected = [50, 100, 200, 400, 800, 1000, 1000];
+        assert_eq!(
+            pauses(&mut dying, now, 7),
+            expected.map(Duration::from_millis)
+        );
+        // Another one is looked at soon.
+        let later = now + Duration::from_secs(60);
+        dying.extend([waiting()], later);
+        assert_eq!(dying.next(), Some(later + FIRST));
+        assert_eq!(dying.count(), 2);
+        dying.extend([], later);
+        assert_eq!(pauses(&mut dying, later, 2).len(), 2);
+        for mut child in std::mem::take(&mut dying.children) {
+            drop(child.stdin.take());
+            child.wait().expect("it ends with its input");
+        }
+    }
+
+    #[test]
+    fn the_dead_are_buried_and_nobody_is_looked_for_any_more() {
+        let mut dying = Dying::default();
+        dying.extend([waiting(), waiting()], Instant::now());
+        drop(dying.children[0].stdin.take());
+        let until = |dying: &mut Dying, left| {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while dying.count() != left {
+                assert!(Instant::now() < deadline, "it does not end");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        until(&mut dying, 1);
+        assert!(dying.next().is_some());
+        dying.look(Instant::now() + LAST);
+        let last = dying.children.pop().expect("it lives");
+        dying.kill(last, Instant::now());
+        until(&mut dying, 0);
+        assert_eq!(dying.next(), None);
+    }
+}
