@@ -7,11 +7,12 @@
 //!
 //! So files are copied whatever the image holds: no tar, no shell.
 
+mod gather;
 mod processes;
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use rustix::process::{chroot, setsid};
 use crate::launch::find_user;
 use crate::root::Root;
 use crate::sys::{self, Strings};
+use gather::Gather;
 
 /// What a tool is called, so that [`crate::main`] knows its role.
 pub const ARGV0: &str = "@ignite-tool";
@@ -102,7 +104,7 @@ fn send(path: Vec<u8>, follow: bool) -> Result<(), Failure> {
 
 fn receive(path: Vec<u8>, any: bool) -> Result<(), Failure> {
     let destination = whole(path);
-    let mut reader = BufReader::with_capacity(GATHERED, Gather(stream(io::stdin().as_fd())?));
+    let mut reader = BufReader::with_capacity(GATHERED, Gather::new(stream(io::stdin().as_fd())?));
     let policy = Policy::into_guest();
     let mut tell = |remark: &str| say("warning", remark);
     let done = if any {
@@ -166,26 +168,6 @@ fn whole(path: Vec<u8>) -> PathBuf {
         home
     } else {
         home.join(path)
-    }
-}
-
-/// Reads until there is no more room, or no more to read: a pipe gives little at a time.
-struct Gather<R>(R);
-
-impl<R: Read> Read for Gather<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.0.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // What came before it is not lost; the error comes again.
-                Err(error) if filled == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(filled)
     }
 }
 

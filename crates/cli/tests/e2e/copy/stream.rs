@@ -1,10 +1,12 @@
 //! `-`: a tar stream on standard input and output.
 
-use anyhow::{Result, ensure};
+use std::io::Write;
+
+use anyhow::{Context as _, Result, ensure};
 use ignite_testkit::Host;
 
 use super::cp;
-use crate::support::Vm;
+use crate::support::{SOON, Vm};
 
 #[test]
 fn archives_pass_as_they_are() -> Result<()> {
@@ -48,6 +50,12 @@ fn what_is_no_archive_is_refused() -> Result<()> {
         .stdin(vec![b'x'; 5000])
         .output()?
         .refused(1, &["no archive", "checksum"])?;
+    // At once, not when there is more of it.
+    let mut slow = cp(&vm, &["-", "VM:/"]).start()?;
+    let mut input = slow.take_stdin().context("its input")?;
+    input.write_all(&[b'x'; 600])?;
+    slow.wait(SOON)?.refused(1, &["no archive", "checksum"])?;
+    drop(input);
     cp(&vm, &["-", "VM:/nowhere"])
         .stdin(Vec::new())
         .output()?
