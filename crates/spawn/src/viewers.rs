@@ -13,7 +13,8 @@ use ignite_wire::agent::{Credits, DATA_CHUNK, Frame, Message, TerminalSize};
 
 use crate::relay::ClientId;
 
-/// What no output may fill of a viewer's window: at the end it can be told what it did not see.
+/// Bytes of a viewer's window that no output fills: at any time, and at the end, there is room to tell it what
+/// it did not see.
 const NOTICE: usize = 128;
 
 /// What became of a frame of a viewer's.
@@ -146,10 +147,7 @@ impl Viewers {
     pub fn take_leave(&mut self, message: &Message) -> Vec<(ClientId, Frame)> {
         let mut frames = Vec::new();
         for viewer in &mut self.viewers {
-            let gap = viewer.gap();
-            if gap.len() <= viewer.credits.available() {
-                viewer.send(gap.as_bytes(), &mut frames);
-            }
+            viewer.send(viewer.gap().as_bytes(), &mut frames);
             let (channel, message) = (viewer.channel, message.clone());
             frames.push((viewer.client, Frame { channel, message }));
         }
@@ -264,16 +262,18 @@ mod tests {
     fn who_reads_slowly_loses_the_middle_and_is_told() {
         let mut viewers = Viewers::default();
         viewers.attach(1, 1, false);
-        let first = viewers.printed(&vec![b'a'; WINDOW - NOTICE + 7]);
+        let (past, unseen) = (7, "unseen");
+        let first = viewers.printed(&vec![b'a'; WINDOW - NOTICE + past]);
         assert_eq!(shown(&first, 1).len(), WINDOW - NOTICE);
-        assert!(viewers.printed(b"unseen").is_empty());
-        let credit = frame(Message::Credit { bytes: 1000 });
+        assert!(viewers.printed(unseen.as_bytes()).is_empty());
+        // Room for what tells of it, and for more beside.
+        let credit = frame(Message::Credit {
+            bytes: 2 * NOTICE as u32,
+        });
         assert_eq!(viewers.heard(1, credit), Heard::Nothing);
         let next = shown(&viewers.printed(b"seen"), 1);
-        assert!(
-            next.contains("13 bytes of the console") && next.ends_with("seen"),
-            "{next}"
-        );
+        let told = format!(" {} bytes of the console", past + unseen.len());
+        assert!(next.contains(&told) && next.ends_with("seen"), "{next}");
         assert!(!shown(&viewers.printed(b"more"), 1).contains("bytes of"));
     }
 
@@ -287,7 +287,18 @@ mod tests {
         assert_eq!(last.pop(), Some((2, frame(Message::Close))));
         assert_eq!(last.pop(), Some((1, frame(Message::Close))));
         let told = shown(&last, 1);
-        assert!(told.contains(" 128 bytes of the console"), "{told}");
+        let lost = format!(" {NOTICE} bytes of the console");
+        assert!(told.contains(&lost), "{told}");
+    }
+
+    #[test]
+    fn there_is_room_to_tell_of_any_loss() {
+        let mut viewers = Viewers::default();
+        viewers.attach(1, 1, false);
+        viewers.printed(&vec![b'a'; 2 * WINDOW]);
+        viewers.viewers[0].lost = u64::MAX;
+        let last = viewers.take_leave(&Message::Close);
+        assert!(shown(&last[..1], 1).contains(&u64::MAX.to_string()));
     }
 
     #[test]

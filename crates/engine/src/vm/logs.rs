@@ -84,9 +84,9 @@ struct Shown<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     inode: u64,
-    /// Bytes ever written before it, as far as the index knows; else bytes of the file.
+    /// Bytes of the console before it: those of its file, and the `base` of them that were cut off.
     offset: u64,
-    /// So many of them were cut off before the file begins.
+    /// Bytes that were cut off before the file begins, as far as an index says; else 0.
     base: u64,
     /// Whether an index said so.
     indexed: bool,
