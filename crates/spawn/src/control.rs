@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ignite_host::signal::{PollFd, PollFlags, poll};
-use ignite_wire::agent::Frame;
+use ignite_wire::agent::{Frame, Message};
 use rustix::fs::Mode;
 
-use crate::relay::ClientId;
+use crate::relay::{ClientId, refusal};
 use crate::stream::FrameStream;
 
 /// Name of the socket in the VM's runtime directory.
@@ -24,6 +24,9 @@ const MAX_SESSIONS: usize = 64;
 /// Connections at one time: there is always room for who ends the VM.
 const MAX_CLIENTS: usize = MAX_SESSIONS + 16;
 
+/// How long a client may be connected that asks for nothing: it takes the room of others.
+const SILENT: Duration = Duration::from_secs(10);
+
 /// Bytes that may wait for one client: its channels' windows, and the heads of their frames.
 const CLIENT_QUEUE: usize = 3 << 20;
 
@@ -33,6 +36,8 @@ pub struct Control {
     listener: UnixListener,
     path: PathBuf,
     clients: BTreeMap<ClientId, FrameStream>,
+    /// Who has not said anything yet, and until when he may wait.
+    silent: BTreeMap<ClientId, Instant>,
     last: ClientId,
 }
 
@@ -57,6 +62,7 @@ impl Control {
             listener,
             path,
             clients: BTreeMap::new(),
+            silent: BTreeMap::new(),
             last: 0,
         })
     }
@@ -66,19 +72,44 @@ impl Control {
         self.listener.as_fd()
     }
 
-    /// Takes one connection. One too many is closed.
-    pub fn accept(&mut self) -> io::Result<()> {
+    /// Takes one connection. One too many is told so, and closed.
+    pub fn accept(&mut self, now: Instant) -> io::Result<()> {
         let (socket, _) = match self.listener.accept() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             accepted => accepted?,
         };
+        socket.set_nonblocking(true)?;
+        let mut stream = FrameStream::new(socket, CLIENT_QUEUE);
         if self.clients.len() < MAX_CLIENTS {
-            socket.set_nonblocking(true)?;
             self.last += 1;
-            let stream = FrameStream::new(socket, CLIENT_QUEUE);
             self.clients.insert(self.last, stream);
+            self.silent.insert(self.last, now + SILENT);
+        } else {
+            // One that is gone already needs no answer.
+            let _ = stream.send(&full());
         }
         Ok(())
+    }
+
+    /// This client asked for something.
+    pub fn spoke(&mut self, id: ClientId) {
+        self.silent.remove(&id);
+    }
+
+    /// When the next one has asked for nothing for too long.
+    pub fn next(&self) -> Option<Instant> {
+        self.silent.values().min().copied()
+    }
+
+    /// Sends those away who have asked for nothing for too long; all that came until now was heard.
+    pub fn send_away(&mut self, now: Instant) {
+        let late = self.silent.iter().filter(|(_, until)| **until <= now);
+        let late: Vec<ClientId> = late.map(|(&id, _)| id).collect();
+        for id in late {
+            let text = format!("nothing was asked for within {} s", SILENT.as_secs());
+            self.send(id, &refusal(0, &text));
+            self.disconnect(id);
+        }
     }
 
     /// Whether so many are connected that no more sessions begin.
@@ -122,12 +153,87 @@ impl Control {
     /// Closes a connection.
     pub fn disconnect(&mut self, id: ClientId) {
         self.clients.remove(&id);
+        self.silent.remove(&id);
     }
+}
+
+/// What one client too many hears.
+fn full() -> Frame {
+    Frame::link(Message::Error {
+        message: format!("the VM's supervisor serves {MAX_CLIENTS} clients, as many as it may"),
+        hint: Some(format!(
+            "try again when some have ended; those that ask for nothing are sent away after {} s",
+            SILENT.as_secs()
+        )),
+    })
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
         // It may be gone with its directory.
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use ignite_wire::agent::Decoder;
+
+    use super::*;
+
+    /// One client of a socket in a directory, taken at a time.
+    fn connect(control: &mut Control, directory: &Path, now: Instant) -> UnixStream {
+        let stream = UnixStream::connect(directory.join(SOCKET)).expect("it listens");
+        control.accept(now).expect("one waits");
+        stream
+    }
+
+    /// The only frame that somebody was sent before the end of the connection.
+    fn last_word(mut stream: UnixStream) -> Message {
+        let (mut bytes, mut decoder) = (Vec::new(), Decoder::new());
+        stream.read_to_end(&mut bytes).expect("it is closed");
+        decoder.push(&bytes);
+        decoder.next().expect("frames").expect("one").message
+    }
+
+    #[test]
+    fn one_too_many_is_told_so_and_the_silent_make_room() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path();
+        let (mut control, start) = (Control::open(path).expect("free"), Instant::now());
+        let mut clients: Vec<_> = (0..MAX_CLIENTS)
+            .map(|_| connect(&mut control, path, start))
+            .collect();
+        let Message::Error { message, hint } = last_word(connect(&mut control, path, start)) else {
+            panic!("it is taken");
+        };
+        assert!(
+            message.contains("80 clients") && hint.is_some(),
+            "{message}"
+        );
+        // The first one asks for something.
+        control.spoke(1);
+        let late = control.next().expect("the others say nothing");
+        assert_eq!(late, start + SILENT);
+        control.send_away(late - Duration::from_millis(1));
+        assert_eq!(control.clients().count(), MAX_CLIENTS);
+        let until = late + Duration::from_secs(1);
+        control.disconnect(2);
+        drop(connect(&mut control, path, start + Duration::from_secs(1)));
+        control.send_away(late);
+        assert_eq!(
+            control.clients().count(),
+            2,
+            "who asked, and who came later"
+        );
+        let told = last_word(clients.pop().expect("80"));
+        assert!(matches!(told, Message::Error { message, .. } if message.contains("within 10 s")));
+        assert_eq!(control.next(), Some(until));
+        control.send_away(until);
+        assert!(control.client(1).is_some() && control.clients().count() == 1);
+        assert_eq!(control.next(), None);
     }
 }

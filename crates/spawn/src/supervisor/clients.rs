@@ -49,6 +49,9 @@ impl Supervisor<'_> {
         };
         let mut frames = Vec::new();
         let received = stream.flush().and_then(|()| stream.receive(&mut frames));
+        if !frames.is_empty() {
+            self.parts.control.spoke(id);
+        }
         for frame in frames {
             self.client_said(id, frame);
         }
@@ -79,8 +82,12 @@ impl Supervisor<'_> {
         }
         let begins = matches!(frame.message, Message::Exec(_) | Message::Attach);
         if begins && self.parts.control.is_crowded() {
-            let answer = refusal(frame.channel, "the VM has as many sessions as it may");
-            return self.tell_client(id, &answer);
+            let message = Message::Error {
+                message: "the VM has as many sessions as it may".to_owned(),
+                hint: Some("try again when one of them has ended".to_owned()),
+            };
+            let channel = frame.channel;
+            return self.tell_client(id, &Frame { channel, message });
         }
         if frame.message == Message::Attach {
             return self.attach(id, frame.channel);

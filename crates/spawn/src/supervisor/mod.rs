@@ -197,6 +197,7 @@ impl<'a> Supervisor<'a> {
                 self.parts.network.next(),
                 self.requests.next(),
                 self.silence.next(),
+                self.parts.control.next(),
                 self.parts.driver.deadline(),
                 self.pace.next(),
             ];
@@ -209,7 +210,9 @@ impl<'a> Supervisor<'a> {
                 self.handle(source);
                 self.pace.done(source, Instant::now());
             }
-            self.listen_for_agent(Instant::now());
+            let now = Instant::now();
+            self.listen_for_agent(now);
+            self.parts.control.send_away(now);
         }
         Ok(Remains {
             evidence: self.evidence,
@@ -246,7 +249,7 @@ impl<'a> Supervisor<'a> {
             Source::Arrivals => self.agent_arrives(),
             Source::Port(number, side) => self.port(number, side),
             Source::Listener => {
-                if let Err(error) = self.parts.control.accept() {
+                if let Err(error) = self.parts.control.accept(Instant::now()) {
                     log::line(&format!("cannot take a connection: {error}"));
                 }
             }

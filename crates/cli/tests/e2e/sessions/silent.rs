@@ -1,5 +1,6 @@
-//! Programs of a guest whose agent answers nothing, and of one that only stands still.
+//! Who says nothing: a guest's agent, one that only stands still, and clients of a supervisor.
 
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -80,4 +81,32 @@ fn a_vm_that_is_paused_for_longer_keeps_its_programs() -> Result<()> {
     ask(&mut shell, "echo on-$((1+2))", "on-3")?;
     shell.type_in("exit 3\r")?;
     shell.ends_with(3, SOON)
+}
+
+#[test]
+fn clients_that_ask_for_nothing_keep_nobody_out_for_long() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = with_shell(&host, &[])?;
+    let supervisor = host.sh("pgrep -o ignite-spawn").ok()?;
+    let socket = format!(
+        "/proc/{supervisor}/root/run/ignite/vm/{}/control.sock",
+        vm.uid
+    );
+    let fill = || -> Result<Vec<UnixStream>> {
+        let clients = (0..80).map(|_| UnixStream::connect(&socket));
+        Ok(clients.collect::<Result<_, _>>()?)
+    };
+    let words = ["serves 80 clients", "try again"];
+    let _silent = fill()?;
+    vm.exec(&["true"]).output()?.refused(125, &words)?;
+    host.ignite(["pause", &vm.uid])
+        .output()?
+        .refused(1, &words)?;
+    ensure!(host.ignite(["ps"]).ok()?.contains("running"));
+    vm.wait_exec("their time to be over", &["true"])?;
+    // Who ends the VM waits for room.
+    let _silent = fill()?;
+    host.ignite(["kill", &vm.uid]).deadline(SOON).ok()?;
+    assert_eq!(vm.status("end")?, "killed");
+    Ok(())
 }
