@@ -95,6 +95,19 @@ pub fn execute_open(program: impl AsFd, argv: &Strings, env: &Strings) -> io::Er
     io::Error::last_os_error()
 }
 
+/// Becomes the tracer of a process, as a debugger does that is attached: its parent hears of its end when the
+/// tracer does not hold it any more.
+#[cfg(test)]
+pub fn seize(process: i32) -> io::Result<()> {
+    // SAFETY: this request takes a number and options, and touches no memory of ours.
+    let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, process, 0, 0) };
+    if seized < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
 /// Signals blocked for a [`ignite_host::signal::Signals`] would stay so over an exec.
 fn unblock_signals() -> io::Result<()> {
     let mut none = std::mem::MaybeUninit::uninit();

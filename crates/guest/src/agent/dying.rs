@@ -144,4 +144,26 @@ mod tests {
         until(&mut dying, 0);
         assert_eq!(dying.next(), None);
     }
+    #[test]
+    fn one_that_was_killed_is_kept_until_it_may_die() {
+        let killed = waiting();
+        // Somebody holds what is left of it, as the kernel holds who waits for a disk.
+        let number = killed.id().cast_signed();
+        let mut holder = Command::new("cat");
+        holder.stdin(Stdio::piped());
+        sys::before_exec(&mut holder, move || sys::seize(number));
+        let mut holder = holder.spawn().expect("root may trace anybody");
+        let (mut dying, now) = (Dying::default(), Instant::now());
+        dying.kill(killed, now);
+        assert_eq!(pauses(&mut dying, now, 7).len(), 7);
+        assert_eq!(dying.count(), 1);
+        drop(holder.stdin.take());
+        holder.wait().expect("it ends with its input");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while dying.count() > 0 {
+            assert!(Instant::now() < deadline, "it is not buried");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(dying.next(), None);
+    }
 }
