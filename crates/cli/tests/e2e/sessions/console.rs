@@ -27,8 +27,9 @@ fn run_sits_down_before_the_console_and_ends_with_the_command() -> Result<()> {
     // Before that an interrupt would be for who is about to become the shell. It has a terminal that
     // controls it.
     seat.wait_for("# ", SOON)?;
-    seat.type_in("sleep 1000\r")?;
-    seat.wait_for("sleep 1000", SOON)?;
+    // Who has said something is in the foreground.
+    let sleep = "sh -c 'echo in-$((1+1)); exec sleep 1000'";
+    ask(&mut seat, sleep, "in-2")?;
     seat.type_in("\x03")?;
     ask(&mut seat, "echo code=$?.", "code=130.")?;
     // A shell that is interactive is in the foreground only between its commands.

@@ -92,20 +92,25 @@ fn clients_that_ask_for_nothing_keep_nobody_out_for_long() -> Result<()> {
         host.pid(),
         vm.uid
     );
-    let fill = || -> Result<Vec<UnixStream>> {
-        let clients = (0..80).map(|_| UnixStream::connect(&socket));
+    let fill = |most: usize| -> Result<Vec<UnixStream>> {
+        let clients = (0..most).map(|_| UnixStream::connect(&socket));
         Ok(clients.collect::<Result<_, _>>()?)
     };
-    let words = ["serves 80 clients", "try again"];
-    let _silent = fill()?;
+    let _sessions = fill(70)?;
+    let words = ["as many sessions as it may", "try again"];
     vm.exec(&["true"]).output()?.refused(125, &words)?;
+    // Those that are too many go at once, so it is full after each.
+    let words = ["serves 80 clients", "try again"];
+    let _more = fill(80)?;
+    vm.exec(&["true"]).output()?.refused(125, &words)?;
+    let _more = fill(80)?;
     host.ignite(["pause", &vm.uid])
         .output()?
         .refused(1, &words)?;
     assert_eq!(vm.status("state")?, "running");
     vm.wait_exec("their time to be over", &["true"])?;
     // Who ends the VM waits for room.
-    let _silent = fill()?;
+    let _more = fill(80)?;
     host.ignite(["kill", &vm.uid]).deadline(SOON).ok()?;
     assert_eq!(vm.status("end")?, "killed");
     Ok(())
