@@ -306,10 +306,12 @@ impl Agent {
             }
             message => {
                 // A channel that just ended may still be spoken to.
-                if let Some(program) = self.programs.get_mut(&channel) {
-                    if let Some(answer) = program.obey(message) {
-                        self.send(channel, answer);
-                    }
+                let answer = self
+                    .programs
+                    .get_mut(&channel)
+                    .and_then(|program| program.obey(message));
+                if let Some(answer) = answer {
+                    tell(&mut self.port, channel, answer);
                 }
             }
         }
@@ -349,8 +351,8 @@ impl Agent {
     /// Gives programs the input that has come for them.
     fn feed_programs(&mut self) {
         for (channel, program) in &mut self.programs {
-            if let Some(credit) = program.feed() {
-                tell(&mut self.port, *channel, Answer::Message(credit));
+            if let Some(answer) = program.feed() {
+                tell(&mut self.port, *channel, answer);
             }
         }
     }
@@ -446,10 +448,15 @@ impl Agent {
 }
 
 fn tell(port: &mut Port, channel: u32, answer: Answer) {
-    match answer {
-        Answer::Message(message) => port.send(&Frame { channel, message }),
-        Answer::Output { data, is_error } => port.send_output(channel, is_error, &data),
-    }
+    let message = match answer {
+        Answer::Output { data, is_error } => return port.send_output(channel, is_error, &data),
+        Answer::Credit(bytes) => Message::Credit { bytes },
+        Answer::Error(message) => Message::Error {
+            message,
+            hint: None,
+        },
+    };
+    port.send(&Frame { channel, message });
 }
 
 /// Why no more programs can run, if that is so: beside those that run there are those that cannot die.

@@ -42,8 +42,10 @@ impl Stream {
 
 /// What there is to tell of a program.
 pub enum Answer {
-    /// A message.
-    Message(Message),
+    /// The client may send that many bytes more.
+    Credit(u32),
+    /// The client broke the protocol.
+    Error(String),
     /// What it wrote, longer than a message may be.
     Output {
         /// The bytes.
@@ -157,7 +159,7 @@ impl Program {
     /// Does what a stream is ready for; gives what there is to tell.
     pub fn serve(&mut self, stream: Stream) -> Option<Answer> {
         match stream {
-            Stream::Stdin => self.feed().map(Answer::Message),
+            Stream::Stdin => self.feed(),
             Stream::Stdout | Stream::Stderr => self.forward(stream),
             Stream::End => {
                 self.reap();
@@ -168,7 +170,7 @@ impl Program {
 
     /// Does what the client says on the program's channel. Input is taken, and given to the program when
     /// it is fed, or before it meets anything else.
-    pub fn obey(&mut self, message: Message) -> Option<Message> {
+    pub fn obey(&mut self, message: Message) -> Option<Answer> {
         let other = match message {
             Message::Stdin(data) => return self.take_input(data),
             Message::Credit { bytes } => {
@@ -189,7 +191,7 @@ impl Program {
     }
 
     /// Gives the program the input it takes now.
-    pub fn feed(&mut self) -> Option<Message> {
+    pub fn feed(&mut self) -> Option<Answer> {
         let fed = self.wires.feed();
         self.consumed(fed)
     }
@@ -234,21 +236,18 @@ impl Program {
         is_dying.then_some(self.child)
     }
 
-    fn take_input(&mut self, data: Vec<u8>) -> Option<Message> {
+    fn take_input(&mut self, data: Vec<u8>) -> Option<Answer> {
         if let Err(overrun) = self.credits.received(data.len()) {
             self.signal(libc::SIGKILL);
-            return Some(Message::Error {
-                message: overrun.to_string(),
-                hint: None,
-            });
+            return Some(Answer::Error(overrun.to_string()));
         }
         let taken = self.wires.take_input(data);
         self.consumed(taken)
     }
 
-    fn consumed(&mut self, bytes: usize) -> Option<Message> {
+    fn consumed(&mut self, bytes: usize) -> Option<Answer> {
         let grant = self.credits.consumed(bytes)?;
-        (!self.detached).then_some(Message::Credit { bytes: grant })
+        (!self.detached).then_some(Answer::Credit(grant))
     }
 
     /// Reads output as far as the client granted.
