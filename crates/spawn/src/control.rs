@@ -12,8 +12,8 @@ use ignite_host::signal::{PollFd, PollFlags, poll};
 use ignite_wire::agent::{Frame, Message};
 use rustix::fs::Mode;
 
-use crate::relay::{ClientId, refusal};
 use crate::stream::FrameStream;
+use ignite_wire::agent::relay::{ClientId, refusal};
 
 /// Name of the socket in the VM's runtime directory.
 pub const SOCKET: &str = "control.sock";

@@ -30,7 +30,6 @@ mod network;
 mod notify;
 mod options;
 mod record;
-mod relay;
 mod release;
 mod start;
 mod stream;

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use ignite_wire::agent::{Credits, DATA_CHUNK, Frame, Message, TerminalSize};
 
-use crate::relay::ClientId;
+use ignite_wire::agent::relay::ClientId;
 
 /// Bytes of a viewer's window that no output fills: at any time, and at the end, there is room to tell it what
 /// it did not see.

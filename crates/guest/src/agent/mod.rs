@@ -13,7 +13,8 @@ mod dying;
 mod port;
 mod program;
 mod shutdown;
-mod wires;
+pub mod talk;
+pub mod wires;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -33,8 +34,9 @@ use ignite_wire::agent::{
     ExecRequest, ExitStatus, Frame, Message, PowerAction, TerminalSize, VERSION,
 };
 pub use port::Port;
-use program::{Answer, Program, Stream};
+use program::Program;
 use shutdown::Shutdown;
+use talk::{Answer, Stream};
 pub use wires::resize;
 
 /// What the agent is called, so that [`crate::main`] knows its role. The `@` asks the inits that
@@ -260,7 +262,7 @@ impl Agent {
             return;
         }
         let open = self.port.receive();
-        while let Some(frame) = self.port.next() {
+        while let Some(frame) = self.port.next_frame() {
             self.obey(frame);
         }
         self.feed_programs();

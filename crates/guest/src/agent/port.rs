@@ -149,7 +149,7 @@ impl Port {
         let heard = Frame::link(Message::Pong(HEARD));
         let mut others = Vec::new();
         while Instant::now() < deadline && self.wait(PollFlags::IN, deadline) && self.receive() {
-            while let Some(frame) = self.next() {
+            while let Some(frame) = self.next_frame() {
                 if frame == heard {
                     return others;
                 }
@@ -189,7 +189,7 @@ impl Port {
 
     /// The next frame taken in. A stream that is no frames cannot be read any further: it is
     /// complained about, and begins anew with the next bytes.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn next_frame(&mut self) -> Option<Frame> {
         match self.decoder.next() {
             Ok(frame) => frame,
             Err(error) => {

@@ -1,4 +1,4 @@
-//! One program run for a client, and its channel.
+//! One program run for a client: its process.
 
 use std::fs::File;
 use std::io;
@@ -7,68 +7,23 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 use std::time::Instant;
 
-use ignite_host::signal::PollFlags;
-use ignite_wire::agent::{Credits, DATA_CHUNK, ExecRequest, ExitStatus, Message, TerminalSize};
+use ignite_wire::agent::{ExecRequest, ExitStatus, Message, TerminalSize};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::dying::{Dying, is_alive};
+use super::talk::{Answer, Stream, Talk};
 use super::wires::{Terminal, Wires};
 use crate::launch::{Launch, find_user, start_failure};
 use crate::root::Root;
 use crate::{sys, tool};
-
-/// A descriptor of a program to wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Room for input.
-    Stdin,
-    /// Output.
-    Stdout,
-    /// Error output.
-    Stderr,
-    /// The end of the program.
-    End,
-}
-
-impl Stream {
-    /// What to wait for.
-    pub fn flags(self) -> PollFlags {
-        match self {
-            Self::Stdin => PollFlags::OUT,
-            Self::Stdout | Self::Stderr | Self::End => PollFlags::IN,
-        }
-    }
-}
-
-/// What there is to tell of a program.
-pub enum Answer {
-    /// The client may send that many bytes more.
-    Credit(u32),
-    /// The client broke the protocol.
-    Error(String),
-    /// What it wrote, longer than a message may be.
-    Output {
-        /// The bytes.
-        data: Vec<u8>,
-        /// Whether to its error output.
-        is_error: bool,
-    },
-}
-
-/// Bytes of output read at once: a program that writes much waits for its reader, and each such wait is
-/// a turn of the processor's.
-const OUTPUT_READ: usize = 128 * 1024;
 
 /// A running program.
 pub struct Program {
     child: Child,
     /// Readable when the program has ended; also keeps its number from being used again.
     end: OwnedFd,
-    wires: Wires,
-    credits: Credits,
+    talk: Talk,
     status: Option<ExitStatus>,
-    /// Nobody listens, and it goes on.
-    detached: bool,
 }
 
 impl Program {
@@ -122,10 +77,8 @@ impl Program {
             Ok((end, wires)) => Ok(Self {
                 child,
                 end,
-                wires,
-                credits: Credits::new(),
+                talk: Talk::new(wires),
                 status: None,
-                detached: false,
             }),
             Err(error) => {
                 dying.kill(child, Instant::now());
@@ -135,77 +88,49 @@ impl Program {
         }
     }
 
-    /// What to wait for; output only if there is `room` for it and the client granted some, or nobody
-    /// is to get it.
+    /// What to wait for; output only if there is `room` for it.
     pub fn streams(&self, room: bool) -> [Option<Stream>; 4] {
-        let readable = self.detached || (room && self.credits.available() > 0);
-        let output = |stream| (readable && self.descriptor(stream).is_some()).then_some(stream);
-        [
-            self.wires.is_feeding().then_some(Stream::Stdin),
-            output(Stream::Stdout),
-            output(Stream::Stderr),
-            self.status.is_none().then_some(Stream::End),
-        ]
+        self.talk.streams(room)
     }
 
     /// The descriptor of a stream, while it is open.
     pub fn descriptor(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
         match stream {
             Stream::End => Some(self.end.as_fd()),
-            stream => self.wires.descriptor(stream),
+            stream => self.talk.descriptor(stream),
         }
     }
 
     /// Does what a stream is ready for; gives what there is to tell.
     pub fn serve(&mut self, stream: Stream) -> Option<Answer> {
-        match stream {
-            Stream::Stdin => self.feed(),
-            Stream::Stdout | Stream::Stderr => self.forward(stream),
-            Stream::End => {
-                self.reap();
-                None
-            }
+        if stream == Stream::End {
+            self.reap();
         }
+        self.talk.serve(stream)
     }
 
-    /// Does what the client says on the program's channel. Input is taken, and given to the program when
-    /// it is fed, or before it meets anything else.
+    /// Does what the client says on the program's channel.
     pub fn obey(&mut self, message: Message) -> Option<Answer> {
-        let other = match message {
-            Message::Stdin(data) => return self.take_input(data),
-            Message::Credit { bytes } => {
-                self.credits.granted(bytes);
-                return None;
-            }
-            other => other,
+        let signal = match message {
+            Message::Signal { number } => Some(number),
+            _ => None,
         };
-        let credit = self.feed();
-        match other {
-            Message::StdinEnd => self.wires.end_input(),
-            Message::Signal { number } => self.signal(number),
-            Message::Resize(size) => self.wires.resize(size),
-            Message::Detach => self.detach(),
-            _ => {}
+        let answer = self.talk.obey(message);
+        let fault = matches!(answer, Some(Answer::Error(_))).then_some(libc::SIGKILL);
+        if let Some(number) = signal.or(fault) {
+            self.signal(number);
         }
-        credit
+        answer
     }
 
     /// Gives the program the input it takes now.
     pub fn feed(&mut self) -> Option<Answer> {
-        let fed = self.wires.feed();
-        self.consumed(fed)
-    }
-
-    fn detach(&mut self) {
-        self.detached = true;
-        if self.status.is_some() {
-            self.wires.discard();
-        }
+        self.talk.feed()
     }
 
     /// Whether it goes on with nobody listening.
     pub fn is_detached(&self) -> bool {
-        self.detached
+        self.talk.is_detached()
     }
 
     /// Sends a signal to the program and those it started in its session's first group.
@@ -217,15 +142,12 @@ impl Program {
 
     /// How the program ended, when it has and its output was all passed on.
     pub fn ended(&self) -> Option<ExitStatus> {
-        self.status.clone().filter(|_| self.wires.is_drained())
+        self.status.clone().filter(|_| self.talk.is_drained())
     }
 
     /// The next piece of what an ended program left in its pipes.
     pub fn left_over(&mut self) -> Option<Answer> {
-        self.status.as_ref()?;
-        [Stream::Stdout, Stream::Stderr]
-            .into_iter()
-            .find_map(|stream| self.serve(stream))
+        self.talk.left_over()
     }
 
     /// Kills the program: nobody listens any more. It is given back where its end is still to be asked
@@ -234,39 +156,6 @@ impl Program {
         self.signal(libc::SIGKILL);
         let is_dying = self.status.is_none() && is_alive(&mut self.child);
         is_dying.then_some(self.child)
-    }
-
-    fn take_input(&mut self, data: Vec<u8>) -> Option<Answer> {
-        if let Err(overrun) = self.credits.received(data.len()) {
-            self.signal(libc::SIGKILL);
-            return Some(Answer::Error(overrun.to_string()));
-        }
-        let taken = self.wires.take_input(data);
-        self.consumed(taken)
-    }
-
-    fn consumed(&mut self, bytes: usize) -> Option<Answer> {
-        let grant = self.credits.consumed(bytes)?;
-        (!self.detached).then_some(Answer::Credit(grant))
-    }
-
-    /// Reads output as far as the client granted.
-    fn forward(&mut self, stream: Stream) -> Option<Answer> {
-        if self.detached {
-            // So that it does not wait for a reader who never comes.
-            self.wires.read(stream, DATA_CHUNK, self.status.is_some());
-            return None;
-        }
-        let most = OUTPUT_READ.min(self.credits.available());
-        if most == 0 {
-            return None;
-        }
-        let data = self.wires.read(stream, most, self.status.is_some())?;
-        self.credits.spend(data.len());
-        Some(Answer::Output {
-            data,
-            is_error: stream == Stream::Stderr,
-        })
     }
 
     fn reap(&mut self) {
@@ -282,10 +171,7 @@ impl Program {
             },
         };
         self.status = Some(status);
-        self.wires.program_ended();
-        if self.detached {
-            self.wires.discard();
-        }
+        self.talk.program_ended();
     }
 }
 

@@ -15,8 +15,8 @@ use crate::end::{Complaint, Verdict};
 use crate::journal;
 use crate::link::FAREWELL_READS;
 use crate::log;
-use crate::relay::Step;
 use crate::stream::Received;
+use ignite_wire::agent::relay::Step;
 
 /// How long an agent that said the guest halts may be silent. Longer than after the kernel's own
 /// words: the agent may be ended long before the last file system is unmounted.

@@ -6,8 +6,8 @@ use ignite_wire::agent::{Frame, Message, TerminalSize};
 
 use super::{Source, Supervisor, later};
 use crate::log;
-use crate::relay::ClientId;
 use crate::viewers::Heard;
+use ignite_wire::agent::relay::ClientId;
 
 impl Supervisor<'_> {
     /// A client wants to see the console.

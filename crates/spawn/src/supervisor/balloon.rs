@@ -15,7 +15,7 @@ use std::time::Instant;
 use ignite_vmm::Request;
 
 use super::Supervisor;
-use crate::relay::ClientId;
+use ignite_wire::agent::relay::ClientId;
 
 /// The balloon of a machine that has one.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use super::balloon::Balloon;
 use crate::end::Verdict;
 use crate::link::FAREWELL_READS;
 use crate::log;
-use crate::relay::{ClientId, Step, refusal};
 use crate::stream::Received;
+use ignite_wire::agent::relay::{ClientId, Step, refusal};
 
 impl Supervisor<'_> {
     /// Sends to a client; one that reads too slowly, or is gone, is disconnected.

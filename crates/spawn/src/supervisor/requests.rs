@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ignite_vmm::Request;
 
-use crate::relay::ClientId;
+use ignite_wire::agent::relay::ClientId;
 
 /// A VMM answers at once, or hangs.
 const PATIENCE: Duration = Duration::from_secs(10);

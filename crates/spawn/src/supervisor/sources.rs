@@ -6,7 +6,7 @@ use ignite_host::signal::{PollFd, PollFlags};
 
 use super::Supervisor;
 use crate::network::Side;
-use crate::relay::ClientId;
+use ignite_wire::agent::relay::ClientId;
 
 /// With more than that waiting for the agent, clients with programs are not read.
 const AGENT_BUSY: usize = 1 << 20;

@@ -20,7 +20,7 @@ use super::Supervisor;
 use super::balloon::Balloon;
 use super::bounds::{After, Step};
 use crate::log;
-use crate::relay::ClientId;
+use ignite_wire::agent::relay::ClientId;
 
 /// The disk that `--disk-rate` is about.
 const ROOT_DISK: usize = 0;

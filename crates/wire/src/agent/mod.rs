@@ -42,6 +42,7 @@
 mod codec;
 mod credits;
 mod message;
+pub mod relay;
 mod tool;
 
 pub use codec::{Decoder, Error, Frame, HEADER_LEN, MAX_PAYLOAD};

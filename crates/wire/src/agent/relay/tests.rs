@@ -1,4 +1,4 @@
-use ignite_wire::agent::{ExecRequest, ExitStatus};
+use crate::agent::{ExecRequest, ExitStatus};
 use proptest::prelude::*;
 
 use super::*;
@@ -51,7 +51,7 @@ fn a_channel_ends_with_the_program() {
 #[test]
 fn a_program_that_is_left_alone_says_nothing_more() {
     let mut relay = with_two_clients();
-    let size = ignite_wire::agent::TerminalSize {
+    let size = crate::agent::TerminalSize {
         rows: 24,
         columns: 80,
     };

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use ignite_wire::agent::{Frame, INITIAL_WINDOW, Message};
+use super::{Frame, INITIAL_WINDOW, Message};
 
 /// Number of a client's connection, never used twice.
 pub type ClientId = u64;
