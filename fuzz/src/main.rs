@@ -5,6 +5,8 @@
 //! target asserts (what is read, written and read again is the same; nothing comes from nowhere).
 #![no_main]
 
+mod agent_relay;
+mod agent_talk;
 mod api_filter;
 mod api_interface;
 mod api_manifest;
@@ -66,7 +68,9 @@ type Target = fn(&[u8]);
 /// Names the target to run.
 const VARIABLE: &str = "IGNITE_FUZZ_TARGET";
 
-const TARGETS: [(&str, Target); 46] = [
+const TARGETS: [(&str, Target); 48] = [
+    ("agent_relay", agent_relay::run),
+    ("agent_talk", agent_talk::run),
     ("api_filter", api_filter::run),
     ("api_interface", api_interface::run),
     ("api_manifest", api_manifest::run),

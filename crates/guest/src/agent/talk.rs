@@ -116,7 +116,7 @@ impl Talk {
             Message::Detach => self.detach(),
             _ => {}
         }
-        credit
+        credit.filter(|_| !self.detached)
     }
 
     /// Gives the program the input it takes now.
