@@ -194,6 +194,16 @@ const FLAGS_OF: &[(&[&str], &[&str], &str)] = &[
         "let a shell put it into the background: ignite exec VM -- sh -c 'CMD >/dev/null 2>&1 &'",
     ),
     (
+        &["logs"],
+        &["--until"],
+        "read up to a moment with another program: ignite logs --timestamps VM | awk '$1 < \"2026-01-31T12:00:00Z\"'",
+    ),
+    (
+        &["logs"],
+        &["--details"],
+        "leave it out: a VM's log has nothing more; about the VM itself: ignite inspect VM",
+    ),
+    (
         &["kill", "stop"],
         &["-s", "--signal"],
         "ignite stop sends the signal that the image names; another: ignite exec VM -- kill -HUP PID",
@@ -294,6 +304,8 @@ mod tests {
             "ignite exec -d web sleep 9",
             "ignite kill -s HUP web",
             "ignite stop --signal HUP web",
+            "ignite logs --until 5m web",
+            "ignite logs --details web",
         ];
         let report: Vec<String> = lines
             .iter()
@@ -310,6 +322,54 @@ mod tests {
             "ignite run --memroy 1GB a",
         ] {
             assert_eq!(answered(line), None, "{line}");
+        }
+    }
+
+    /// Neither a slip in a flag that help shows nor a flag of Docker's leads to one that it hides.
+    #[test]
+    fn what_help_hides_is_never_suggested() {
+        fn all<'c>(command: &'c clap::Command, path: &[&'c str], out: &mut Vec<Vec<&'c str>>) {
+            out.push(path.to_vec());
+            for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+                let path: Vec<&str> = path.iter().copied().chain([sub.get_name()]).collect();
+                all(sub, &path, out);
+            }
+        }
+        let mut root = Cli::command();
+        root.build();
+        let mut paths = Vec::new();
+        all(&root, &["ignite"], &mut paths);
+        let foreign = FLAGS.iter().map(|(names, _)| *names);
+        let foreign = foreign.chain(FLAGS_OF.iter().map(|(_, names, _)| *names));
+        let foreign: Vec<String> = foreign
+            .flatten()
+            .filter_map(|name| Some(name.strip_prefix("--")?.to_owned()))
+            .collect();
+        for path in paths {
+            let command = path[1..].iter().fold(&root, |command, name| {
+                command.find_subcommand(name).expect("it is listed")
+            });
+            let longs = |hidden: bool| {
+                let shown = command.get_arguments();
+                let shown = shown.filter(move |arg| arg.is_hide_set() == hidden);
+                shown.filter_map(clap::Arg::get_long).map(str::to_owned)
+            };
+            let hidden: Vec<String> = longs(true).map(|name| format!("'--{name}'")).collect();
+            let slips = longs(false).flat_map(|name| {
+                let shorter = name[..name.len() - 1].to_owned();
+                [format!("{name}x"), shorter, format!("x{name}")]
+            });
+            for slip in slips.chain(foreign.iter().cloned()) {
+                let flag = format!("--{slip}");
+                let words: Vec<&str> = path.iter().copied().chain([flag.as_str()]).collect();
+                let Err(mut error) = Cli::command().try_get_matches_from(&words) else {
+                    continue;
+                };
+                ignite_program::suggest_visible(&mut error, &root, words.iter().copied());
+                let text = error.render().to_string();
+                let told = hidden.iter().find(|name| text.contains(*name));
+                assert_eq!(told, None, "{words:?}: {text}");
+            }
         }
     }
 

@@ -38,7 +38,7 @@ use ignite_engine::Report;
 use args::Cli;
 use context::Context;
 use globals::Globals;
-use ignite_program::USAGE;
+use ignite_program::{USAGE, suggest_visible, usage_text};
 use overview::with_overview;
 use terminal::Terminal;
 
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     let parsed = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(error, &root),
     };
     let Some(command) = cli.command else {
         // Without a command there is the help, and that is no failure.
@@ -84,16 +84,18 @@ fn remark(globals: &Globals, terminal: &Terminal) {
 }
 
 /// What clap has to say: help and version to standard output, faults to standard error.
-fn refuse(error: &clap::Error) -> ExitCode {
-    let text = error.render();
+fn refuse(mut error: clap::Error, root: &clap::Command) -> ExitCode {
     if error.use_stderr() {
         let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-        let answer = habits::answer(&words.collect::<Vec<_>>(), error);
-        let answer = answer.unwrap_or_else(|| ignite_program::usage_text(&text.to_string()));
+        let words: Vec<String> = words.collect();
+        let answer = habits::answer(&words, &error).unwrap_or_else(|| {
+            suggest_visible(&mut error, root, words.iter().map(String::as_str));
+            usage_text(&error.render().to_string())
+        });
         Terminal::new(false).error(&answer);
         return ExitCode::from(USAGE);
     }
-    say(&text);
+    say(&error.render());
     ExitCode::SUCCESS
 }
 

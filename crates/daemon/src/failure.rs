@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use ignite_program::{Failure, USAGE, usage_text};
+use clap::CommandFactory;
+use ignite_program::{Failure, USAGE, suggest_visible, usage_text};
+
+use crate::args::Cli;
 
 /// Tells the person; what the program ends with.
 pub fn report(failure: &Failure) -> ExitCode {
@@ -11,12 +14,18 @@ pub fn report(failure: &Failure) -> ExitCode {
 }
 
 /// What clap has to say: help and version to standard output, faults to standard error.
-pub fn refuse(error: &clap::Error) -> ExitCode {
+pub fn refuse(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         // Nobody is left to be told that it could not be written.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let mut root = Cli::command();
+    root.build();
+    suggest_visible(&mut error, &root, words.iter().map(String::as_str));
     eprintln!("{}", usage_text(&error.render().to_string()));
     ExitCode::from(USAGE)
 }

@@ -36,7 +36,7 @@ pub fn run() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return failure::refuse(&error),
+        Err(error) => return failure::refuse(error),
     };
     match cli.globals.level() {
         Ok(level) => log::init(level),

@@ -8,6 +8,7 @@ mod failure;
 mod level;
 mod pages;
 mod places;
+mod suggestion;
 mod values;
 mod version;
 
@@ -15,5 +16,6 @@ pub use failure::{FAILED, Failure, NO_READER, USAGE, render, usage_text};
 pub use level::LogLevel;
 pub use pages::{ShellName, completion, write_man};
 pub use places::Places;
+pub use suggestion::suggest_visible;
 pub use values::{Hinted, Parser, message, value};
 pub use version::ProgramVersion;
