@@ -101,6 +101,14 @@ pub enum NoNetwork {
 }
 
 impl NoNetwork {
+    /// The name asked for, if one was.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::None { .. } => None,
+            Self::Name { name, .. } => Some(name),
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let (broken, known) = match self {

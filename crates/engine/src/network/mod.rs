@@ -196,16 +196,35 @@ fn listed(addresses: &[IpNet]) -> String {
     }
 }
 
+/// What to type instead of a network that Docker has, and CNI has none of that name.
+fn of_docker(name: Option<&str>) -> Option<String> {
+    let instead = match name? {
+        "host" => {
+            "a VM has a network stack of its own, which is not the host's: leave it out, and publish ports with -p HOST_PORT:VM_PORT"
+        }
+        "bridge" | "default" => {
+            "leave it out for the default network; on Docker's own bridge: --network-plugin docker-bridge"
+        }
+        "none" => {
+            "a VM is always on a network: for one that leads nowhere, put a CNI configuration with a bridge and no gateway into /etc/cni/net.d, and name that"
+        }
+        _ => return None,
+    };
+    Some(instead.to_owned())
+}
+
 impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Port(error) => error.hint(),
-            Self::NoNetwork(error) => error.hint(),
-            Self::NoNetworkAtAll { directory, .. } => Some(format!(
-                "leave --network out for the default network, or put a configuration into {}",
-                directory.display()
-            )),
+            Self::NoNetwork(error) => of_docker(error.name()).or_else(|| error.hint()),
+            Self::NoNetworkAtAll { name, directory } => of_docker(Some(name)).or_else(|| {
+                Some(format!(
+                    "leave --network out for the default network, or put a configuration into {}",
+                    directory.display()
+                ))
+            }),
             Self::NoGateway { host } => Some(format!(
                 "say its address when the VM is created: --add-host {host}:ADDRESS"
             )),
@@ -289,5 +308,35 @@ pub(crate) fn list<T: ToString>(values: &[T]) -> String {
     match texts.as_slice() {
         [] => "none".into(),
         some => some.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_of_docker_are_answered_where_there_are_none_of_that_name() {
+        let hint = |name: &str, known: &[&str]| {
+            let missing = ignite_cni::load::NoNetwork::Name {
+                name: name.to_owned(),
+                directory: PathBuf::from("/etc/cni/net.d"),
+                known: known.iter().map(|&known| known.to_owned()).collect(),
+                broken: 0,
+            };
+            Error::NoNetwork(missing).hint().expect("a hint")
+        };
+        assert!(hint("host", &["lan"]).contains("-p HOST_PORT:VM_PORT"));
+        assert!(hint("bridge", &["lan"]).contains("--network-plugin docker-bridge"));
+        assert!(hint("none", &["lan"]).contains("leads nowhere"));
+        assert_eq!(hint("lam", &["lan"]), "networks there are: lan");
+        let none = Error::NoNetworkAtAll {
+            name: "host".into(),
+            directory: PathBuf::from("/etc/cni/net.d"),
+        };
+        assert!(
+            none.hint()
+                .is_some_and(|hint| hint.contains("-p HOST_PORT"))
+        );
     }
 }
