@@ -116,7 +116,10 @@ impl Error {
             Self::Unexpected { .. } => {
                 Some("the sender does not keep to what was asked of it".into())
             }
-            Self::Entry { source, .. } => source.hint(),
+            Self::Entry { source, .. } => source.hint().or_else(|| {
+                let rule = "names and hard links in an archive stay below where it is unpacked: make it again so, or do not trust its sender";
+                source.is_dishonest().then(|| rule.into())
+            }),
             Self::Destination { source, .. } => ignite_host::error::hint(source),
             Self::Tree(source) => source.hint(),
             Self::Tar(_) => Some(

@@ -38,17 +38,25 @@ fn archive(entries: &[(&str, Body<'_>)]) -> Vec<u8> {
 
 const FILE: Body<'static> = Body::File(4);
 
+/// Onto a host and into a guest alike.
+const POLICIES: [Policy; 2] = [Policy::onto_host(false), Policy::into_guest()];
+
 struct Stage {
     directory: tempfile::TempDir,
+    policy: Policy,
 }
 
 impl Stage {
     /// `there/mine` is the person's.
     fn new() -> Self {
+        Self::with(Policy::onto_host(false))
+    }
+
+    fn with(policy: Policy) -> Self {
         let directory = tempfile::tempdir().expect("tempdir");
         fs::create_dir(directory.path().join("there")).expect("mkdir");
         fs::write(directory.path().join("there/mine"), "untouched").expect("write");
-        Self { directory }
+        Self { directory, policy }
     }
 
     fn at(&self, path: &str) -> std::path::PathBuf {
@@ -61,7 +69,7 @@ impl Stage {
             destination: &there,
             expected: Some(b"tree"),
             whole: false,
-            policy: Policy::onto_host(false),
+            policy: self.policy,
         };
         let mut told = Vec::new();
         unpack(archive, &place, &mut |text| told.push(text.to_owned())).map(|_| told)
@@ -102,18 +110,21 @@ fn no_lie_leaves_the_tree() {
         &[("tree", FILE), ("tree", FILE)],
         &[("tree/deep", FILE)],
     ];
-    for lie in lies {
-        let stage = Stage::new();
+    let everywhere = |lie| POLICIES.map(|policy| (lie, policy));
+    for (lie, policy) in lies.into_iter().flat_map(everywhere) {
+        let stage = Stage::with(policy);
         assert!(stage.unpack(&archive(lie)).is_err(), "{lie:?}");
         stage.untouched();
     }
     // The top of a tree is its own, whatever else is called so.
-    let stage = Stage::new();
-    let top = ("tree/top", Body::Symlink(b"/"));
-    let through = archive(&[tree, top, ("tree/top/etc/passwd", FILE)]);
-    stage.unpack(&through).expect("a file in the tree");
-    assert!(stage.at("there/tree/etc/passwd").is_file());
-    stage.untouched();
+    for policy in POLICIES {
+        let stage = Stage::with(policy);
+        let top = ("tree/top", Body::Symlink(b"/"));
+        let through = archive(&[tree, top, ("tree/top/etc/passwd", FILE)]);
+        stage.unpack(&through).expect("a file in the tree");
+        assert!(stage.at("there/tree/etc/passwd").is_file());
+        stage.untouched();
+    }
 }
 
 /// What a VM sent for one name with an earlier copy is not followed by the next one.
@@ -217,6 +228,29 @@ fn a_guest_gives_nobody_rights_and_makes_no_devices() {
     assert_eq!(file.permissions().mode() & 0o7777, 0o755);
     assert_eq!(file.mtime(), 1_600_000_000);
     assert_eq!(fs::read_dir(stage.at("there/tree")).expect("it").count(), 1);
+}
+
+/// One whose length was set before its data came, too.
+#[test]
+fn a_cut_archive_leaves_no_half_of_a_large_file() {
+    let content = vec![7; 2 << 20];
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes);
+    let body = Body::File(content.len() as u64);
+    writer.begin(b"tree", &meta(0o644), body).expect("memory");
+    writer.data(&content).expect("memory");
+    writer.finish().expect("memory");
+    for policy in POLICIES {
+        let stage = Stage::with(policy);
+        fs::write(stage.at("there/tree"), "old").expect("write");
+        for length in [512 + (1 << 20), bytes.len() - 2 * 512 - 1] {
+            assert!(stage.unpack(&bytes[..length]).is_err());
+            assert_eq!(fs::read(stage.at("there/tree")).expect("it"), b"old");
+            stage.untouched();
+        }
+        stage.unpack(&bytes).expect("the whole file");
+        assert!(fs::read(stage.at("there/tree")).expect("it") == content);
+    }
 }
 
 #[test]

@@ -48,6 +48,38 @@ fn destinations_that_cannot_be() -> Result<()> {
     refused(&["/run/file", "VM:/srv"], &["not running", "ignite start"])
 }
 
+/// An archive for a directory of a VM says nothing of other places in it.
+#[test]
+fn archives_that_lie_change_nothing() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &[])?;
+    vm.exec(&["mkdir", "-p", "/srv/in"]).ok()?;
+    host.sh("mkdir -p /run/t; cd /run/t; echo lie > a; ln a b")
+        .ok()?;
+    for (name, transform, said) in [
+        ("a", "s,^a$,../out,", "../out"),
+        ("a", "s,^a$,in/../../out,", "in/../../out"),
+        ("a", "s,^a$,/out,", "/out"),
+        ("a b", "s,^a$,../out,", "../out"),
+        ("a b", "s,^b$,/out,", "/out"),
+    ] {
+        let lie = format!(
+            "cd /run/t; tar -cP --transform '{transform}' {name} | ignite cp - {}:/srv",
+            vm.uid
+        );
+        host.sh(&lie).output()?.refused(1, &[said])?;
+    }
+    // A hard link to what is outside of the archive, which tar itself does not make.
+    let link = "cd /run/t; tar -cP --transform 's,^a$,../../etc/passwd,RSh' a b";
+    let link = format!("{link} | ignite cp - {}:/srv", vm.uid);
+    host.sh(&link).output()?.refused(1, &["etc/passwd"])?;
+    let left = "test ! -e /out -a ! -e /srv/out -a ! -e /srv/b; cat /etc/passwd";
+    let passwd = vm.exec(&["sh", "-c", left]).ok()?;
+    ensure!(!passwd.contains("lie"), "{passwd}");
+    ensure!(!host.has("/out")? && !host.has("/run/out")?);
+    Ok(())
+}
+
 #[test]
 fn a_full_disk_in_the_guest_leaves_no_half_file() -> Result<()> {
     let host = Host::new("alpha")?;
