@@ -403,6 +403,37 @@ mod tests {
         }
     }
 
+    /// Both lines are understood, and as the same.
+    #[test]
+    fn flags_of_others_are_read_as_our_own() {
+        let parsed = |line: &str| match Cli::try_parse_from(line.split(' ')) {
+            Ok(cli) => format!("{cli:#?}"),
+            Err(error) => panic!("{line}: {error}"),
+        };
+        for (others, ours) in [
+            ("run --net lan nginx", "run --network lan nginx"),
+            ("run --publish 8080:80 nginx", "run --ports 8080:80 nginx"),
+            ("run -p 8080:80/udp nginx", "run --ports 8080:80/udp nginx"),
+            (
+                "create --mac-address 02:00:00:00:00:07 nginx",
+                "create --mac 02:00:00:00:00:07 nginx",
+            ),
+            (
+                "run --ip 10.0.0.7 --ip6 fd00::7 nginx",
+                "run --ip 10.0.0.7 --ip fd00::7 nginx",
+            ),
+            ("start --attach web", "start --interactive web"),
+            ("start -a web", "start -i web"),
+            ("images list", "image ls"),
+            ("kernels list", "kernel ls"),
+            ("vms list", "vm ls"),
+            ("stop -t 5 web", "stop --timeout 5 web"),
+        ] {
+            let [others, ours] = [others, ours].map(|line| format!("ignite {line}"));
+            assert_eq!(parsed(&others), parsed(&ours), "{others}");
+        }
+    }
+
     #[test]
     fn flags_of_others_mean_the_same() {
         for line in [
