@@ -270,6 +270,31 @@ fn program(words: &[String], given: &str) -> Option<String> {
     })
 }
 
+/// What people type, and what is said of it: commands first, then flags.
+#[cfg(test)]
+pub fn table() -> Vec<(String, &'static str)> {
+    let list = |names: &[&str], before: &str| {
+        let names = names.iter().map(|name| format!("`{before}{name}`"));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let commands = COMMANDS.iter().map(|(group, names, instead)| {
+        let before = if group.is_empty() {
+            String::new()
+        } else {
+            format!("{group} ")
+        };
+        (list(names, &before), *instead)
+    });
+    let flags = FLAGS
+        .iter()
+        .map(|(names, instead)| (list(names, ""), *instead));
+    let of_commands = FLAGS_OF.iter().map(|(commands, names, instead)| {
+        let commands = list(commands, "");
+        (format!("{} of {commands}", list(names, "")), *instead)
+    });
+    commands.chain(flags).chain(of_commands).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,5 @@
-//! `docs/cli.md` is the help of every command, and stays so: a test writes it down.
+//! `docs/cli.md` is the help of every command, `docs/docker.md` what habits are answered with, and both stay
+//! so: a test writes them down.
 
 use std::fmt::Write;
 
@@ -15,7 +16,23 @@ the same everywhere and work before and after the command. Commands in `ignite v
 without `vm` as well are the same. This page is made by a test of `crates/cli`; `UPDATE_REFERENCE=1 cargo test -p ignite-cli reference` writes it again.
 ";
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
+const DOCKER_HEAD: &str = "\
+# Coming from Docker or nerdctl
+
+`run`, `create`, `start`, `stop`, `kill`, `rm`, `ps`, `logs`, `exec`, `attach`, `cp`, `inspect`, `stats`, `top`, `wait`,
+`restart`, `rename`, `port`, `events`, `pause`, `unpause`, `update`, `prune`, `images` and `rmi` are called as in Docker,
+for VMs. These flags mean the same: `-d`, `-i`, `-t`, `-p`/`--publish`, `-v` (as `--volumes`), `-e`, `-l`, `--name`,
+`--net`/`--network`, `--ip`, `--ip6`, `--mac-address`, `--dns`, `--hostname`, `--add-host`, `--cpus`, `--memory`. What should run comes
+behind two dashes: `ignite run IMAGE -- CMD`. [cli.md](cli.md) has every command and flag.
+
+What Ignite has not, it answers when it is typed, as follows. This table is made by a test of `crates/cli`;
+`UPDATE_REFERENCE=1 cargo test -p ignite-cli reference` writes it again.
+
+| Typed | Instead |
+| --- | --- |
+";
+
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 
 /// Lines of a terminal that is not small.
 const SCREEN: usize = 40;
@@ -68,17 +85,29 @@ fn without_globals(help: &str) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-#[test]
-fn the_page_is_up_to_date() {
-    let page = page();
-    if std::env::var_os("UPDATE_REFERENCE").is_some() {
-        std::fs::write(FILE, &page).expect("docs/ can be written");
+/// `docs/docker.md`: the same answers as the program gives.
+fn docker_page() -> String {
+    let mut text = DOCKER_HEAD.to_owned();
+    for (typed, instead) in crate::habits::table() {
+        let instead = instead.replace('|', "\\|").replace('<', "&lt;");
+        writeln!(text, "| {typed} | {instead} |").expect("a String takes everything");
     }
-    let written = std::fs::read_to_string(FILE).unwrap_or_default();
-    assert!(
-        page == written,
-        "docs/cli.md is out of date: UPDATE_REFERENCE=1 cargo test -p ignite-cli reference"
-    );
+    text
+}
+
+#[test]
+fn the_pages_are_up_to_date() {
+    for (name, page) in [("cli.md", page()), ("docker.md", docker_page())] {
+        let file = format!("{DOCS}/{name}");
+        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+            std::fs::write(&file, &page).expect("docs/ can be written");
+        }
+        let written = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            page == written,
+            "docs/{name} is out of date: UPDATE_REFERENCE=1 cargo test -p ignite-cli reference"
+        );
+    }
 }
 
 #[test]
