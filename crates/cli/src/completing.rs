@@ -3,10 +3,13 @@
 //! The script of `ignite completion` calls `ignite` with [`VARIABLE`] set and the words so far. Whatever
 //! goes wrong then, nothing is said: the shell is in the middle of a line.
 
+use std::ffi::OsStr;
 use std::io;
 
 use clap::{Arg, Command, CommandFactory, ValueEnum};
-use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::engine::{
+    ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
+};
 use clap_complete::env::{CompleteEnv, Shells};
 use ignite_engine::Engine;
 use ignite_program::{Places, ShellName};
@@ -49,10 +52,29 @@ pub fn script(shell: ShellName) -> io::Result<Vec<u8>> {
 
 /// The command, each of its values that is a name completed by the names there are.
 pub fn with_names(command: Command) -> Command {
-    command.mut_args(|arg| match named(&arg) {
-        Some(names) => arg.add(ArgValueCandidates::new(names)),
-        None => arg,
+    command.mut_args(|arg| match (called(&arg).as_str(), named(&arg)) {
+        ("SRC" | "DST", _) => arg.add(ArgValueCompleter::new(copied)),
+        (_, Some(names)) => arg.add(ArgValueCandidates::new(names)),
+        (_, None) => arg,
     })
+}
+
+/// What can be copied: files of VMs, by the VM first, and of this host.
+fn copied(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let text = typed.to_string_lossy();
+    if text.contains(':') && !text.starts_with(['.', '/']) {
+        // What is in a VM is the VM's to say, which takes longer than anybody waits here.
+        return Vec::new();
+    }
+    let files_of = candidates(|engine| vms(engine).into_iter().map(|vm| vm + ":").collect());
+    let is_meant = |it: &CompletionCandidate| {
+        let name = it.get_value().to_string_lossy();
+        name.starts_with(text.as_ref())
+    };
+    let files_of = files_of.into_iter().filter(is_meant);
+    files_of
+        .chain(PathCompleter::any().complete(typed))
+        .collect()
 }
 
 type Names = fn() -> Vec<CompletionCandidate>;
@@ -62,9 +84,7 @@ fn named(arg: &Arg) -> Option<Names> {
     if !arg.get_action().takes_values() {
         return None;
     }
-    let name = arg.get_value_names().and_then(|names| names.first());
-    let name = name.map_or_else(|| arg.get_id().as_str().to_uppercase(), ToString::to_string);
-    match name.as_str() {
+    match called(arg).as_str() {
         "VM" | "VMS" => Some(|| candidates(vms)),
         "IMAGE" => Some(|| candidates(images)),
         "KERNEL" => Some(|| candidates(kernels)),
@@ -72,6 +92,12 @@ fn named(arg: &Arg) -> Option<Names> {
         "[KIND] OBJECT" => Some(|| candidates(objects)),
         _ => None,
     }
+}
+
+/// How help calls the value.
+fn called(arg: &Arg) -> String {
+    let name = arg.get_value_names().and_then(|names| names.first());
+    name.map_or_else(|| arg.get_id().as_str().to_uppercase(), ToString::to_string)
 }
 
 /// Names of what there is; none where that cannot be read.
@@ -157,6 +183,15 @@ mod tests {
             let first = command.get_positionals().next().expect("a value");
             assert!(first.get::<ArgValueCandidates>().is_some(), "{path:?}");
         }
+    }
+
+    #[test]
+    fn files_are_completed_where_files_are_meant() {
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.to");
+        let found = completed(&["ignite", "cp", here]);
+        assert_eq!(found, [format!("{here}ml")]);
+        let there = completed(&["ignite", "cp", "/x", "web:/et"]);
+        assert!(there.is_empty(), "{there:?}");
     }
 
     #[test]

@@ -54,6 +54,8 @@ fn bash_completes_the_names_of_what_there_is() -> Result<()> {
     offers(&host, "ignite rm -f we", &["web", "web-two"])?;
     offers(&host, "ignite --quiet vm start d", &["db"])?;
     offers(&host, "ignite inspect bl", &["blue"])?;
+    offers(&host, "ignite cp we", &["web:", "web-two:"])?;
+    offers(&host, "ignite cp /etc/passwd web-", &["web-two:"])?;
     offers(&host, "ignite run --network bl", &["blue"])?;
     let images = host.ignite(["images", "-t", "{{.Name}}"]).ok()?;
     let image = images.lines().next().unwrap_or_default();
