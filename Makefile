@@ -117,6 +117,7 @@ e2e-fixtures: helper
 	@tools/beside.sh podman podman conmon crun
 	@tools/beside.sh docker docker.io containerd runc tini
 	@tools/beside.sh chromium chromium chromium-common fonts-dejavu-core
+	@tools/beside.sh shells zsh zsh-common fish fish-common
 	@tools/kernel.sh >/dev/null
 	@tools/images.sh busy systemd
 

@@ -21,6 +21,12 @@ for package in "${packages[@]}" "${libraries[@]}"; do
     cp -al "$build/tools/$package/." "$scratch"
 done
 chmod 755 "$scratch"
+# As on a system whose /bin is /usr/bin.
+mkdir -p "$scratch/usr/bin"
+if [ -d "$scratch/bin" ]; then
+    cp -al --remove-destination "$scratch/bin/." "$scratch/usr/bin"
+    rm -r "${scratch:?}/bin"
+fi
 mkdir "$scratch/bin"
 # They find each other by PATH.
 shopt -s nullglob

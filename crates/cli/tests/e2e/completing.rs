@@ -1,7 +1,7 @@
-//! Names completed by a real bash, and what `ignite version` and `ignite schema` say.
+//! Names completed by a real bash, zsh and fish, and what `ignite version` and `ignite schema` say.
 
 use anyhow::{Context as _, Result, ensure};
-use ignite_testkit::Host;
+use ignite_testkit::{Host, place};
 use serde_json::Value;
 
 use crate::support::SOON;
@@ -87,6 +87,65 @@ fn names_with_a_colon_are_completed_at_a_terminal() -> Result<()> {
     }
     shell.type_in("ignite version --output=js\t\r")?;
     shell.wait_for("igniteVersion", SOON)?;
+    shell.type_in("exit 3\r")?;
+    shell.ends_with(3, SOON)
+}
+
+#[test]
+fn fish_completes_the_names_of_what_there_is() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    host.ignite(["create", "--name", "only", "busy"]).ok()?;
+    let fish = place::built("shells/bin/fish")?.display().to_string();
+    let offered = |program: &str, words: &str| {
+        let script = format!("{program} completion fish | source; complete -C '{words}'");
+        let fish = host.command([fish.as_str(), "--no-config", "-c", &script]);
+        fish.env("HOME", "/run").env("XDG_CONFIG_HOME", "/run").ok()
+    };
+    for (program, words, expected) in [
+        ("ignite", "ignite rm on", "only"),
+        ("ignite", "ignite cp on", "only:"),
+        ("ignite", "ignite unp", "unpause"),
+        ("ignite", "ignite run --mem", "--memory"),
+        ("ignited", "ignited gito", "gitops"),
+        ("ignited", "ignited daemon --log-l", "--log-level"),
+    ] {
+        let offered = offered(program, words)?;
+        // A description may follow.
+        let names = offered.lines().map(|line| line.split('\t').next());
+        ensure!(
+            names.eq([Some(expected)]),
+            "{words}: {offered:?}, not {expected}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn zsh_completes_the_names_of_what_there_is() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    host.ignite(["create", "--name", "only", "busy"]).ok()?;
+    let tree = place::built("shells")?.display().to_string();
+    let zsh = host.command([format!("{tree}/bin/zsh"), "-f".into(), "-i".into()]);
+    let mut shell = zsh.env("TERM", "xterm").at_terminal(30, 200)?;
+    // It is not where it was built for.
+    shell.type_in(format!(
+        "module_path=({tree}/usr/lib/*/zsh/*(/)); fpath=({tree}/usr/share/zsh/functions/**/*(/))\r"
+    ))?;
+    shell.type_in("setopt zle; autoload -Uz compinit; compinit -u -D\r")?;
+    shell.type_in("source <(ignite completion zsh); source <(ignited completion zsh)\r")?;
+    shell.type_in("echo $((1 + 1))-begins\r")?;
+    shell.wait_for("2-begins", SOON)?;
+    for (typed, shown) in [
+        (
+            "ignite inspect vm on\t -t 'got-{{.ObjectMeta.Name}}'\r",
+            "got-only",
+        ),
+        ("ignite unp\t --help\r", "Resume paused VMs"),
+        ("ignited gito\t --help\r", "Usage: ignited gitops"),
+    ] {
+        shell.type_in(typed)?;
+        shell.wait_for(shown, SOON)?;
+    }
     shell.type_in("exit 3\r")?;
     shell.ends_with(3, SOON)
 }
