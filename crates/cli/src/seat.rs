@@ -96,8 +96,9 @@ impl Seat {
         session: impl FnOnce(ExecStreams<'_>, Local<'_>) -> Result<Ended, ignite_engine::Error>,
     ) -> Outcome {
         self.inbox.take(raw::restore);
-        let (input, mut err) = (stdin(), stderr());
+        let input = stdin();
         let mut out = Outlet::new(stdout().lock());
+        let mut err = Outlet::new(stderr());
         let raw = self.terminal.then(Raw::enter).transpose()?;
         let streams = ExecStreams {
             stdin: self.stdin.then_some(input.as_fd()),
@@ -111,7 +112,7 @@ impl Seat {
         };
         let ended = session(streams, local);
         drop(raw);
-        if out.is_gone() {
+        if out.is_gone() || err.is_gone() {
             return Ok(NO_READER);
         }
         drop(out);

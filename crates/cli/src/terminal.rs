@@ -6,7 +6,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use ignite_engine::{Progress, Report};
-use ignite_program::Failure;
+use ignite_program::{Failure, harmless};
 
 use crate::progress::Bars;
 
@@ -78,7 +78,7 @@ impl Terminal {
         } else {
             format!("{word}:")
         };
-        self.stderr(&format!("{word} {text}\n"));
+        self.stderr(&format!("{word} {}\n", harmless(text)));
     }
 
     /// Writes to standard error; that it cannot be written is nothing anybody could be told.
@@ -99,7 +99,7 @@ impl Terminal {
 impl Report for Terminal {
     fn info(&self, text: &str) {
         if !self.quiet {
-            self.stderr(&format!("{text}\n"));
+            self.stderr(&format!("{}\n", harmless(text)));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Values of flags: the types of manifests, with their hints in clap's messages.
 
+use std::env::VarError;
 use std::time::Duration;
 
 use clap::Arg;
@@ -60,15 +61,35 @@ pub fn copies(text: &str) -> Result<Copies, String> {
     })
 }
 
-/// Parses `NAME=value`, or `NAME` for the value it has in our own environment.
-pub fn env(text: &str) -> Result<EnvVar, String> {
-    let own = |name: &str| std::env::var(name).unwrap_or_default();
-    let text = match text {
-        name if !name.is_empty() && !name.contains('=') => format!("{name}={}", own(name)),
-        whole => whole.to_owned(),
-    };
-    value(&text)
+/// What one `--env` stands for: none for a variable that we have not either.
+#[derive(Debug, Clone)]
+pub struct Passed(pub Option<EnvVar>);
+
+/// Parses `NAME=value`, or `NAME` for the value it has in our own environment, if it has one.
+pub fn env(text: &str) -> Result<Passed, String> {
+    if text.is_empty() || text.contains('=') {
+        return value(text).map(|variable| Passed(Some(variable)));
+    }
+    // A name that cannot be one is none of ours either.
+    value::<EnvVar>(&format!("{text}="))?;
+    match std::env::var(text) {
+        Ok(own) => value(&format!("{text}={own}")).map(|variable| Passed(Some(variable))),
+        Err(VarError::NotPresent) => Ok(Passed(None)),
+        Err(VarError::NotUnicode(_)) => Err(format!(
+            "the value of {text} is no text\nhint: give the VM a file with it: ignite cp FILE VM:PATH"
+        )),
+    }
 }
+
+/// Those that are there.
+pub fn passed(all: Vec<Passed>) -> Vec<EnvVar> {
+    all.into_iter()
+        .filter_map(|Passed(variable)| variable)
+        .collect()
+}
+
+/// Longer than anybody waits, and short enough to be added to any time there is.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// Parses a duration: seconds, or numbers with units, such as `90s` or `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -77,9 +98,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         let duration: SignedDuration = text.parse().ok()?;
         Duration::try_from(duration).ok()
     };
-    seconds().or_else(with_units).ok_or_else(|| {
+    let duration = seconds().or_else(with_units).ok_or_else(|| {
         format!("{text:?} is not a duration\nhint: write numbers and units, such as 30s or 1h30m")
-    })
+    })?;
+    if duration > LONGEST {
+        return Err(format!(
+            "{text:?} is longer than a hundred years\nhint: write numbers and units, such as 30s or 1h30m"
+        ));
+    }
+    Ok(duration)
 }
 
 /// Parser of [`DetachKeys`].
@@ -182,9 +209,20 @@ mod tests {
 
     #[test]
     fn a_bare_name_takes_our_own_value() {
-        let path = env("PATH").expect("a name");
-        assert_eq!(path.value(), std::env::var("PATH").expect("tests have one"));
-        assert_eq!(env("A=b").expect("whole").to_string(), "A=b");
-        assert!(env("").is_err());
+        let said = |text| passed(vec![env(text).expect(text)]);
+        let path = std::env::var("PATH").expect("tests have one");
+        assert_eq!(said("PATH")[0].value(), path);
+        assert_eq!(said("A=b")[0].to_string(), "A=b");
+        assert_eq!(said("IGNITE_TESTS_HAVE_NONE_OF_THIS_NAME"), []);
+        assert!(env("").is_err() && env("=x").is_err());
+    }
+
+    #[test]
+    fn durations_are_bounded() {
+        assert!(duration("90000h").is_ok());
+        for text in ["18446744073709551615", "1000000h"] {
+            let fault = duration(text).expect_err(text);
+            assert!(fault.contains("hundred years"), "{fault}");
+        }
     }
 }

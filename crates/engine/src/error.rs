@@ -246,6 +246,14 @@ pub enum Error {
         /// One of them.
         first: String,
     },
+    /// Whether VMs use it is not known.
+    #[error("whether {what} is used cannot be told: the record of a VM cannot be read")]
+    UnknownUsers {
+        /// Image or kernel, with its name.
+        what: String,
+        /// What is wrong with the record.
+        source: ignite_store::Error,
+    },
     /// Nobody hears what is told.
     #[error("cannot write the result")]
     Told(#[source] io::Error),
@@ -332,6 +340,9 @@ impl Error {
             Self::InUse { first, .. } => {
                 Some(format!("remove the VMs first: ignite rm -f {first}, or use -f to remove all of them"))
             }
+            Self::UnknownUsers { .. } => Some(
+                "correct that VM's record, or remove its directory; with -f it is removed whoever uses it".into(),
+            ),
             Self::RemovesItself { .. } => {
                 Some("create it without --rm to have one that can be".into())
             }

@@ -108,9 +108,14 @@ impl Engine {
     ) -> Result<Uid, Error> {
         let uid = catalogue.resolve(text)?;
         let _alone = self.in_use(Access::Remove)?;
-        let vms = self.vms.list()?.records;
-        let users = vms.into_iter().filter(|vm| R::of(vm) == uid).collect();
+        let vms = self.vms.list()?;
         let what = format!("{} {text}", R::KIND.to_string().to_lowercase());
+        // One whose record cannot be read may have its disk upon it.
+        if let (Some(source), false) = (vms.faults.into_iter().next(), force) {
+            return Err(Error::UnknownUsers { what, source });
+        }
+        let users = vms.records.into_iter();
+        let users = users.filter(|vm| R::of(vm) == uid).collect();
         self.remove_users(&what, users, force)?;
         catalogue.remove(uid)?;
         Ok(uid)

@@ -69,7 +69,7 @@ impl Failure {
 
     /// What failed and why, in one line.
     pub fn line(&self) -> String {
-        ignite_host::error::chain(&*self.error)
+        harmless(&ignite_host::error::chain(&*self.error))
     }
 
     /// Whether the reader of our output went away, which needs no word.
@@ -152,7 +152,19 @@ pub fn render(error: &dyn Error, hint: Option<&str>) -> String {
     if let Some(hint) = hint {
         write!(text, "\nhint: {}", continued(hint, "  ")).expect("a String takes everything");
     }
-    text
+    harmless(&text)
+}
+
+/// Text in which nothing moves a terminal's cursor, or turns what is around it: names of a guest's files,
+/// of strangers' manifests and of others may be anywhere in what a person is told.
+pub fn harmless(text: &str) -> String {
+    let turns = |letter| matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmless = |letter: char| match letter {
+        '\n' | '\t' => letter,
+        _ if letter.is_control() || turns(letter) => '?',
+        _ => letter,
+    };
+    text.chars().map(harmless).collect()
 }
 
 /// What clap says of a command line it does not understand, in our own form: its tip is the hint, and
@@ -161,6 +173,7 @@ pub fn usage_text(text: &str) -> String {
     const MORE: &str = "For more information, try '--help'.";
     let text = text.trim_end().trim_end_matches(MORE).trim_end();
     let text = text.replace("\n  tip: ", "\nhint: ");
+    let text = harmless(&text);
     if text.contains("\nhint: ") {
         text
     } else {
@@ -190,6 +203,16 @@ mod tests {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
             self.1.as_deref().map(|layer| layer as _)
         }
+    }
+
+    #[test]
+    fn nothing_in_a_failure_moves_the_cursor() {
+        let said = "cannot make a\u{1b}]0;x\u{7}\u{202e}b\r: é\n\tof it";
+        let failure = Failure::new(said, Some("see \u{9b}2J".into()));
+        assert_eq!(
+            failure.to_string(),
+            "error: cannot make a?]0;x??b?: é\n  \tof it\nhint: see ?2J"
+        );
     }
 
     #[test]

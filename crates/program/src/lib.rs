@@ -12,7 +12,7 @@ mod suggestion;
 mod values;
 mod version;
 
-pub use failure::{FAILED, Failure, NO_READER, USAGE, render, usage_text};
+pub use failure::{FAILED, Failure, NO_READER, USAGE, harmless, render, usage_text};
 pub use level::LogLevel;
 pub use pages::{ShellName, completion, write_man};
 pub use places::Places;

@@ -198,10 +198,23 @@ impl<'v, 't> Run<'v, 't> {
     ) -> Ran<It<'v>> {
         let first = &command.first;
         let mut words = Vec::with_capacity(command.rest.len() + 1);
-        for word in &command.rest {
+        // What comes behind the word that decides is not looked at.
+        let decides = match first.kind {
+            OperandKind::Function(Function::And) => Some(false),
+            OperandKind::Function(Function::Or) => Some(true),
+            _ => None,
+        };
+        let mut decided = false;
+        for word in command.rest.iter() {
             words.push(self.operand(word, dot)?);
+            decided = words.last().map(|word| word.is_true()) == decides;
+            if decided && decides.is_some() {
+                break;
+            }
         }
-        words.extend(piped);
+        if !decided {
+            words.extend(piped);
+        }
         match &first.kind {
             OperandKind::Function(function) => self.call(*function, &words, first.at),
             _ if words.is_empty() => self.operand(first, dot),

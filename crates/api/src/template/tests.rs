@@ -140,6 +140,9 @@ fn functions() {
             "truetruefalse",
         ),
         ("{{or .SSH .Name}} {{and .SSH .Name}}", "web <nil>"),
+        // What comes behind the word that decides is not looked at.
+        ("{{and .SSH (index .List 7)}}", "<nil>"),
+        ("{{or .Name (index .List 7)}}", "web"),
         (
             "{{upper .Name}} {{\"A\" | lower}} {{print .Name 1}}{{println .Name 2}}",
             "WEB a web1web 2\n",

@@ -1,6 +1,7 @@
 //! `ignite cp`: files between this host and a VM.
 
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -113,8 +114,14 @@ fn copy_in(
     (vm, path): (&str, &OsStr),
     options: CopyOptions,
 ) -> Outcome {
-    let cancel = context.cancel()?;
     let stdin = std::io::stdin();
+    if matches!(from, Side::Stream) && stdin.is_terminal() {
+        return Err(Failure::usage(
+            "an archive is not typed at a terminal",
+            Some("give it by a pipe, or from a file: tar c DIR | ignite cp - VM:DIRECTORY".into()),
+        ));
+    }
+    let cancel = context.cancel()?;
     let from = match &from {
         Side::Host(path) => CopyFrom::Path(path),
         _ => CopyFrom::Archive(stdin.as_fd()),
@@ -136,6 +143,12 @@ fn copy_out(
     to: Side,
     options: CopyOptions,
 ) -> Outcome {
+    if matches!(to, Side::Stream) && std::io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "an archive is nothing for a terminal",
+            Some("send it through a pipe, or into a file: ignite cp VM:PATH - | tar t".into()),
+        ));
+    }
     let cancel = context.cancel()?;
     let mut stdout = Outlet::new(std::io::stdout().lock());
     let target = match &to {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ignite_api::{
-    Address, Dns, EnvVar, ExtraHost, HostName, InterfaceSpec, Kind, Label, Mac, Metadata, Name,
+    Address, Dns, ExtraHost, HostName, InterfaceSpec, Kind, Label, Mac, Metadata, Name,
     PortMapping, Reference, Size, Ssh, Vm, VmSpec, VmmChoice,
 };
 use ignite_engine::manifest::VmManifest;
@@ -15,7 +15,7 @@ use super::grouped::grouped;
 use super::rates::RateArgs;
 use super::registry::RegistryArgs;
 use crate::context::{Context, Outcome};
-use crate::values::{self, Copies, Ports, Volumes};
+use crate::values::{self, Copies, Passed, Ports, Volumes};
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
@@ -160,7 +160,7 @@ pub struct VmArgs {
     ///
     /// NAME alone takes its value from here.
     #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = values::env)]
-    env: Vec<EnvVar>,
+    env: Vec<Passed>,
 
     /// Label (repeatable)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = values::LABEL)]
@@ -272,7 +272,7 @@ impl VmArgs {
         spec.ssh = self.ssh.map(ssh).transpose()?.or(spec.ssh);
         spec.disk_size = self.size.unwrap_or(spec.disk_size);
         replace(&mut spec.command, self.command);
-        replace(&mut spec.env, self.env);
+        replace(&mut spec.env, values::passed(self.env));
         replace(&mut spec.dns, self.dns);
         replace(&mut spec.extra_hosts, self.add_host);
         spec.hostname = self.hostname.or(spec.hostname);

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ignite_api::EnvVar;
 use ignite_engine::{ExecRequest, Report};
 use ignite_program::{Failure, USAGE};
 
 use crate::context::{Context, Outcome};
 use crate::seat::{self, DetachArgs, SESSION_FAILED, Seat};
-use crate::values;
+use crate::values::{self, Passed};
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
@@ -42,7 +41,7 @@ pub struct Exec {
 
     /// Environment variable; NAME alone takes its value from here (repeatable)
     #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = values::env)]
-    env: Vec<EnvVar>,
+    env: Vec<Passed>,
 
     /// User and group in the VM, names or numbers
     #[arg(short, long, value_name = "USER[:GROUP]", default_value = "root")]
@@ -86,7 +85,8 @@ impl Exec {
             .as_ref()
             .filter(|terminal| !terminal.name.is_empty())
             .map(|terminal| format!("TERM={}", terminal.name));
-        let given = self.env.iter().map(ToString::to_string);
+        let given = values::passed(self.env);
+        let given = given.iter().map(ToString::to_string);
         let request = ExecRequest {
             argv: self.command,
             env: named.into_iter().chain(given).collect(),

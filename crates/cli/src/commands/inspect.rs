@@ -173,6 +173,7 @@ fn find(context: &Context, engine: &Engine, kind: Kind, name: &str) -> Result<Fo
 /// The one object of this name, whatever its kind; a whole name goes before the beginning of another.
 fn search(context: &Context, engine: &Engine, name: &str) -> Result<Found, Failure> {
     let mut all = Vec::new();
+    let mut failed = None;
     for kind in [Kind::Vm, Kind::Image, Kind::Kernel] {
         let found = match kind {
             Kind::Vm => engine.inspect(name).map(|it| Found::Vm(Box::new(it))),
@@ -182,7 +183,8 @@ fn search(context: &Context, engine: &Engine, name: &str) -> Result<Found, Failu
         match found {
             Ok(found) => all.push((kind, found)),
             Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error.into()),
+            // Something else may have just this name.
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
     // Networks have no uids, and no beginnings of names: whatever fails, it is none of this name.
@@ -196,6 +198,8 @@ fn search(context: &Context, engine: &Engine, name: &str) -> Result<Found, Failu
         == 1
     {
         all.retain(|(_, found)| found.is_called(name));
+    } else if let Some(error) = failed {
+        return Err(error.into());
     }
     match all.len() {
         0 => Err(Failure::new(

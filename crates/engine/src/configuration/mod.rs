@@ -152,7 +152,11 @@ fn read(config: &Config, named: Option<&Path>) -> Result<Option<File>, Error> {
 }
 
 fn with_whole_paths(spec: ConfigurationSpec, path: PathBuf) -> Result<ConfigurationSpec, Error> {
-    let named = [("firecracker", &spec.firecracker), ("jailer", &spec.jailer)];
+    let named = [
+        ("firecracker", &spec.firecracker),
+        ("jailer", &spec.jailer),
+        ("registryConfigDir", &spec.registry_config_dir),
+    ];
     for (field, program) in named {
         if let Some(program) = program.clone().filter(|program| program.is_relative()) {
             return Err(Error::Relative {

@@ -159,6 +159,11 @@ impl Engine {
                 }
                 Err(Error::InUse { .. }) => {}
                 Err(Error::Store(error)) if error.is_not_found() => {}
+                Err(error @ Error::UnknownUsers { .. }) => {
+                    // It is the same of every other.
+                    failures.push(error);
+                    break;
+                }
                 Err(error) => failures.push(error),
             }
         }
@@ -186,6 +191,30 @@ mod tests {
 
     use super::*;
     use crate::vm::tests::{add_image, add_kernel, create_as, engine, staged};
+
+    /// It may have its disk upon any image.
+    #[test]
+    fn a_vm_that_cannot_be_read_keeps_all_images_and_kernels() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let engine = engine(root.path());
+        add_image(&engine);
+        add_kernel(&engine);
+        let uid = create_as(&engine, ignite_api::VmSpec::default()).expect("a VM");
+        let record = engine.vms.dir(uid).join("vm.json");
+        std::fs::write(&record, "{").expect("a record that is cut");
+        let all = Prune {
+            all: true,
+            ..Prune::default()
+        };
+        let cancel = Cancel::new().expect("an eventfd");
+        let (pruned, failures) = engine.prune(&all, &cancel);
+        assert_eq!(pruned, Pruned::default());
+        assert!(!failures.is_empty());
+        for failure in &failures {
+            assert!(matches!(failure, Error::UnknownUsers { .. }), "{failure:?}");
+        }
+        assert_eq!(engine.images.list().expect("listed").records.len(), 1);
+    }
 
     #[test]
     fn the_newest_kernel_stays_and_every_other_goes_that_no_vm_uses() {

@@ -86,10 +86,17 @@ pub(super) fn directory(path: &Path) -> Result<PathBuf, VolumeError> {
             wanted: "a directory",
         });
     }
-    path.canonicalize().map_err(|source| VolumeError::Source {
+    let source = |source| VolumeError::Source {
         path: path.to_owned(),
         source,
-    })
+    };
+    let whole = path.canonicalize().map_err(source)?;
+    // Plans and records are text.
+    if whole.to_str().is_none() {
+        let reason = format!("it leads to {whole:?}, a name that is no text");
+        return Err(source(io::Error::other(reason)));
+    }
+    Ok(whole)
 }
 
 /// Takes the disk for a moment, and looks at what is on it: the type of its file system, where the VM
