@@ -321,7 +321,8 @@ fn tree(place: &Place<'_>, top: &Path) -> Result<Work, Error> {
         let base = whole.strip_prefix("/").unwrap_or(&whole).to_owned();
         (RootDir::open(Path::new("/"))?, base)
     } else {
-        (RootDir::open(&target)?, PathBuf::new())
+        // Looked at above, and perhaps another's since.
+        (RootDir::open_no_link(&target)?, PathBuf::new())
     };
     Ok(Work {
         extractor: Extractor::new(root, &base, place.policy),
@@ -358,8 +359,15 @@ fn single(place: &Place<'_>, top: &Path) -> Result<Work, Error> {
         path: destination.to_owned(),
     })?;
     let parent = directory_of(&target)?;
+    // The destination itself was looked at above, and may be another's since; what is above it is not
+    // the sender's.
+    let root = if parent == destination && !place.whole {
+        RootDir::open_no_link(destination)?
+    } else {
+        RootDir::open(&parent)?
+    };
     Ok(Work {
-        extractor: Extractor::new(RootDir::open(&parent)?, Path::new(""), place.policy),
+        extractor: Extractor::new(root, Path::new(""), place.policy),
         prefix: PathBuf::new(),
         rename: Some(name.to_owned()),
         is_tree: false,

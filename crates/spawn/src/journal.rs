@@ -1,5 +1,6 @@
 //! What the supervisor knows first of what happens to its VM: that it is ready, and that it ended.
 
+use ignite_store::Vms;
 use ignite_store::journal::{Happening, Journal};
 use ignite_wire::supervisor::Plan;
 
@@ -25,8 +26,10 @@ pub fn died(plan: &Plan, outcome: &Outcome) {
 
 /// None where the plan names no VM of a store's.
 fn happening(plan: &Plan, event: &str) -> Option<Happening> {
-    let (uid, name) = (plan.uid.parse().ok()?, plan.name.parse().ok()?);
-    Some(Happening::now(event, uid, name))
+    // It may have been renamed since it was started.
+    let name = Vms::name_in(&plan.vm_dir).ok().flatten();
+    let name = name.or_else(|| plan.name.parse().ok())?;
+    Some(Happening::now(event, plan.uid.parse().ok()?, name))
 }
 
 fn write(plan: &Plan, happening: Option<Happening>) {

@@ -11,7 +11,7 @@ use crate::record::network::NetworkRecord;
 use crate::record::status::StatusRecord;
 use crate::record::vm::VmRecord;
 use crate::resolve::{Candidate, resolve};
-use crate::summary::{self, Summary};
+use crate::summary::{self, Summary, VmSummary};
 use crate::{Error, Liveness, Paths, json};
 
 const RECORD: &str = "vm.json";
@@ -57,13 +57,21 @@ impl Vms {
         })
     }
 
-    fn check_name(&self, name: &str) -> Result<(), Error> {
-        let mut vms = self.summary()?.vms.into_iter();
-        match vms.find(|vm| vm.name == name) {
+    /// Nobody but `own` may be called so, by name or by uid: each of both is enough to mean a VM.
+    fn check_name(&self, own: Uid, name: &str) -> Result<(), Error> {
+        let vms = self.summary()?.vms;
+        let mut others = vms.into_iter().filter(|vm| vm.uid != own);
+        let clashes =
+            |vm: &VmSummary| vm.name == name || vm.uid.as_str() == name || vm.name == own.as_str();
+        match others.find(clashes) {
             None => Ok(()),
+            Some(vm) if vm.name == own.as_str() => Err(Error::UidTaken {
+                kind: Kind::Vm,
+                uid: own,
+            }),
             Some(vm) => Err(Error::NameTaken {
                 kind: Kind::Vm,
-                name: vm.name,
+                name: name.to_owned(),
                 uid: vm.uid,
             }),
         }
@@ -147,6 +155,12 @@ impl Vms {
         resolve(Kind::Vm, text, named.chain(damaged))
     }
 
+    /// The name that the VM with this durable directory has in this moment.
+    pub fn name_in(directory: &Path) -> Result<Option<Name>, Error> {
+        let record: Option<VmRecord> = json::read(&directory.join(RECORD))?;
+        Ok(record.map(|record| record.name))
+    }
+
     /// Durable directory of a VM.
     pub fn dir(&self, uid: Uid) -> PathBuf {
         self.objects.path(uid)
@@ -194,7 +208,7 @@ impl Begun {
     ) -> Result<VmLock, E> {
         let vms = self.vms.clone();
         let _store = store_lock(&vms.paths.data)?;
-        vms.check_name(record.name.as_str())?;
+        vms.check_name(self.uid, record.name.as_str())?;
         check()?;
         vms.objects.finish(self.uid, record)?;
         Ok(VmLock {
@@ -267,7 +281,7 @@ impl VmLock {
         if record.name == name {
             return Ok(());
         }
-        self.vms.check_name(name.as_str())?;
+        self.vms.check_name(self.uid, name.as_str())?;
         record.name = name;
         self.write_record(&record)
     }

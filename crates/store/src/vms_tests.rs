@@ -128,6 +128,26 @@ fn names_and_uids_are_unique() {
         })
         .expect_err("taken");
     assert!(matches!(error, Error::UidTaken { .. }), "{error}");
+    // A uid is as good as a name.
+    let error = vms.create(&vm(record.uid.as_str())).expect_err("taken");
+    assert!(matches!(&error, Error::NameTaken { uid, .. } if *uid == record.uid));
+    let (named, other) = (vm("0123456789abcdef"), Uid::random());
+    let second = vms.create(&named).expect("a name that is nobody's uid");
+    let of_name: Uid = named.name.as_str().parse().expect("a uid");
+    let third = VmRecord {
+        uid: of_name,
+        ..vm("third")
+    };
+    let error = vms.create(&third).expect_err("a name as uid");
+    assert!(matches!(error, Error::UidTaken { uid, .. } if uid == of_name));
+    let error = second.rename(record.uid.as_str().parse().expect("a name"));
+    assert!(matches!(error, Err(Error::NameTaken { .. })));
+    second
+        .rename(named.uid.as_str().parse().expect("a name"))
+        .expect("its own");
+    assert_eq!(vms.resolve(named.uid.as_str()).expect("one"), named.uid);
+    assert!(vms.resolve(other.as_str()).is_err());
+    second.remove().expect("removed");
     assert_eq!(vms.get(record.uid).expect("unharmed"), record);
     lock.remove().expect("remove");
     vms.create(&vm("web")).expect("free again");

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ignite_api::{DiskOrigin, InterfaceSpec, Mac, Name, Reference, Uid, Vm, validate};
+use ignite_host::fs::Lock;
 use ignite_host::step::{self, Step};
 use ignite_store::{
     ImageChoice, ImageConfig, ImageRecord, InterfaceRecord, KernelChoice, KernelRecord, Managed,
@@ -95,20 +96,18 @@ impl Engine {
         report: &dyn Report,
         cancel: &Cancel,
     ) -> Result<(VmLock, VmRecord), Error> {
-        let Parts {
-            name,
-            macs,
-            image,
-            kernel,
-            public_key,
-        } = self.parts(&request, None, report, cancel)?;
         for remark in request.vm.metadata.remarks() {
             report.warn(&remark);
         }
         let (lock, record) = {
-            let _in_use = self.in_use(Access::Use)?;
-            // Removed in the meantime, they are not found any more.
-            let (image, kernel) = (self.images.get(image.uid)?, self.kernels.get(kernel.uid)?);
+            let (parts, _in_use) = self.parts_in_use(&request, report, cancel)?;
+            let Parts {
+                name,
+                macs,
+                image,
+                kernel,
+                public_key,
+            } = parts;
             let mut record = self.record(request, name, &image, &kernel)?;
             // A VM is there with its disk, or not at all.
             let begun = self.vms.begin(record.uid)?;
@@ -150,6 +149,33 @@ impl Engine {
         let image = self.images.dir(parts.image.uid).join(crate::image::FILE);
         self.ensure_vmm_instead(record, &image, instead_of)?;
         Ok(cancel.check()?)
+    }
+
+    /// The parts, and what keeps image and kernel from being removed. What was found, or just pulled,
+    /// may be removed by others in the moment before that: then it is looked for again.
+    fn parts_in_use(
+        &self,
+        request: &CreateRequest,
+        report: &dyn Report,
+        cancel: &Cancel,
+    ) -> Result<(Parts, Lock), Error> {
+        const TRIES: u32 = 3;
+        let mut tries = 0;
+        loop {
+            let mut parts = self.parts(request, None, report, cancel)?;
+            let in_use = self.in_use(Access::Use)?;
+            let image = self.images.get(parts.image.uid);
+            let there = image.and_then(|image| Ok((image, self.kernels.get(parts.kernel.uid)?)));
+            tries += 1;
+            match there {
+                Ok(there) => {
+                    (parts.image, parts.kernel) = there;
+                    return Ok((parts, in_use));
+                }
+                Err(error) if error.is_not_found() && tries < TRIES => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     fn parts(
@@ -200,12 +226,18 @@ impl Engine {
             .filter(|vm| Some(vm.uid) != instead_of)
             .map(|vm| (vm.name, vm.uid))
             .collect();
-        let same = |(_, uid): &&(String, Uid)| Some(*uid) == vm.metadata.uid;
+        let wanted = vm.metadata.uid;
+        let same = |(name, uid): &&(String, Uid)| {
+            wanted.is_some_and(|wanted| *uid == wanted || name == wanted.as_str())
+        };
         if let Some((name, uid)) = taken.iter().find(same) {
-            let (uid, name) = (*uid, name.clone());
+            let (uid, name) = (wanted.unwrap_or(*uid), name.clone());
             return Err(Error::UidTaken { uid, name });
         }
-        let holder = |name: &str| taken.iter().find(|(has, _)| has == name);
+        let holder = |name: &str| {
+            let is = |(has, uid): &&(String, Uid)| has == name || uid.as_str() == name;
+            taken.iter().find(is)
+        };
         if vm.metadata.name.is_empty() {
             return Ok(std::iter::repeat_with(Name::random)
                 .find(|name| holder(name.as_str()).is_none())
@@ -214,9 +246,9 @@ impl Engine {
         let name: Name = vm.metadata.name.parse().map_err(Error::Name)?;
         match holder(name.as_str()) {
             None => Ok(name),
-            Some((name, uid)) => Err(ignite_store::Error::NameTaken {
+            Some((_, uid)) => Err(ignite_store::Error::NameTaken {
                 kind: ignite_api::Kind::Vm,
-                name: name.clone(),
+                name: name.to_string(),
                 uid: *uid,
             }
             .into()),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::start::Started;
+use crate::timings::Timings;
 use crate::{Cancel, Engine, Error, Report, StartOptions};
 
 impl Engine {
@@ -24,8 +25,12 @@ impl Engine {
                 name: record.name.to_string(),
             });
         }
-        self.stop(uid.as_str(), grace)?;
+        if self.end_in_order(&record, grace)? {
+            self.note("stop", uid, &record.name, &[]);
+        }
         cancel.check()?;
-        self.start(uid.as_str(), options, report, cancel)
+        // Held until it runs again: nobody starts, changes or removes what is about to come back.
+        let (lock, live) = self.lock_idle(uid)?;
+        self.start_locked(&lock, live, options, report, cancel, Timings::new())
     }
 }

@@ -427,7 +427,8 @@ impl Start<'_> {
     ) -> Result<Supervisor, Error> {
         let (plan, program) = plan;
         let path = plan.run_dir.join(PLAN);
-        let text = serde_json::to_vec(plan).expect("a plan is plain data");
+        // A path in it may be no text.
+        let text = serde_json::to_vec(plan).map_err(|error| Error::spawn(program)(error.into()))?;
         ignite_host::fs::write_atomic(&path, &text, 0o600).map_err(Error::File)?;
         step::reached(Step::StartPlanned);
         let (read, write) = pipe()?;

@@ -78,6 +78,12 @@ impl Engine {
         })
     }
 
+    /// Shuts the guest down in order, and waits for that alone; false if it did not run.
+    pub(super) fn end_in_order(&self, record: &VmRecord, grace: Duration) -> Result<bool, Error> {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        self.end_vm(record, Message::Stop { grace_ms }, grace)
+    }
+
     /// Ends a VM; false if it did not run.
     fn end_vm(&self, record: &VmRecord, request: Message, grace: Duration) -> Result<bool, Error> {
         let paths = &self.config.paths;

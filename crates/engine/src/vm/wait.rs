@@ -46,12 +46,13 @@ impl Engine {
 }
 
 impl Engine {
-    /// The exit code of a VM's last end, as far as events tell.
+    /// The exit code of a VM's last life, as far as events tell.
     fn code_told(&self, uid: Uid) -> Option<i32> {
         let events = Reader::new(&self.config.paths).read().ok()?;
+        // A life that began, and of whose end nothing is told, has no code, and not the one before it.
         let last = events
             .iter()
-            .rfind(|it| it.uid == uid && !matches!(it.event.as_str(), "remove" | "detach"))?;
+            .rfind(|it| it.uid == uid && matches!(it.event.as_str(), "start" | "die"))?;
         last.attributes.get("exitCode")?.parse().ok()
     }
 }

@@ -79,7 +79,16 @@ struct Place {
 impl RootDir {
     /// The directory at `path`, which must exist.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self::open_with(path, OFlags::empty())
+    }
+
+    /// The same; a link as the last component is refused, unless a slash is behind it.
+    pub fn open_no_link(path: &Path) -> Result<Self, Error> {
+        Self::open_with(path, OFlags::NOFOLLOW)
+    }
+
+    fn open_with(path: &Path, more: OFlags) -> Result<Self, Error> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | more;
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty())
             .map_err(Error::at("open the directory", path))?;
         Ok(Self {

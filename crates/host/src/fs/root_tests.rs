@@ -362,3 +362,16 @@ fn a_left_over_temporary_file_is_in_nobody_s_way() {
     let read = std::fs::read_to_string(fixture.inside.join("file")).expect("read");
     assert_eq!(read, "new");
 }
+
+#[test]
+fn a_root_is_no_link_unless_a_slash_says_so() {
+    let fixture = fixture();
+    let link = fixture.inside.join("link");
+    std::os::unix::fs::symlink(&fixture.outside, &link).expect("symlink");
+    let error = RootDir::open_no_link(&link).expect_err("a link");
+    assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory, "{error}");
+    for path in [link.join(""), link.join("."), fixture.outside.clone()] {
+        let root = RootDir::open_no_link(&path).expect("the directory");
+        assert_eq!(root.kind(p("secret")).expect("looked"), Some(Kind::File));
+    }
+}

@@ -61,6 +61,7 @@ fn a_life_is_told_from_its_beginning_to_its_end() -> Result<()> {
     assert_eq!(of(&["event=die", "exitCode=137", "end=killed"])?, ["die"]);
     assert_eq!(of(&["event=die", "exitCode=0"])?, [""; 0]);
     assert_eq!(of(&["vm=old", "event=create", "event=remove"])?, ["remove"]);
+    assert_eq!(of(&["vm=old", "event=die"])?, ["die"]);
     assert_eq!(
         of(&[&format!("vm={}", &vm.uid[..6]), "event=create"])?,
         ["create"]

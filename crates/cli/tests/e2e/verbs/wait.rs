@@ -42,6 +42,11 @@ fn a_vm_that_removes_itself_and_one_whose_supervisor_is_killed() -> Result<()> {
     gone.exec(&["touch", "/go"]).ok()?;
     assert_eq!(waiting.wait(SOON)?.ok()?, "7");
 
+    let killed = Vm::run_script(&host, &["--name", "killed", "--rm"], "sleep 1000")?;
+    let waiting = host.ignite(["wait", "killed"]).start()?;
+    killed.verb("kill")?;
+    assert_eq!(waiting.wait(SOON)?.ok()?, "137");
+
     let lost = Vm::run_script(&host, &["--name", "lost"], "sleep 1000")?;
     let mut waiting = host.ignite(["wait", "lost"]).start()?;
     let supervisors = host.processes()?;

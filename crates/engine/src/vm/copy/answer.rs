@@ -29,7 +29,7 @@ pub(in crate::vm) fn answer(
     read.map_err(|error| channel.take_failure(error))?;
     if bytes.len() as u64 <= most {
         channel.end()?;
-        judge(&channel, attendants.report)?;
+        judge(&mut channel, attendants.report)?;
     }
     Ok(bytes)
 }

@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::CopyError;
+use super::said::Said;
 use crate::vm::control::{self, Control};
 use crate::{Cancel, Progress};
 
@@ -25,9 +26,6 @@ const CHANNEL: u32 = 1;
 
 /// Bytes queued for the supervisor beyond which no more are taken.
 const MAX_QUEUED: usize = 4 * DATA_CHUNK;
-
-/// Bytes of what the tool says on standard error that are kept.
-const MAX_SAID: usize = 64 * 1024;
 
 /// What the caller of a copy has a say in.
 pub(super) struct Terms<'a> {
@@ -52,7 +50,7 @@ pub(super) struct Channel<'a> {
     chunks: VecDeque<Vec<u8>>,
     /// Bytes of the first chunk that were read.
     position: usize,
-    said: Vec<u8>,
+    said: Said,
     exit: Option<ExitStatus>,
     /// Why nothing moves any more.
     failure: Option<CopyError>,
@@ -79,7 +77,7 @@ impl<'a> Channel<'a> {
             terms,
             chunks: VecDeque::new(),
             position: 0,
-            said: Vec::new(),
+            said: Said::default(),
             exit: None,
             failure: None,
         })
@@ -109,9 +107,9 @@ impl<'a> Channel<'a> {
         self.exit.as_ref()
     }
 
-    /// What the tool said on standard error.
-    pub(super) fn said(&self) -> String {
-        String::from_utf8_lossy(&self.said).into_owned()
+    /// What the tool said on standard error until now.
+    pub(super) fn take_said(&mut self) -> Said {
+        std::mem::take(&mut self.said)
     }
 
     /// The reason behind a failure of reading or writing.
@@ -167,8 +165,7 @@ impl<'a> Channel<'a> {
         match frame.message {
             Message::Stdout(bytes) => self.chunks.push_back(bytes),
             Message::Stderr(bytes) => {
-                let room = MAX_SAID.saturating_sub(self.said.len()).min(bytes.len());
-                self.said.extend_from_slice(&bytes[..room]);
+                self.said.take(&bytes);
                 self.consumed(bytes.len())?;
             }
             Message::Credit { bytes } => self.credits.granted(bytes),

@@ -6,6 +6,7 @@
 mod answer;
 mod channel;
 mod error;
+mod said;
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufWriter, Write};
@@ -234,7 +235,7 @@ fn finish_in(
     }
     channel.end_input()?;
     channel.end()?;
-    judge(&channel, report)?;
+    judge(&mut channel, report)?;
     match sent {
         Ok(0) => Ok(()),
         Ok(faults) => Err(CopyError::Faults { faults }),
@@ -254,11 +255,11 @@ fn finish_out(
     match taken {
         Ok(()) => {
             channel.end()?;
-            judge(&channel, report)
+            judge(&mut channel, report)
         }
         Err(error) => {
             if channel.exit().is_some() {
-                judge(&channel, report)?;
+                judge(&mut channel, report)?;
             }
             Err(error)
         }
@@ -266,17 +267,8 @@ fn finish_out(
 }
 
 /// What the tool in the guest said, and how it ended.
-fn judge(channel: &Channel<'_>, report: &dyn Report) -> Result<(), CopyError> {
-    let said = channel.said();
-    let (mut message, mut hint) = (None, None);
-    for line in said.lines() {
-        match line.split_once(": ") {
-            Some(("warning", text)) => report.warn(&plain(text)),
-            Some(("error", text)) => message = Some(plain(text)),
-            Some(("hint", text)) => hint = Some(plain(text)),
-            _ => {}
-        }
-    }
+fn judge(channel: &mut Channel<'_>, report: &dyn Report) -> Result<(), CopyError> {
+    let (message, hint) = channel.take_said().end(&mut |text| report.warn(text));
     match channel.exit() {
         Some(ExitStatus::Code { code: 0 }) => Ok(()),
         Some(ExitStatus::NotFound { .. }) => Err(CopyError::Earlier),
