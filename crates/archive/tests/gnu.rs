@@ -44,6 +44,7 @@ fn make(tree: &Path) {
     let many: Vec<(u64, &[u8])> = many.iter().map(|(at, data)| (*at, &data[..])).collect();
     make("many", &many, (MANY << 16) + 99);
     make("none", &[(0, &[7; 70_000])], 70_000);
+    make("small", &[(0, b"begin"), (200_000, b"end")], 300_000);
 }
 
 /// Every file of the one tree is in the other, with its holes.

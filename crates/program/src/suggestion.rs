@@ -11,10 +11,14 @@ pub fn suggest_visible<'w>(
     root: &Command,
     words: impl IntoIterator<Item = &'w str>,
 ) {
+    let command = addressed(root, words);
+    // What stands behind two dashes is a command's to run, where it runs one.
+    if !command.get_positionals().any(takes_dashes) {
+        leave_out_dashes(error);
+    }
     let Some(suggested) = said(error, ContextKind::SuggestedArg) else {
         return;
     };
-    let command = addressed(root, words);
     let is_visible = |arg: &&Arg| !arg.is_hide_set();
     let visible = || command.get_arguments().filter(is_visible).flat_map(names);
     if visible().any(|name| suggested == format!("--{name}")) {
@@ -34,6 +38,20 @@ fn said(error: &clap::Error, kind: ContextKind) -> Option<String> {
         ContextValue::String(text) => Some(text.clone()),
         _ => None,
     }
+}
+
+/// Takes out the tip that a flag may be a value.
+fn leave_out_dashes(error: &mut clap::Error) {
+    if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+        tips.retain(|tip| !tip.to_string().contains("as a value, use '-- "));
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
+}
+
+fn takes_dashes(arg: &Arg) -> bool {
+    arg.is_last_set() || arg.is_trailing_var_arg_set()
 }
 
 fn names(arg: &Arg) -> impl Iterator<Item = &str> {

@@ -119,7 +119,7 @@ pub struct VmArgs {
     /// Give it a device, file or directory (repeatable)
     ///
     /// They are the host's; a file holds a file system. Several may stand between commas.
-    #[arg(short, long, value_name = "SOURCE:MOUNT[:ro]", value_parser = values::volumes)]
+    #[arg(short, long, alias = "volume", value_name = "SOURCE:MOUNT[:ro]", value_parser = values::volumes)]
     volumes: Vec<Volumes>,
 
     /// Network to attach to (repeatable)

@@ -58,8 +58,9 @@ impl Kind {
     }
 }
 
-/// Form of an object's text.
+/// Form of an object's text. There is nothing to filter here, and `-f` is Docker's for a template.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("template", |template| template.short_alias('f')))]
 pub struct FormArgs {
     /// json or yaml
     #[arg(

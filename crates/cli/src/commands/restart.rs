@@ -26,7 +26,14 @@ pub struct Restart {
     vms: Vec<String>,
 
     /// Time a guest has to shut down before it is ended
-    #[arg(short, long, value_name = "DURATION", default_value = "20s", value_parser = values::duration)]
+    #[arg(
+        short,
+        long,
+        visible_alias = "timeout",
+        value_name = "DURATION",
+        default_value = "20s",
+        value_parser = values::duration
+    )]
     time: Duration,
 
     #[command(flatten)]

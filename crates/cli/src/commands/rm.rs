@@ -29,6 +29,11 @@ pub struct Rm {
     /// End those that run
     #[arg(short, long)]
     force: bool,
+
+    /// Docker's, for volumes that nobody else has: a VM's disks go with it, files and directories given
+    /// to it stay
+    #[arg(short, long, hide = true)]
+    volumes: bool,
 }
 
 impl Verb for Rm {

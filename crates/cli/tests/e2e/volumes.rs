@@ -468,7 +468,14 @@ fn firecracker_gets_a_copy_of_a_directory() -> Result<()> {
         "-v",
         "/run/srv/dir:/own",
     ];
-    let vm = Vm::run_image(&host, &options, &image, &[])?;
+    let run = Vm::invocation(&host, &options, &image, &[]);
+    let output = run.deadline(BOOT).output()?;
+    let remark = "the VM has a copy of /run/srv/dir: what it changes stays in the VM";
+    ensure!(output.stderr.contains(remark), "{output}");
+    let vm = Vm {
+        host: &host,
+        uid: output.ok()?,
+    };
     let copy = format!("/var/lib/ignite/vm/{}/volume0.ext4", vm.uid);
     let seen = host
         .sh(&format!("debugfs -R 'cat /file' {copy} 2>/dev/null"))

@@ -208,6 +208,7 @@ fn start_qemu(at: &Path, kernel: &Kernel) -> Child {
     let arguments = "console=ttyS0 panic=-1 quiet 8250.nr_uarts=1 cryptomgr.notests \
                      mitigations=off random.trust_cpu=on";
     let mut command = Command::new("qemu-system-x86_64");
+    // The processor is the one VMs have: `TRANSLATED_CPU` of the crate `vmm`.
     command
         .args(["-machine", "microvm,acpi=on,memory-backend=memory"])
         .args([
