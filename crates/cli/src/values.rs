@@ -35,6 +35,13 @@ pub fn ports(text: &str) -> Result<Ports, String> {
         .map_err(|error| message(&error))
 }
 
+/// Parses a number of processors; what a VM can have is said where its manifest is read.
+pub fn cpus(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is no number of processors\nhint: a VM has whole ones, such as 1 or 2")
+    })
+}
+
 /// What one `--volumes` stands for.
 #[derive(Debug, Clone)]
 pub struct Volumes(pub Vec<VolumeFlag>);
@@ -107,6 +114,18 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         ));
     }
     Ok(duration)
+}
+
+/// Parses how long a guest may say nothing: a second to a day.
+pub fn patience(text: &str) -> Result<Duration, String> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let patience = duration(text)?;
+    if patience < Duration::from_secs(1) || patience > DAY {
+        return Err(format!(
+            "{text:?} is not between a second and a day\nhint: write numbers and units, such as 30s or 5m"
+        ));
+    }
+    Ok(patience)
 }
 
 /// Parser of [`DetachKeys`].
@@ -219,6 +238,9 @@ mod tests {
 
     #[test]
     fn durations_are_bounded() {
+        assert_eq!(patience("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(patience("2m"), Ok(Duration::from_secs(120)));
+        assert!(patience("0").is_err() && patience("25h").is_err());
         assert!(duration("90000h").is_ok());
         for text in ["18446744073709551615", "1000000h"] {
             let fault = duration(text).expect_err(text);

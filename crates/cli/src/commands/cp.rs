@@ -13,6 +13,7 @@ use ignite_program::{Failure, NO_READER};
 
 use crate::context::{Context, Outcome};
 use crate::terminal::Outlet;
+use crate::values;
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
@@ -45,9 +46,9 @@ pub struct Cp {
     #[arg(short = 'L', long)]
     follow_link: bool,
 
-    /// Give up when the VM has been silent for that many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
-    timeout: u64,
+    /// Give up when the VM has been silent for that long
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = values::patience)]
+    timeout: Duration,
 
     /// Taken from older scripts, and not used
     #[arg(short, long, value_name = "KEY", hide = true)]
@@ -67,7 +68,7 @@ impl Verb for Cp {
         let options = CopyOptions {
             archive: self.archive,
             follow: self.follow_link,
-            patience: Duration::from_secs(self.timeout),
+            patience: self.timeout,
         };
         match (from, to) {
             (Side::Vm { .. }, Side::Vm { .. }) => Err(Failure::usage(

@@ -89,7 +89,7 @@ pub struct VmArgs {
     jailer: bool,
 
     /// Virtual processors [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::cpus)]
     cpus: Option<u64>,
 
     /// Memory [default: 512MB]

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::context::{Context, Outcome};
 use crate::output::OutputArgs;
 use crate::table::Table;
+use crate::values;
 use crate::verb::Verb;
 
 const EXAMPLES: &str = "\
@@ -30,9 +31,9 @@ pub struct Top {
     #[arg(short, long)]
     all: bool,
 
-    /// Give up when the VM has been silent for that many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86400))]
-    timeout: u64,
+    /// Give up when the VM has been silent for that long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::patience)]
+    timeout: Duration,
 
     #[command(flatten)]
     output: OutputArgs,
@@ -48,10 +49,9 @@ impl Verb for Top {
             progress: &Silent,
             cancel: &cancel,
         };
-        let patience = Duration::from_secs(self.timeout);
         let mut processes = context
             .reader()?
-            .processes(&self.vm, patience, attendants)?;
+            .processes(&self.vm, self.timeout, attendants)?;
         processes.retain(|process| self.all || !process.kernel);
         if let Some(format) = self.output.output {
             let lines: Vec<Line<'_>> = processes.iter().map(Line::new).collect();
