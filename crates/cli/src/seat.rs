@@ -36,6 +36,7 @@ pub struct Seat {
     stdin: bool,
     /// Whether the input is a terminal, which is to be in raw mode.
     terminal: bool,
+    is_console: bool,
     keys: DetachKeys,
     inbox: Inbox,
 }
@@ -67,6 +68,7 @@ impl Seat {
         Self {
             stdin: true,
             terminal,
+            is_console: false,
             keys,
             inbox,
         }
@@ -78,6 +80,7 @@ impl Seat {
         Self {
             stdin,
             terminal,
+            is_console: true,
             keys,
             inbox,
         }
@@ -119,9 +122,14 @@ impl Seat {
         Ok(match ended? {
             Ended::Exit(status) => told(context, &status),
             Ended::Detached => {
-                context.terminal.info(&format!(
-                    "detached; it goes on in VM {vm}, whose console is shown by: ignite attach {vm}"
-                ));
+                context.terminal.info(&match self.is_console {
+                    true => format!(
+                        "detached; it goes on in VM {vm}, whose console is shown by: ignite attach {vm}"
+                    ),
+                    false => format!(
+                        "detached; the program goes on in VM {vm}, where nobody hears it: ignite top {vm}"
+                    ),
+                });
                 0
             }
             Ended::Signal(number) => code(128 + number),

@@ -4,9 +4,12 @@
 //! goes above them.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use ignite_engine::{Progress, Report};
 use ignite_program::{Failure, harmless};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use crate::progress::Bars;
 
@@ -152,6 +155,17 @@ impl<W: Write> Outlet<W> {
         self.gone
     }
 
+    /// Waits until there may be room.
+    fn wait(&self) -> io::Result<()>
+    where
+        W: AsFd,
+    {
+        match poll(&mut [PollFd::new(&self.stream, PollFlags::OUT)], None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn noticing<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         self.gone |= result
             .as_ref()
@@ -160,10 +174,15 @@ impl<W: Write> Outlet<W> {
     }
 }
 
-impl<W: Write> Write for Outlet<W> {
+impl<W: Write + AsFd> Write for Outlet<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.stream.write(bytes);
-        self.noticing(written)
+        loop {
+            match self.stream.write(bytes) {
+                // Whoever has the other end may have told it never to wait.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait()?,
+                written => return self.noticing(written),
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -129,7 +129,17 @@ export class List {
       cell("Name", el("span", { class: "who" }, part.dot, el("span", { class: "pair" }, part.name, part.image))),
       cell("Status", part.state), cell("Addresses", part.addresses), cell("Ports", part.ports),
       cell("Processor", part.cpu, part.bar), cell("Memory", part.memory), cell("Traffic", part.flow, part.curve));
-    return { node, show: (vm) => show(node, part, vm), use: (history, slot) => use(part, history, uid, slot) };
+    const row = {
+      node,
+      vm: null,
+      show: (vm) => show(node, part, (row.vm = vm)),
+      use: (history, slot) => {
+        // "Up 5s" grows, though nothing of the VM changes.
+        if (row.vm) say(part.state, format.status(row.vm));
+        use(part, history, uid, slot);
+      },
+    };
+    return row;
   }
 }
 

@@ -117,7 +117,7 @@ export class Map {
     const tone = isVm ? format.tone(node.vm) : node.kind;
     const where = node.lines.map((line) => `${line.name} ${line.address} on ${line.trunk.title}`).join(", ");
     const letters = Math.floor((width - 38) / LETTER);
-    const detail = isVm ? format.status(node.vm) : node.links[0].address;
+    const detail = isVm ? node.vm.state : node.links[0].address;
     return draw("g", {
       class: `node ${node.kind}`, role: isVm ? "button" : "img", tabindex: "-1", "data-rove": node.key, "data-tone": tone,
       "data-networks": node.lines.map((line) => line.trunk.key).join(" "),

@@ -37,6 +37,7 @@ export class Panel {
   #dialog;
   #closed;
   #vm = null;
+  #gone = false;
   #tab = "Overview";
   #body = el("div", { class: "body", role: "tabpanel", id: "panel-body", tabindex: "0" });
   #title = el("h2", { id: "panel-title" });
@@ -77,11 +78,12 @@ export class Panel {
   update(vm) {
     if (!this.#vm) return;
     if (!vm) {
+      this.#gone = true;
       say(this.#badge, "Removed");
       this.#badge.dataset.tone = "failed";
       return;
     }
-    this.#vm = vm;
+    [this.#vm, this.#gone] = [vm, false];
     say(this.#title, vm.name);
     say(this.#uid, vm.uid);
     say(this.#badge, format.status(vm));
@@ -93,6 +95,7 @@ export class Panel {
 
   /** Draws what it uses. */
   use(history) {
+    if (this.#vm && !this.#gone) say(this.#badge, format.status(this.#vm));
     if (!this.#vm || this.#tab !== "Usage") return;
     const { uid } = this.#vm;
     const known = history.latest(uid)?.interfaces ?? [];

@@ -8,11 +8,17 @@ const LIMIT = 64 << 20;
 
 function takeKey() {
   const given = location.hash.slice(1);
-  if (/^[0-9a-f]{32}$/.test(given)) {
-    sessionStorage.setItem(KEPT, given);
-    history.replaceState(null, "", location.pathname);
+  const isKey = /^[0-9a-f]{32}$/.test(given);
+  try {
+    if (isKey) {
+      sessionStorage.setItem(KEPT, given);
+      history.replaceState(null, "", location.pathname);
+    }
+    return sessionStorage.getItem(KEPT);
+  } catch {
+    // A browser that keeps nothing: the key stays in the address.
+    return isKey ? given : null;
   }
-  return sessionStorage.getItem(KEPT);
 }
 
 let key = null;

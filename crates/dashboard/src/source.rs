@@ -62,7 +62,7 @@ pub trait Source: Send + Sync + 'static {
 impl Source for Engine {
     fn state(&self) -> Result<State, Trouble> {
         let (mut vms, mut faults) = self.list(true)?;
-        self.add_interfaces(&mut vms)?;
+        faults.extend(self.add_interfaces(&mut vms));
         let (networks, broken) = self.networks_seen()?;
         // The records of VMs are read for both.
         faults.extend(broken);
@@ -88,7 +88,7 @@ impl Source for Engine {
     }
 
     fn vm(&self, uid: Uid) -> Result<String, Trouble> {
-        let vm = self.inspect(uid.as_str())?;
+        let vm = self.look_at(uid)?;
         serde_json::to_string(&vm).map_err(|error| Trouble::Failed(error.to_string()))
     }
 

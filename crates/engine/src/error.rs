@@ -349,7 +349,8 @@ impl Error {
             Self::Managed { .. } => Some("change its name in the manifest".into()),
             Self::Several(errors) => errors.iter().find_map(Self::hint),
             Self::Invalid(_) => Some("see what a VM can have with: ignite help create".into()),
-            Self::Cancelled(_) | Self::Spawn { .. } | Self::Prepare { .. } | Self::Watch(_) | Self::Console { .. } | Self::Told(_) => None,
+            Self::Cancelled(_) | Self::Spawn { .. } | Self::Prepare { .. } | Self::Watch(_) | Self::Console { .. } => None,
+            Self::Told(source) => ignite_host::error::hint(source),
         }
     }
 

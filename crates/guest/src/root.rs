@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use ignite_host::fs::{Kind, RootDir};
@@ -120,20 +121,29 @@ impl Root {
     }
 
     /// Makes `path` a regular file with this text: what is there, a link too, is replaced; the same
-    /// text is left alone, which spares a write at every boot.
+    /// text is left alone, which spares a write at every boot. A file that is there is whole at every
+    /// moment, also after a kill: the new one gets its name when it is written (and ext4 writes it to the
+    /// disk before that name).
     pub fn write_text(&self, path: &str, mode: u32, text: &str) -> Result<(), Error> {
         let place = Path::new(path);
         let is_file = self.below.kind(place)? == Some(Kind::File);
         if is_file && self.read_text(path).is_ok_and(|present| present == text) {
             return Ok(());
         }
-        self.below.remove(place)?;
-        let mut file = self.below.create_file(place, mode)?;
-        io::Write::write_all(&mut file, text.as_bytes()).map_err(|source| Error::Io {
+        if !is_file {
+            self.below.remove(place)?;
+        }
+        let new = self.below.new_file(place)?;
+        let written = io::Write::write_all(&mut new.file(), text.as_bytes()).and_then(|()| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            new.file().set_permissions(mode)
+        });
+        written.map_err(|source| Error::Io {
             action: "write",
             path: place.to_owned(),
             source,
-        })
+        })?;
+        Ok(new.finish()?)
     }
 
     /// Makes a directory and those above it.

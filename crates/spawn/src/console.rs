@@ -11,6 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::log;
 use times::Index;
@@ -113,7 +114,13 @@ pub struct Log {
     limit: u64,
     /// Without it the console is kept all the same.
     index: Option<Index>,
+    /// When it could not be written, and the bytes that are missing since.
+    failed: Option<Instant>,
+    lost: u64,
 }
+
+/// Time from a failure of writing to the next try.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Log {
     /// Opens the file to append to it, made if absent. A `limit` of 0 means none.
@@ -127,19 +134,70 @@ impl Log {
             length,
             limit,
             index: kept(index),
+            failed: None,
+            lost: 0,
         })
     }
 
-    /// Appends `bytes`; where that goes past the limit, only the newer half is kept.
+    /// Appends `bytes`; where that goes past the limit, only the newer half is kept. What cannot be
+    /// written, on a full disk say, is missing, and said to be as soon as there is room; the failure is
+    /// given once.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut left = bytes;
+        let waits = self.failed.is_some_and(|at| at.elapsed() < RETRY);
+        let put = match waits {
+            true => Ok(()),
+            false => self.put(&mut left),
+        };
+        self.lost += left.len() as u64;
+        match put {
+            Ok(()) if waits => Ok(()),
+            Ok(()) => {
+                self.failed = None;
+                Ok(())
+            }
+            Err(error) => match self.failed.replace(Instant::now()) {
+                None => Err(error),
+                Some(_) => Ok(()),
+            },
+        }
+    }
+
+    fn put(&mut self, left: &mut &[u8]) -> io::Result<()> {
+        // What it was not possible to cut before.
+        self.keep_limit()?;
+        if self.lost > 0 {
+            let note = format!("\r\n[{} bytes of the console are missing]\r\n", self.lost);
+            self.append(&mut note.as_bytes())?;
+            self.lost = 0;
+        }
         let length = self.length;
         self.note(|index| index.mark(length));
-        self.file.write_all(bytes)?;
-        self.length += bytes.len() as u64;
-        if self.limit > 0 && self.length > self.limit {
-            self.cut()?;
+        self.append(left)?;
+        self.keep_limit()
+    }
+
+    /// Writes what is `left`, as far as that goes.
+    fn append(&mut self, left: &mut &[u8]) -> io::Result<()> {
+        while !left.is_empty() {
+            match self.file.write(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.length += written as u64;
+                    *left = &left[written..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
+    }
+
+    fn keep_limit(&mut self) -> io::Result<()> {
+        match self.limit > 0 && self.length > self.limit {
+            true => self.cut(),
+            false => Ok(()),
+        }
     }
 
     /// Puts a new file with the newer half, from the start of a line, in the place of the old one.
@@ -151,19 +209,20 @@ impl Log {
         old.seek(SeekFrom::Start(self.length - self.limit / 2))?;
         skip_line(&mut old, self.limit / 4)?;
         let mut new = append(&new_path)?;
-        let before = std::mem::replace(&mut self.length, io::copy(&mut old, &mut new)?);
-        let (inode, dropped) = (new.metadata()?.ino(), before.saturating_sub(self.length));
+        let copied = io::copy(&mut old, &mut new).inspect_err(|_| {
+            // It takes room that there is none of.
+            let _ = std::fs::remove_file(&new_path);
+        })?;
+        let (inode, dropped) = (new.metadata()?.ino(), self.length.saturating_sub(copied));
         self.note(|index| index.cut(inode, dropped));
         std::fs::rename(&new_path, &self.path)?;
-        self.file = new;
+        (self.file, self.length) = (new, copied);
         Ok(())
     }
 
     fn note(&mut self, what: impl FnOnce(&mut Index) -> io::Result<()>) {
-        if let Some(index) = &mut self.index
-            && kept(what(index)).is_none()
-        {
-            self.index = None;
+        if let Some(index) = &mut self.index {
+            kept(what(index));
         }
     }
 }
@@ -241,6 +300,28 @@ mod tests {
         assert_eq!(
             std::fs::read_dir(directory.path()).expect("list").count(),
             2
+        );
+    }
+
+    #[test]
+    fn a_full_disk_costs_what_was_printed_meanwhile() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("console.log");
+        let mut log = Log::open(&path, 1000).expect("open");
+        log.write(b"before\n").expect("written");
+        let full = OpenOptions::new().write(true).open("/dev/full");
+        let good = std::mem::replace(&mut log.file, full.expect("/dev/full"));
+        log.write(b"lost 1\n").expect_err("told");
+        log.write(b"lost 2\n").expect("told once");
+        log.failed = log.failed.and_then(|at| at.checked_sub(RETRY));
+        log.write(b"lost 3\n").expect("told once");
+        log.file = good;
+        log.write(b"lost 4\n").expect("not tried");
+        log.failed = log.failed.and_then(|at| at.checked_sub(RETRY));
+        log.write(b"again\n").expect("written");
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("read"),
+            "before\n\r\n[28 bytes of the console are missing]\r\nagain\n"
         );
     }
 

@@ -142,6 +142,12 @@ impl Vms {
 
     /// The VM that a uid, a name, or the beginning of either means.
     pub fn resolve(&self, text: &str) -> Result<Uid, Error> {
+        // A whole uid is known without a look at all the others.
+        if let Ok(uid) = text.parse::<Uid>()
+            && self.dir(uid).is_dir()
+        {
+            return Ok(uid);
+        }
         let summary = self.summary()?;
         let named = summary.vms.iter().map(|vm| Candidate {
             uid: vm.uid,

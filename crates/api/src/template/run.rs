@@ -221,6 +221,7 @@ impl<'v, 't> Run<'v, 't> {
             // Docker's `.Label "key"`.
             _ => {
                 let map = self.operand(first, dot)?;
+                self.spend(map.weight(), first.at)?;
                 let found = words
                     .iter()
                     .try_fold(map.into_owned(), |it, key| index(&it, key));

@@ -128,7 +128,7 @@ impl Ps {
             context.terminal.warn(&fault);
         }
         let mut rows = match self.has_details() {
-            true => detailed(engine, lines)?,
+            true => detailed(context, engine, lines),
             false => lines.into_iter().map(Row::from).collect(),
         };
         rows = keep(rows, |row| row.is_meant(&filters, now))?;
@@ -154,7 +154,9 @@ impl Ps {
         };
         if let Some(format) = format {
             let mut vms: Vec<VmLine> = rows.into_iter().map(|row| row.line).collect();
-            engine.add_interfaces(&mut vms)?;
+            for fault in engine.add_interfaces(&mut vms) {
+                context.terminal.warn(&fault);
+            }
             return context.encode(format, &vms);
         }
         let text = match (context.terminal.is_quiet(), self.output) {
@@ -213,15 +215,18 @@ impl Row {
     }
 }
 
-/// Adds to each line its object; a VM that was removed in the meantime is left out.
-fn detailed(engine: &Engine, lines: Vec<VmLine>) -> Result<Vec<Row>, Failure> {
+/// Adds to each line its object; a VM that was removed in the meantime is left out, and so is one whose
+/// record cannot be read, which is told.
+fn detailed(context: &Context, engine: &Engine, lines: Vec<VmLine>) -> Vec<Row> {
     let mut rows = Vec::with_capacity(lines.len());
     for line in lines {
-        if let Some(vm) = engine.recorded(line.uid)? {
-            rows.push(Row { line, vm: Some(vm) });
+        match engine.recorded(line.uid) {
+            Ok(Some(vm)) => rows.push(Row { line, vm: Some(vm) }),
+            Ok(None) => {}
+            Err(error) => context.terminal.warn(&Failure::from(error).line()),
         }
     }
-    Ok(rows)
+    rows
 }
 
 /// Looks up the VMs that `before` and `since` name.

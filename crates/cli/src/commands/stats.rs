@@ -69,6 +69,10 @@ impl Verb for Stats {
             std::thread::sleep(INTERVAL);
             let before = std::mem::take(&mut look.latest);
             lines = look.lines(&before)?;
+            if lines.is_empty() && !look.named.is_empty() {
+                context.terminal.info("none of these VMs is there any more");
+                return Ok(0);
+            }
         }
     }
 }

@@ -212,7 +212,12 @@ fn what_is_there_is_in_the_reference() {
         };
         let there = rows.iter().any(|row| row.verdict.starts_with("same"));
         if command.starts_with("ignite ") && there {
-            let long = format!("--{}", flag.split(' ').next().unwrap_or_default());
+            let (long, short) = flag.split_once(' ').unwrap_or((flag, ""));
+            // As help has both.
+            let long = match short {
+                "" => format!("--{long}"),
+                short => format!("{short}, --{long}"),
+            };
             let section = section(&reference, command);
             assert!(
                 // Flags of every command are shown once.

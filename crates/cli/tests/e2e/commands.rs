@@ -91,6 +91,14 @@ fn input_streams_while_output_comes() -> Result<()> {
     drop(stdin);
     client.wait_for("end", SOON)?;
     assert_eq!(client.wait(Duration::from_secs(10))?.code, 0);
+
+    // What goes in is all that comes out, and all that is there.
+    let text = "a line\nanother, with an end\n";
+    for words in [&["tee", "afile.txt"][..], &["cat", "afile.txt"]] {
+        let output = vm.exec(words).stdin(text).output()?;
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{words:?}");
+        assert_eq!(output.stdout, text, "{words:?}");
+    }
     Ok(())
 }
 
@@ -98,6 +106,24 @@ fn input_streams_while_output_comes() -> Result<()> {
 fn exec_refuses_a_vm_that_does_not_run() -> Result<()> {
     let host = Host::new("alpha")?;
     let vm = Vm::run(&host, &["--name", "idle"])?;
+    // What fails here is not put on the VM.
+    for (command, code, words) in [
+        (
+            "exec idle cat /etc/passwd >/dev/full",
+            125,
+            ["write the output", "hint: free"],
+        ),
+        ("exec idle cat </tmp", 125, ["read the input", "directory"]),
+        (
+            "logs idle >/dev/full",
+            1,
+            ["write the result", "hint: free"],
+        ),
+    ] {
+        host.sh(&format!("exec ignite {command}"))
+            .output()?
+            .refused(code, &words)?;
+    }
     vm.verb("stop")?;
     vm.exec(&["true"])
         .output()?

@@ -256,3 +256,27 @@ fn variables_are_read_strictly_and_a_misspelt_one_is_told() -> Result<()> {
     host.ignite(["rm", &uid]).env("IGNITE_ID_PREFIX", "").ok()?;
     Ok(())
 }
+
+#[test]
+fn the_log_says_as_much_as_is_asked_for() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    let uid = host.ignite(["create", "busy"]).ok()?;
+    let start = |level: &str| -> Result<String> {
+        let output = host
+            .ignite(["--log-level", level, "start", &uid])
+            .output()?;
+        assert_eq!(output.stdout.trim(), uid, "the log is on standard error");
+        let lines = output.stderr.clone();
+        output.ok()?;
+        host.ignite(["kill", &uid]).ok()?;
+        Ok(lines)
+    };
+    let (much, little) = (start("debug")?, start("error")?);
+    ensure!(much.contains(" DEBUG "), "{much}");
+    for word in ["DEBUG", "INFO", "WARN"] {
+        ensure!(!little.contains(word), "{little}");
+    }
+    host.ignite(["--log-level", "loud", "ps"])
+        .output()?
+        .refused(2, &["loud", "--log-level"])
+}

@@ -69,6 +69,46 @@ fn flags_beat_the_manifest_which_beats_variables_which_beat_the_file() -> Result
     ] {
         assert_eq!(shown(&create(words, variable)?), as_made, "{words:?}");
     }
+    // What else is said twice is replaced.
+    host.sh("mkdir /run/dir; ssh-keygen -q -t ed25519 -N '' -f /run/key")
+        .ok()?;
+    host.write(
+        "/run/more.yaml",
+        format!(
+            "{HEAD}spec: {{ image: {{ oci: busy }}, ssh: true, copyFiles: [ {{ hostPath: /run/web.yaml, vmPath: /m }} ],\n  \
+             storage: {{ volumes: [ {{ name: m, directory: {{ path: /run/dir }} }} ], \
+             volumeMounts: [ {{ name: m, mountPath: /m1 }} ] }} }}\n"
+        ),
+    )?;
+    let file = ["--config", "/run/more.yaml"];
+    let seen = |vm: &Value| {
+        let storage = &vm["spec"]["storage"]["volumeMounts"];
+        let [copies, ssh] = ["copyFiles", "ssh"].map(|field| vm["spec"][field].to_string());
+        (ssh, copies, storage.to_string())
+    };
+    let (ssh, copies, mounts) = seen(&create(&file, "")?);
+    ensure!(
+        copies.contains(r#""vmPath":"/m""#) && mounts.contains("/m1"),
+        "{copies} {mounts}"
+    );
+    assert_eq!(ssh, "true");
+    let flags = [
+        "--ssh=/run/key.pub",
+        "-f",
+        "/run/key:/f",
+        "-v",
+        "/run/dir:/f1",
+    ];
+    let (ssh, copies, mounts) = seen(&create(&[&file[..], &flags].concat(), "")?);
+    ensure!(
+        copies.contains(r#""vmPath":"/f""#) && mounts.contains("/f1"),
+        "{copies} {mounts}"
+    );
+    ensure!(
+        !copies.contains(r#""/m""#) && !mounts.contains("/m1"),
+        "{copies} {mounts}"
+    );
+    assert_eq!(ssh, r#""/run/key.pub""#);
     // Labels are added, ports replaced.
     let words = [
         "--config",

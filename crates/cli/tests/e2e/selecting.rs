@@ -1,9 +1,10 @@
 //! `ps`, `inspect` and the lists: which objects are shown, and how.
 
 use anyhow::{Result, ensure};
-use ignite_testkit::{Host, place};
+use ignite_testkit::{Host, place, wait_until};
+use serde_json::Value;
 
-use crate::support::{BOOT, SMALL, Vm, nothing_left};
+use crate::support::{BOOT, SMALL, SOON, Vm, nothing_left};
 
 /// A host with the stand-in VMM, and VMs that were created in this order.
 fn created(vms: &[(&str, &[&str])]) -> Result<Host> {
@@ -321,4 +322,101 @@ fn what_cannot_be_read_is_refused() -> Result<()> {
         .output()?
         .refused(1, &["nobody"])?;
     host.ignite(["rm", "many"]).ok().map(drop)
+}
+
+/// Each name of a command does what the others do.
+#[test]
+fn aliases_are_the_commands_they_stand_for() -> Result<()> {
+    let host = created(&[("web", &[]), ("db", &[])])?;
+    let kinds: [(&[&str], &[&[&str]]); 3] = [
+        (
+            &["ps", "-a"],
+            &[
+                &["vm"],
+                &["vms"],
+                &["ls", "-a"],
+                &["vm", "ls"],
+                &["vm", "list"],
+                &["vms", "ls"],
+                &["vm", "ps", "-a"],
+            ],
+        ),
+        (
+            &["image", "ls"],
+            &[
+                &["image"],
+                &["images"],
+                &["image", "list"],
+                &["images", "ls"],
+            ],
+        ),
+        (
+            &["kernel", "ls"],
+            &[
+                &["kernel"],
+                &["kernels"],
+                &["kernel", "list"],
+                &["kernels", "ls"],
+            ],
+        ),
+    ];
+    for (words, aliases) in kinds {
+        for form in [&["-o", "json"][..], &["-q"]] {
+            let shown = |words: &[&str]| host.ignite(words.iter().chain(form)).ok();
+            let expected = shown(words)?;
+            ensure!(expected.len() >= 16, "{words:?}: {expected}");
+            for alias in aliases {
+                assert_eq!(shown(alias)?, expected, "{alias:?}");
+            }
+        }
+    }
+    // With the VMs that are made of them.
+    let of = |kind: &str| -> Result<String> {
+        let words = ["ps", "-a", "-o", "json"];
+        let vms: Value = serde_json::from_str(&host.ignite(words).ok()?)?;
+        Ok(vms[0][kind].as_str().unwrap_or_default().to_owned())
+    };
+    let (image, kernel) = (of("image")?, of("kernel")?);
+    let removed = |words: [&str; 2], what: &str| -> Result<()> {
+        host.ignite([words[0], what])
+            .output()?
+            .refused(1, &["web"])?;
+        host.ignite(words.into_iter().chain([what])).ok()?;
+        assert_eq!(host.ignite(["ps", "-aq"]).ok()?, "");
+        Ok(())
+    };
+    removed(["rmi", "-f"], &image)?;
+    host.ignite(["create", "--name", "web", "systemd"]).ok()?;
+    removed(["rmk", "-f"], &kernel)?;
+    nothing_left(&host)
+}
+
+/// The list still knows it from before; what more is asked of it cannot be said.
+#[test]
+fn a_vm_whose_record_is_damaged_hides_no_other() -> Result<()> {
+    let all: Vec<String> = (0..9).map(|number| format!("vm-{number}")).collect();
+    let all: Vec<(&str, &[&str])> = all.iter().map(|name| (name.as_str(), &[][..])).collect();
+    let host = created(&all)?;
+    wait_until("the list to be remembered", SOON, || {
+        ensure!(host.ignite(["ps", "-a"]).ok()?.contains("vm-8"));
+        ensure!(host.has("/var/lib/ignite/vm/index")?);
+        Ok(())
+    })?;
+    let uid = host.ignite(["ps", "-aq", "-f", "name=vm-4"]).ok()?;
+    host.sh(&format!("echo '{{' > /var/lib/ignite/vm/{uid}/vm.json"))
+        .ok()?;
+    for words in [
+        &["-o", "json"][..],
+        &["-o", "wide"],
+        &["-f", "name=vm"],
+        &["-t", "{{.ObjectMeta.Name}}"],
+    ] {
+        let output = host.ignite(["ps", "-a"].iter().chain(words)).output()?;
+        ensure!(output.stderr.contains(&uid), "{words:?}: {output}");
+        let shown = output.ok()?;
+        for name in ["vm-0", "vm-3", "vm-5", "vm-8"] {
+            ensure!(shown.contains(name), "{words:?}: {shown}");
+        }
+    }
+    Ok(())
 }

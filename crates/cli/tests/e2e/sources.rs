@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use ignite_testkit::layout::{entry, fixture};
 use ignite_testkit::registry::{Access, PASSWORD, Registry, USER};
 use ignite_testkit::{Host, place};
@@ -147,6 +147,18 @@ fn an_image_comes_from_a_registry_over_http_and_over_tls_with_a_password() -> Re
         "{other} --registry-config-dir /run/other {reference}"
     ))
     .ok()?;
+    forget(&host)?;
+    let other = ["--registry-config-dir", "/run/other"];
+    // It is let in, and finds no kernel.
+    let kernel = ["kernel", "import", reference];
+    host.ignite(kernel).output()?.refused(1, &["login"])?;
+    let output = host.ignite(kernel.iter().chain(&other)).output()?;
+    ensure!(!output.stderr.contains("login"), "{output}");
+    output.refused(1, &["kernel"])?;
+    let create = ["create", "--name", "theirs", reference];
+    host.ignite(create).output()?.refused(1, &["login"])?;
+    host.ignite(create.iter().chain(&other)).ok()?;
+    host.ignite(["rm", "theirs"]).ok()?;
     forget(&host)?;
     host.sh("mv /run/other /run/home/.docker").ok()?;
     assert_eq!(files(&host, &[], reference)?, open);

@@ -33,6 +33,12 @@ pub enum Error {
     /// The connection broke.
     #[error("the connection to the VM's supervisor broke")]
     Broken(#[source] io::Error),
+    /// What comes cannot be passed on here.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// What should go cannot be read here.
+    #[error("cannot read the input")]
+    Input(#[source] io::Error),
     /// The supervisor closed the connection: the VM ended.
     #[error("the VM ended")]
     Ended,
@@ -65,6 +71,10 @@ impl Error {
             }
             Self::Silent => Some("it hangs, or was stopped; end it with: ignite kill VM".into()),
             Self::Broken(_) | Self::Protocol(_) => None,
+            Self::Output(source) => ignite_host::error::hint(source)
+                .or_else(|| Some("see where the output goes".into())),
+            Self::Input(source) => ignite_host::error::hint(source)
+                .or_else(|| Some("give a file, a pipe or a terminal as input".into())),
         }
     }
 }

@@ -150,7 +150,7 @@ impl<'s, 'l> Session<'s, 'l> {
             if (ready.socket || self.more)
                 && let Some(status) = self.receive()?
             {
-                self.streams.stdout.flush().map_err(Error::Broken)?;
+                self.streams.stdout.flush().map_err(Error::Output)?;
                 return Ok(Ended::Exit(status));
             }
         }
@@ -205,7 +205,7 @@ impl<'s, 'l> Session<'s, 'l> {
             }
             Ok(read) => Ok(self.keyboard.typed(&buffer[..read])),
             Err(Errno::INTR | Errno::AGAIN) => Ok(false),
-            Err(error) => Err(Error::Broken(error.into())),
+            Err(error) => Err(Error::Input(error.into())),
         }
     }
 
@@ -328,6 +328,6 @@ fn write(to: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
         .and_then(|()| to.flush())
         .map_err(|source| match source.kind() {
             io::ErrorKind::BrokenPipe => Error::Ended,
-            _ => Error::Broken(source),
+            _ => Error::Output(source),
         })
 }

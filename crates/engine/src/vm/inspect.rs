@@ -29,6 +29,11 @@ impl Engine {
         if let Err(error) = self.settle_update(uid) {
             tracing::warn!(%uid, %error, "the VM may have other rates than are told");
         }
+        self.look_at(uid)
+    }
+
+    /// The VM of this uid, as it is found: nothing is settled, and nothing on the host is changed.
+    pub fn look_at(&self, uid: Uid) -> Result<Vm, Error> {
         let (record, status, network, live) = self.records(uid)?;
         let (uid, user) = (record.uid, record.user);
         let size = self.image_size(&record);

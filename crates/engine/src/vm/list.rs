@@ -1,6 +1,7 @@
 //! `ps`: all VMs, a line each.
 
 use ignite_api::{DiskStatus, InterfaceStatus, PortMapping, Size, Uid};
+use ignite_host::error::chain;
 use ignite_store::VmSummary;
 use ignite_wire::supervisor::{End, Vmm};
 use jiff::Timestamp;
@@ -141,7 +142,8 @@ impl Engine {
                 let has_hints = vm.refused && vm.state.is_live();
                 let mut line = VmLine::from(vm);
                 if has_hints {
-                    line.hints = self.hints(line.uid)?;
+                    // What its records cannot say is said where they are asked for.
+                    line.hints = self.hints(line.uid).unwrap_or_default();
                 }
                 lines.push(line);
             }
@@ -186,21 +188,32 @@ impl Engine {
         Ok(refused.collect())
     }
 
-    /// Adds each VM's interfaces, VMM and disk to its line, from its records: the summary does not have those. A VM
-    /// that was removed in the meantime has none.
-    pub fn add_interfaces(&self, lines: &mut [VmLine]) -> Result<(), Error> {
-        for line in lines {
-            let record = match self.vms.get(line.uid) {
-                Ok(record) => record,
-                Err(error) if error.is_not_found() => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let live = matches!(line.state, "starting" | "running" | "paused");
-            let (status, network) = (self.vms.status(line.uid)?, self.vms.network(line.uid)?);
-            line.vmm = status.vmm.filter(|_| live).map(|vmm| vmm.kind);
-            line.disk = Some(record.disk.into());
-            line.interfaces = interfaces(&record.interfaces, &network, &status.refused, live);
-        }
+    /// Adds each VM's interfaces, VMM and disk to its line, from its records: the summary does not have
+    /// those. A VM whose records cannot be read is left out, and told of; one that was removed in the
+    /// meantime has none.
+    pub fn add_interfaces(&self, lines: &mut Vec<VmLine>) -> Vec<String> {
+        let mut faults = Vec::new();
+        lines.retain_mut(|line| match self.add_interfaces_to(line) {
+            Ok(()) => true,
+            Err(error) => {
+                faults.push(chain(&error));
+                false
+            }
+        });
+        faults
+    }
+
+    fn add_interfaces_to(&self, line: &mut VmLine) -> Result<(), Error> {
+        let record = match self.vms.get(line.uid) {
+            Ok(record) => record,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let live = matches!(line.state, "starting" | "running" | "paused");
+        let (status, network) = (self.vms.status(line.uid)?, self.vms.network(line.uid)?);
+        line.vmm = status.vmm.filter(|_| live).map(|vmm| vmm.kind);
+        line.disk = Some(record.disk.into());
+        line.interfaces = interfaces(&record.interfaces, &network, &status.refused, live);
         Ok(())
     }
 }

@@ -55,13 +55,23 @@ impl Engine {
         let uid = self.vms.resolve(text)?;
         let directory = self.vms.dir(uid);
         let mut shown = Shown::new(&directory, options);
+        let mut untold = None;
+        let mut tell = |bytes: &[u8]| {
+            out(bytes).map_err(|error| {
+                let kind = error.kind();
+                untold = Some(error);
+                io::Error::from(kind)
+            })
+        };
         loop {
             // Looked at before reading: what is written until its end is still read.
             let live = Liveness::is_held(&self.config.paths, uid)?;
-            shown.go_on(report, out).map_err(|source| Error::Console {
-                path: directory.join(CONSOLE),
-                source,
-            })?;
+            let gone_on = shown.go_on(report, &mut tell);
+            if let Err(source) = gone_on {
+                let path = directory.join(CONSOLE);
+                let console = Error::Console { path, source };
+                return Err(untold.map_or(console, Error::Told));
+            }
             if !options.follow || !live {
                 return Ok(());
             }

@@ -357,7 +357,13 @@ mod tests {
         assert!(wires.feed() <= room);
         assert!(wires.is_feeding());
         drop(program);
-        assert!(wires.feed() >= 100_000);
+        // A child that another test forks in this moment has the pipe too, until it becomes a program.
+        let mut tries = std::iter::repeat_with(|| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            wires.feed()
+        });
+        let freed = tries.by_ref().take(500).find(|freed| *freed > 0);
+        assert!(freed.is_some_and(|freed| freed >= 100_000), "{freed:?}");
         assert_eq!(wires.take_input(vec![1; 10]), 10);
         assert!(!wires.is_feeding());
     }

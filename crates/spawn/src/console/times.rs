@@ -22,6 +22,8 @@ pub(super) struct Index {
     file: File,
     times: Times,
     last: i64,
+    /// Whether the file lacks what could not be written; then there is none.
+    is_behind: bool,
 }
 
 impl Index {
@@ -43,6 +45,7 @@ impl Index {
             file,
             times,
             last: i64::MIN,
+            is_behind: false,
         })
     }
 
@@ -54,21 +57,41 @@ impl Index {
         }
         self.last = time;
         let offset = self.times.base + length;
-        if let Some(mark) = self.times.push(Mark { offset, time }) {
-            self.file.write_all(&mark.to_bytes())?;
-        }
+        let mark = self.times.push(Mark { offset, time });
         if self.times.len() > MOST {
             self.times.thin();
-            self.file = write(&self.path, &self.times)?;
+        } else if !self.is_behind {
+            let added = mark.map_or(Ok(()), |mark| self.file.write_all(&mark.to_bytes()));
+            return added.or_else(|error| self.fall_behind(error));
         }
-        Ok(())
+        self.rewrite()
     }
 
     /// The log is about to be replaced by one of this inode, without its first `dropped` bytes.
     pub fn cut(&mut self, inode: u64, dropped: u64) -> io::Result<()> {
         self.times.cut(inode, self.times.base + dropped);
-        self.file = write(&self.path, &self.times)?;
-        Ok(())
+        self.rewrite()
+    }
+
+    fn rewrite(&mut self) -> io::Result<()> {
+        match write(&self.path, &self.times) {
+            Ok(file) => {
+                (self.file, self.is_behind) = (file, false);
+                Ok(())
+            }
+            Err(error) => self.fall_behind(error),
+        }
+    }
+
+    /// A file that lacks something would be believed, so it goes until it can be made anew. The failure is
+    /// told once.
+    fn fall_behind(&mut self, error: io::Error) -> io::Result<()> {
+        // One that is not there cannot mislead either.
+        let _ = std::fs::remove_file(&self.path);
+        match std::mem::replace(&mut self.is_behind, true) {
+            true => Ok(()),
+            false => Err(error),
+        }
     }
 }
 
@@ -85,4 +108,30 @@ fn write(path: &Path, times: &Times) -> io::Result<File> {
     file.write_all(&times.to_bytes())?;
     std::fs::rename(&new, path)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_lacks_something_is_not_there() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("console.times");
+        let mut index = Index::open(&path, 7, 0).expect("open");
+        let mut mark = |length, full: bool| {
+            std::thread::sleep(std::time::Duration::from_millis(12));
+            if full {
+                let full = OpenOptions::new().write(true).open("/dev/full");
+                index.file = full.expect("/dev/full");
+            }
+            index.mark(length)
+        };
+        mark(0, false).expect("written");
+        mark(10, true).expect_err("told");
+        assert!(!path.exists());
+        mark(20, false).expect("made anew");
+        let times = Times::parse(&std::fs::read(&path).expect("read")).expect("an index");
+        assert_eq!((times.len(), times.last()), (3, Some(20)));
+    }
 }

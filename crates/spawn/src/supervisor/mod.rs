@@ -362,8 +362,7 @@ impl<'a> Supervisor<'a> {
     fn printed(&mut self, bytes: &[u8]) {
         self.evidence.printed = true;
         if let Some(Err(error)) = self.parts.console.as_mut().map(|log| log.write(bytes)) {
-            log::line(&format!("the console is no longer kept: {error}"));
-            self.parts.console = None;
+            log::line(&format!("the console cannot be kept at this time: {error}"));
         }
         self.show(bytes);
         if let Some(words) = self.tail.push(bytes) {

@@ -250,9 +250,10 @@ fn script(tree: &Path) -> String {
     let tree = tree.display();
     format!(
         "libraries=$(echo {tree}/usr/lib/*-linux-gnu)
+         export TMPDIR=$(mktemp -d /run/browser.XXXXXX)
          export FONTCONFIG_FILE=/run/fonts.conf DBUS_SESSION_BUS_ADDRESS=unix:path=/dev/null
          LD_LIBRARY_PATH=$libraries:$libraries/pulseaudio {tree}/usr/lib/chromium/chromium {FLAGS} \
-             --user-data-dir=$(mktemp -d /run/browser.XXXXXX) \
+             --user-data-dir=$TMPDIR/profile \
              3<&0 4>&1 </dev/null >/dev/null 2>/run/browser.log | stdbuf -oL tr '\\0' '\\n'"
     )
 }

@@ -144,6 +144,18 @@ fn systemd_is_told_and_signals_are_obeyed() -> Result<()> {
 }
 
 #[test]
+fn the_log_says_as_much_as_is_asked_for() -> Result<()> {
+    let host = Host::with_stand_in("alpha")?;
+    let said = |level: &str| Daemon::start(&host, &["--log-level", level])?.stop();
+    let info = said("info")?;
+    ensure!(info.contains("INFO keeping the VMs of"), "{info}");
+    assert_eq!(said("error")?, "");
+    host.command(["ignited", "--log-level", "loud", "version"])
+        .output()?
+        .refused(2, &["loud", "--log-level"])
+}
+
+#[test]
 fn the_program_says_what_it_is_without_touching_anything() -> Result<()> {
     let host = Host::bare("alpha")?;
     for words in [

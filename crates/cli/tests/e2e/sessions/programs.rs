@@ -79,7 +79,8 @@ fn who_leaves_lets_the_program_go_on() -> Result<()> {
     left.wait_for("up", SOON)?;
     left.type_in(LEAVE)?;
     left.ends_with(0, SOON)?;
-    ensure!(left.shown().contains("ignite attach"), "{}", left.shown());
+    ensure!(left.shown().contains("goes on"), "{}", left.shown());
+    ensure!(left.shown().contains("ignite top"), "{}", left.shown());
     // It goes on, though nobody reads what it prints.
     vm.exec(&["touch", "/tmp/stop"]).ok()?;
     vm.wait_exec("the program's end", &["cat", "/tmp/end"])?;
