@@ -83,7 +83,7 @@ impl Engine {
         let importer = self.importer(report);
         let digest = kernel::identify(&source, &importer).map_err(|e| kernel_error(e, cancel))?;
         if let Some(record) = self.kernels.by_digest(&digest.to_string())? {
-            return Ok((record, true));
+            return self.known_kernel(&record, &source);
         }
         let staging = Staging::create(&self.config.paths.staging()).map_err(Error::Staging)?;
         let directory = staging.path().join("kernel");
@@ -109,11 +109,22 @@ impl Engine {
         match self.kernels.create(&record, &directory) {
             // Somebody imported the same one in the meantime.
             Err(error) => match self.kernels.by_digest(&record.digest)? {
-                Some(other) => Ok((other, true)),
+                Some(other) => self.known_kernel(&other, &source),
                 None => Err(error.into()),
             },
             Ok(()) => Ok((record, false)),
         }
+    }
+
+    /// A kernel that is there already goes by the name of its new source, too.
+    fn known_kernel(
+        &self,
+        record: &KernelRecord,
+        source: &KernelSource,
+    ) -> Result<(KernelRecord, bool), Error> {
+        let name = name(source, &record.version);
+        self.kernels.add_name(record.uid, &name)?;
+        Ok((self.kernels.get(record.uid)?, true))
     }
 
     /// The directory of a kernel and its initramfs, made anew if the guest program changed.

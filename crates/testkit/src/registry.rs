@@ -32,6 +32,8 @@ pub struct Registry {
 pub enum Access {
     /// Plain HTTP, for anyone.
     Http,
+    /// Plain HTTP, with a password.
+    HttpWithPassword,
     /// TLS with a certificate of an authority nobody knows, and a password.
     TlsWithPassword,
 }
@@ -49,8 +51,17 @@ impl Registry {
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {STORAGE}}}}}\n\
              http:\n  addr: {address}\n"
         );
+        if access != Access::Http {
+            host.write(&format!("{configuration}/htpasswd"), HTPASSWD)?;
+        }
+        let password =
+            format!("auth: {{htpasswd: {{realm: test, path: {configuration}/htpasswd}}}}\n");
         let authority = match access {
             Access::Http => None,
+            Access::HttpWithPassword => {
+                text += &password;
+                None
+            }
             Access::TlsWithPassword => {
                 let (certificate, key) = certificate()?;
                 host.write(
@@ -58,10 +69,8 @@ impl Registry {
                     certificate.clone(),
                 )?;
                 host.write(&format!("{configuration}/key.pem"), key)?;
-                host.write(&format!("{configuration}/htpasswd"), HTPASSWD)?;
                 text += &format!(
-                    "  tls: {{certificate: {configuration}/certificate.pem, key: {configuration}/key.pem}}\n\
-                     auth: {{htpasswd: {{realm: test, path: {configuration}/htpasswd}}}}\n"
+                    "  tls: {{certificate: {configuration}/certificate.pem, key: {configuration}/key.pem}}\n{password}"
                 );
                 Some(certificate)
             }
@@ -88,6 +97,18 @@ impl Registry {
         })
     }
 
+    /// Writes Docker's `config.json` into a directory, with this password for this registry.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log_in(&self, host: &Host, directory: &str, password: &str) -> Result<()> {
+        let auth = format!("printf %s '{USER}:{password}' | base64");
+        let auth = host.sh(&auth).ok()?;
+        let address = &self.address;
+        let text = format!(r#"{{"auths":{{"{address}":{{"auth":"{auth}"}}}}}}"#);
+        host.write(&format!("{directory}/config.json"), text)
+    }
+
     /// Pushes an OCI layout of one image over plain HTTP.
     ///
     /// # Errors
@@ -104,7 +125,7 @@ impl Registry {
 
 fn scheme(access: Access) -> &'static str {
     match access {
-        Access::Http => "http",
+        Access::Http | Access::HttpWithPassword => "http",
         Access::TlsWithPassword => "https",
     }
 }

@@ -1,8 +1,11 @@
 //! Kernels from every source, listed and removed.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 use ignite_testkit::layout::entry::Entry;
 use ignite_testkit::layout::{Compression, Image, Layer};
+use ignite_testkit::registry::{Access, PASSWORD, Registry};
 use ignite_testkit::{Host, place};
 
 use crate::support::{SMALL, Vm, nothing_left};
@@ -77,11 +80,44 @@ fn a_kernel_comes_from_a_package_a_directory_and_an_image() -> Result<()> {
         table.starts_with("KERNEL ID") && table.contains(&version) && table.contains(&uid),
         "{table}"
     );
+    comes_from_a_registry(&host, scratch.path())?;
     for uid in host.ignite(["kernel", "ls", "-q"]).ok()?.lines() {
         host.ignite(["rmk", uid]).ok()?;
     }
     assert_eq!(host.ignite(["kernel", "ls", "-q"]).ok()?, "");
     nothing_left(&host)
+}
+
+/// The kernel in this layout, by a registry that wants a password.
+fn comes_from_a_registry(host: &Host, layout: &Path) -> Result<()> {
+    Registry::start(host, 5000, Access::Http)?.push(host, layout, "test/kernel", "one")?;
+    let closed = Registry::start(host, 5001, Access::HttpWithPassword)?;
+    let reference = format!("{}/test/kernel:one", closed.address);
+    let import = ["kernel", "import", "--registry-config-dir"];
+    let import = |directory: &str| {
+        host.ignite(
+            import
+                .iter()
+                .chain(&[directory, reference.as_str()])
+                .copied(),
+        )
+        .output()
+    };
+    closed.log_in(host, "/run/wrong", "wrong")?;
+    for directory in ["/run/none", "/run/wrong"] {
+        import(directory)?.refused(1, &[&closed.address])?;
+    }
+    closed.log_in(host, "/run/right", PASSWORD)?;
+    let uid = import("/run/right")?.ok()?;
+    // It is known by that name, though its content was there: the registry is not asked again.
+    drop(closed);
+    let shown = host.ignite(["inspect", "kernel", &reference, "-t", "{{.UID}}"]);
+    assert_eq!(shown.ok()?, uid);
+    let image = place::image("busy")?;
+    let vm = host
+        .ignite(["create", "--kernel-image", &reference, &image])
+        .ok()?;
+    host.ignite(["rm", &vm]).ok().map(drop)
 }
 
 #[test]
@@ -120,13 +156,23 @@ fn a_kernel_in_use_stays() -> Result<()> {
             "-q", "create", "--memory", SMALL, "--name", "holder", &image,
         ])
         .ok()?;
-    host.ignite(["rmk", &kernel])
-        .output()?
-        .refused(1, &["holder"])?;
+    for words in [&["rmk"][..], &["kernel", "rm"]] {
+        host.ignite(words.iter().chain(&[kernel.as_str()]))
+            .output()?
+            .refused(1, &["holder"])?;
+    }
     host.ignite(["rm", &uid]).ok()?;
-    host.ignite(["create", "--memory", SMALL, &image]).ok()?;
-    host.ignite(["rmk", "--force", &kernel]).ok()?;
-    assert_eq!(host.ignite(["ps", "-a", "-q"]).ok()?, "");
-    assert_eq!(host.ignite(["kernels", "-q"]).ok()?, "");
+    let tree = place::kernel()?.display().to_string();
+    for words in [
+        &["rmk", "--force"][..],
+        &["rmk", "-f"],
+        &["kernel", "rm", "-f"],
+    ] {
+        let kernel = host.ignite(["-q", "kernel", "import", &tree]).ok()?;
+        host.ignite(["create", "--memory", SMALL, &image]).ok()?;
+        host.ignite(words.iter().chain(&[kernel.as_str()])).ok()?;
+        assert_eq!(host.ignite(["ps", "-a", "-q"]).ok()?, "");
+        assert_eq!(host.ignite(["kernels", "-q"]).ok()?, "");
+    }
     nothing_left(&host)
 }

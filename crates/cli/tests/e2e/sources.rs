@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use ignite_testkit::layout::{entry, fixture};
 use ignite_testkit::registry::{Access, PASSWORD, Registry, USER};
-use ignite_testkit::{Host, place};
+use ignite_testkit::{Host, boot, place};
 
-use crate::support::{Vm, nothing_left};
+use crate::support::{BOOT, Vm, nothing_left};
 
 /// Files whose lines are known beforehand, so that "all the same" is not "all
 /// wrong in the same way".
@@ -104,6 +104,44 @@ fn an_image_is_the_same_from_every_file_source() -> Result<()> {
     nothing_left(&host)
 }
 
+/// The image is fetched by every command that fetches one, with the password in this directory, and with
+/// no other.
+fn given_a_directory(host: &Host, reference: &str, directory: &str) -> Result<()> {
+    let import = ["image", "import"];
+    let create = ["create", "--memory", "128MB"];
+    let run = ["run", "--memory", "128MB"];
+    for command in [&import[..], &create, &run] {
+        let given = |directory: &str| {
+            let words = ["--registry-config-dir", directory, reference];
+            host.ignite(command.iter().copied().chain(words))
+                .deadline(BOOT)
+                .output()
+        };
+        let _slot = boot::slot()?;
+        given("/run/none")?.refused(1, &["login"])?;
+        given(directory)?.ok()?;
+        host.sh("ignite ps -aq | xargs -r ignite rm -f").ok()?;
+        forget(host)?;
+    }
+    // The configuration names it as well; what a flag says holds.
+    let head = "apiVersion: ignite.weave.works/v1alpha4\nkind: Configuration\n";
+    host.write(
+        "/etc/ignite/config.yaml",
+        format!("{head}spec: {{ registryConfigDir: {directory} }}\n"),
+    )?;
+    host.ignite([
+        "image",
+        "import",
+        "--registry-config-dir=/run/none",
+        reference,
+    ])
+    .output()?
+    .refused(1, &["login"])?;
+    host.ignite(["image", "import", reference]).ok()?;
+    forget(host)?;
+    host.sh("rm /etc/ignite/config.yaml").ok().map(drop)
+}
+
 #[test]
 fn an_image_comes_from_a_registry_over_http_and_over_tls_with_a_password() -> Result<()> {
     let host = Host::new("alpha")?;
@@ -127,41 +165,41 @@ fn an_image_comes_from_a_registry_over_http_and_over_tls_with_a_password() -> Re
     // Its password is unknown, then wrong, then right.
     let refused = host.ignite(["image", "import", reference]).output()?;
     refused.refused(1, &["127.0.0.1:5001", "login"])?;
-    let login = |password: &str| {
-        let auth = host
-            .sh(&format!("printf %s '{USER}:{password}' | base64"))
-            .ok()?;
-        host.write(
-            "/run/home/.docker/config.json",
-            format!(r#"{{"auths":{{"127.0.0.1:5001":{{"auth":"{auth}"}}}}}}"#),
-        )
-    };
-    login("wrong")?;
+    closed.log_in(&host, "/run/home/.docker", "wrong")?;
     host.ignite(["image", "import", reference])
         .output()?
         .refused(1, &["127.0.0.1:5001"])?;
-    login(PASSWORD)?;
     // Of another directory than Docker's.
-    let other = "mv /run/home/.docker /run/other; ignite image import";
-    host.sh(&format!(
-        "{other} --registry-config-dir /run/other {reference}"
-    ))
-    .ok()?;
-    forget(&host)?;
-    let other = ["--registry-config-dir", "/run/other"];
+    closed.log_in(&host, "/run/other", PASSWORD)?;
+    given_a_directory(&host, reference, "/run/other")?;
     // It is let in, and finds no kernel.
     let kernel = ["kernel", "import", reference];
     host.ignite(kernel).output()?.refused(1, &["login"])?;
+    let other = ["--registry-config-dir", "/run/other"];
     let output = host.ignite(kernel.iter().chain(&other)).output()?;
     ensure!(!output.stderr.contains("login"), "{output}");
     output.refused(1, &["kernel"])?;
-    let create = ["create", "--name", "theirs", reference];
-    host.ignite(create).output()?.refused(1, &["login"])?;
-    host.ignite(create.iter().chain(&other)).ok()?;
-    host.ignite(["rm", "theirs"]).ok()?;
-    forget(&host)?;
-    host.sh("mv /run/other /run/home/.docker").ok()?;
+    closed.log_in(&host, "/run/home/.docker", PASSWORD)?;
     assert_eq!(files(&host, &[], reference)?, open);
+    host.ignite([
+        "image",
+        "import",
+        "--registry-config-dir",
+        "/run/none",
+        reference,
+    ])
+    .output()?
+    .refused(1, &["127.0.0.1:5001", "login"])?;
+    host.sh("rm -r /run/home/.docker").ok()?;
+
+    // A password goes over plain HTTP where the registry is on this host.
+    let unsafe_one = Registry::start(&host, 5002, Access::HttpWithPassword)?;
+    let other = "127.0.0.1:5002/test/fixture:one";
+    host.ignite(["image", "import", other])
+        .output()?
+        .refused(1, &["127.0.0.1:5002", "login"])?;
+    unsafe_one.log_in(&host, "/run/unsafe", PASSWORD)?;
+    given_a_directory(&host, other, "/run/unsafe")?;
 
     // The same by a credential helper, as Docker calls it.
     host.write(
