@@ -62,3 +62,34 @@ impl Verb for Ssh {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        ssh: Ssh,
+    }
+
+    fn read(words: &[&str]) -> Ssh {
+        let words = ["ssh"].iter().chain(words);
+        Line::try_parse_from(words).expect("valid").ssh
+    }
+
+    #[test]
+    fn half_a_minute_is_waited_and_ssh_chooses_the_terminal() {
+        let plain = read(&["web"]);
+        assert_eq!((plain.timeout, plain.tty), (Duration::from_secs(30), None));
+        // Weave Ignite's number of seconds.
+        assert_eq!(
+            read(&["web", "--timeout", "5"]).timeout,
+            Duration::from_secs(5)
+        );
+        for (flag, tty) in [("-t", true), ("--tty", true), ("--tty=false", false)] {
+            assert_eq!(read(&[flag, "web"]).tty, Some(tty), "{flag}");
+        }
+    }
+}

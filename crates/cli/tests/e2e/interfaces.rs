@@ -34,6 +34,8 @@ fn two_networks_on_one_vm() -> Result<()> {
     };
     bridge(&host, "10-front.conflist", "front", range("10.71.0.0/24"))?;
     bridge(&host, "20-back.conflist", "back", range("10.72.0.0/24"))?;
+    // Nobody asks for it, neither here nor, as a link, in a sandbox.
+    bridge(&host, "30-idle.conflist", "idle", range("10.74.0.0/24"))?;
     let both = |last: &str| {
         [
             "--network".to_owned(),
@@ -48,6 +50,17 @@ fn two_networks_on_one_vm() -> Result<()> {
     let one = Vm::run(&host, &one.each_ref().map(String::as_str))?;
     let two = Vm::run(&host, &two.each_ref().map(String::as_str))?;
     let (one_name, two_name) = (one.hostname()?, two.hostname()?);
+
+    let sandbox = format!("ignite-{}", one.uid);
+    host.sh(&format!(
+        "ip -n {sandbox} link add baz type veth peer name baz-peer"
+    ))
+    .ok()?;
+    // What was asked for is there, and nothing else.
+    let there = one.exec(&["ls", "/sys/class/net"]).ok()?;
+    assert_eq!(there, "data\neth0\neth2\nlo");
+    let no_more = one.exec(&["cat", "/sys/class/net/eth3/address"]).output()?;
+    assert_eq!(no_more.code, 1, "{no_more}");
 
     // Each network carries its own traffic, both ways, from the host too.
     assert_eq!(

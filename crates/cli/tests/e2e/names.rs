@@ -3,7 +3,7 @@
 use anyhow::Result;
 use ignite_testkit::{Host, place};
 
-use crate::support::{Vm, nothing_left};
+use crate::support::{SOON, Vm, nothing_left, two_hosts};
 
 #[test]
 fn names_and_uids_resolve_by_unique_prefix() -> Result<()> {
@@ -101,13 +101,25 @@ fn who_detaches_needs_no_terminal() -> Result<()> {
 
 #[test]
 fn an_id_prefix_names_the_sandbox() -> Result<()> {
-    let host = Host::new("alpha")?;
-    let vm = Vm::run(&host, &["--id-prefix", "lab"])?;
+    let (_lan, host, world) = two_hosts()?;
+    let _web = world.serve(&[8000])?;
+    let mut names = world
+        .helper(&["dns", "192.0.2.2", "web.example=192.0.2.2"])?
+        .start()?;
+    names.wait_for("serving", SOON)?;
+    let vm = Vm::run(&host, &["--id-prefix", "lab", "--dns", "192.0.2.2"])?;
     assert!(
         host.sh("ip netns")
             .ok()?
             .contains(&format!("lab-{}", vm.uid))
     );
+    // It goes out into the world by name, and is reached.
+    vm.exec(&["wget", "-q", "-O", "/dev/null", "http://web.example:8000/"])
+        .ok()?;
+    let get = vm.exec(&["testkit-helper", "get", "192.0.2.2:8000"]);
+    assert_eq!(get.ok()?, "world 8000 192.0.2.1");
+    let service = format!("{}:80", vm.address()?);
+    assert!(host.get(&service)?.starts_with(&vm.hostname()?));
     host.ignite(["rm", "-f", &vm.uid]).ok()?;
     nothing_left(&host)
 }

@@ -11,6 +11,14 @@ use super::repository::{Repository, manifest};
 use super::sshd;
 use crate::support::SOON;
 
+const LAB: &str = "\
+apiVersion: ignite.weave.works/v1alpha4
+kind: VM
+metadata: { name: lab }
+spec: { image: { oci: busy }, cpus: 1, memory: 800MB, diskSize: 3GB, ssh: true }
+status: { running: true }
+";
+
 #[test]
 fn vms_are_as_the_repository_says() -> Result<()> {
     let host = Host::with_stand_in("alpha")?;
@@ -20,6 +28,15 @@ fn vms_are_as_the_repository_says() -> Result<()> {
     let one = repository.put("web.yaml", &manifest("web", true))?;
     daemon.keeps(&[("web", true)])?;
     daemon.says("revision", &one)?;
+    // TestRunGitops: a VM as its manifest describes it.
+    repository.put("lab.yaml", LAB)?;
+    daemon.keeps(&[("lab", true), ("web", true)])?;
+    let template = "'{{.Spec.Memory}} {{.Spec.CPUs}} {{.Spec.DiskSize}} {{.Spec.Image.OCI}} {{.Spec.SSH}} {{.Status.Running}}'";
+    let filter = "{{.ObjectMeta.Name}}=lab";
+    let shown = host.ignite(["ps", "--filter", filter, "--template", template]);
+    assert_eq!(shown.ok()?, "'800.0 MB 1 3.0 GB busy:latest {true } true'");
+    repository.change("git rm -q lab.yaml; git commit -qm gone; git push -q origin HEAD:main")?;
+    daemon.keeps(&[("web", true)])?;
 
     repository.put("web.yaml", &manifest("web", false))?;
     daemon.keeps(&[("web", false)])?;

@@ -6,6 +6,11 @@ use ignite_testkit::{Host, boot, place, wait_until};
 use super::{LEAVE, SIZE, ask, at_terminal, attach, with_shell};
 use crate::support::{BOOT, SMALL, SOON, nothing_left};
 
+/// Whatever is written to /tmp is in /run/written.
+const CATCH: &str = "mkdir -m 1777 /run/written; mkdir /run/work
+mount -t overlay overlay -o lowerdir=/tmp,upperdir=/run/written,workdir=/run/work /tmp
+touch /tmp/ignite-caught; rm /run/written/ignite-caught";
+
 #[test]
 fn run_sits_down_before_the_console_and_ends_with_the_command() -> Result<()> {
     let host = Host::new("alpha")?;
@@ -46,6 +51,7 @@ fn run_sits_down_before_the_console_and_ends_with_the_command() -> Result<()> {
 #[test]
 fn who_leaves_comes_back_and_is_not_alone() -> Result<()> {
     let host = Host::new("alpha")?;
+    host.sh(CATCH).ok()?;
     let vm = with_shell(&host, &["--name", "den"])?;
     let mut first = attach(&vm)?;
     ask(&mut first, "echo first-$((1+1))", "first-2")?;
@@ -73,6 +79,8 @@ fn who_leaves_comes_back_and_is_not_alone() -> Result<()> {
     second.ends_with(3, SOON)?;
     third.ends_with(3, SOON)?;
     ensure!(only_looks.wait(SOON)?.code == 3);
+    let written = host.sh("find /run/written -mindepth 1").ok()?;
+    ensure!(written.is_empty(), "written to /tmp: {written}");
     host.ignite(["attach", "den"])
         .output()?
         .refused(125, &["not running", "ignite start"])

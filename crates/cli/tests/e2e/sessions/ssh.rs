@@ -83,6 +83,25 @@ fn a_vm_is_entered_with_the_key_made_for_it() -> Result<()> {
             == 6
     );
 
+    // Whether there is a terminal is ssh's to decide, unless it is said.
+    let asked = "test -t 0; echo none=$?.";
+    for (flag, none) in [
+        (&[][..], "none=1."),
+        (&["-t"], "none=0."),
+        (&["--tty"], "none=0."),
+    ] {
+        let words = host.ignite(["ssh"]).args(flag);
+        let mut seat = words.args(&["web", "--", asked]).at_terminal(24, 80)?;
+        seat.wait_for(none, SOON)?;
+        seat.ends_with(0, SOON)?;
+    }
+    let mut shell = host
+        .ignite(["ssh", "--tty=false", "web"])
+        .at_terminal(24, 80)?;
+    super::ask(&mut shell, "test -t 0; echo none=$?.", "none=1.")?;
+    shell.type_in("exit 3\r")?;
+    shell.ends_with(3, SOON)?;
+
     // With a terminal, as a person would.
     let mut shell = host
         .ignite(["ssh", "web"])
