@@ -211,21 +211,30 @@ fn what_is_there_is_in_the_reference() {
             continue;
         };
         let there = rows.iter().any(|row| row.verdict.starts_with("same"));
-        if command.starts_with("ignite ") && there {
-            let (long, short) = flag.split_once(' ').unwrap_or((flag, ""));
-            // As help has both.
-            let long = match short {
-                "" => format!("--{long}"),
-                short => format!("{short}, --{long}"),
-            };
+        let is_ours = command == "ignite" || command.starts_with("ignite ");
+        if is_ours && there {
             let section = section(&reference, command);
             assert!(
                 // Flags of every command are shown once.
-                section.contains(&long) || everywhere.contains(&long),
-                "{command} has no {long}:\n{section}"
+                shows(section, flag) || shows(everywhere, flag),
+                "{command} has no {flag}:\n{section}"
             );
         }
     }
+}
+
+/// Whether a line of the reference is about this flag: its long form without the dashes, and its short
+/// one where there is one, as in `force -f`.
+fn shows(reference: &str, flag: &str) -> bool {
+    let forms = match flag.split_once(' ') {
+        Some((long, short)) => format!("{short}, --{long}"),
+        None => format!("--{flag}"),
+    };
+    let mut lines = reference.lines().map(str::trim_start);
+    lines.any(|line| {
+        let rest = line.strip_prefix(&forms);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '=', '[', '.']))
+    })
 }
 
 fn section<'a>(reference: &'a str, command: &str) -> &'a str {

@@ -92,6 +92,31 @@ fn every_test_of_ours_is_there() {
     }
 }
 
+#[test]
+fn whatever_else_differs_has_a_test_that_is_there() {
+    let page = read("../../docs/compatibility.md");
+    let (_, rest) = page.split_once("## What else differs").expect("a section");
+    let section = rest.split("\n## ").next().unwrap_or(rest);
+    let rows: Vec<&str> = section
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .collect();
+    assert!(rows.len() > 2, "{section}");
+    // The first is the head.
+    for row in &rows[1..] {
+        let tests = row
+            .trim_matches('|')
+            .rsplit(" | ")
+            .next()
+            .unwrap_or_default();
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test: {row}");
+        for name in names {
+            assert!(exists(name), "there is no test {name}: {row}");
+        }
+    }
+}
+
 /// Whether there is such a test: `module::name` below the end-to-end tests, or, for a unit test,
 /// `crate/file.rs::name` below `crates/` (the file below the crate's `src`).
 fn exists(test: &str) -> bool {
