@@ -139,10 +139,10 @@ impl Seat {
 
 /// The exit code of what ended; what kept it from starting is said.
 fn told(context: &Context, status: &ExitStatus) -> u8 {
-    if let ExitStatus::NotFound { message } | ExitStatus::NotExecutable { message } = status {
+    if let Some(message) = status.message() {
         context
             .terminal
-            .failure(&Failure::new(message.clone(), None));
+            .failure(&Failure::new(message.to_owned(), None));
     }
     code(status.code())
 }

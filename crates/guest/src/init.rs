@@ -133,7 +133,7 @@ fn start(command: Result<Command, ExitStatus>) -> Result<Child, ExitStatus> {
 }
 
 fn report(status: &ExitStatus) {
-    if let ExitStatus::NotFound { message } | ExitStatus::NotExecutable { message } = status {
+    if let Some(message) = status.message() {
         console::say(message);
     }
 }

@@ -2,16 +2,22 @@
 
 use std::fmt::Display;
 use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::process::Command;
 
 use ignite_wire::agent::ExitStatus;
+use rustix::fs::{FileType, fchown, fstat};
+use rustix::io::Errno;
 use rustix::process::{chroot, fchdir, ioctl_tiocsctty, setsid};
+use rustix::stdio::{stderr, stdin, stdout};
+use rustix::termios::isatty;
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 
 use crate::execute::{self, Execution};
 use crate::root::Root;
-use crate::sys;
 use crate::user::{self, User};
+use crate::{console, sys};
 
 /// Search path where the image names none.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -31,14 +37,48 @@ pub struct Launch<'a> {
     pub terminal: bool,
 }
 
+/// A program whose user, directory and environment are known.
+struct Ready {
+    user: User,
+    groups: Vec<Gid>,
+    cwd: OwnedFd,
+    terminal: bool,
+    execution: Execution,
+}
+
 impl Launch<'_> {
     /// The command, for the caller to say where its streams go. Standard input, output and error
     /// apart, all is settled. The process's working directory must be the root's top directory.
     pub fn command(&self, root: &Root) -> Result<Command, ExitStatus> {
-        let program = self
-            .argv
-            .first()
-            .ok_or_else(|| not_found("no program was named"))?;
+        let program = self.program()?;
+        let ready = self.ready(program, root)?;
+        let mut command = Command::new(program);
+        sys::before_exec(&mut command, move || {
+            setsid()?;
+            Err(ready.enter())
+        });
+        Ok(command)
+    }
+
+    /// Turns this process into the program, in a session that it leads and with the streams it has.
+    /// Returns if that cannot be. Its working directory must be the root's top directory.
+    pub fn become_it(&self) -> ExitStatus {
+        let entered = || {
+            let program = self.program()?;
+            let root = Root::open(Path::new("."))
+                .map_err(|error| not_executable(program, console::chain(&error)))?;
+            let ready = self.ready(program, &root)?;
+            Ok(start_failure(program, &ready.enter()))
+        };
+        entered().unwrap_or_else(|refused: ExitStatus| refused)
+    }
+
+    fn program(&self) -> Result<&str, ExitStatus> {
+        let program = self.argv.first().map(String::as_str);
+        program.ok_or_else(|| not_found("no program was named"))
+    }
+
+    fn ready(&self, program: &str, root: &Root) -> Result<Ready, ExitStatus> {
         let user = find_user(self.user, root).map_err(|error| not_found(error.to_string()))?;
         let cwd = root.directory(self.cwd).map_err(|error| {
             not_found(format!(
@@ -48,25 +88,54 @@ impl Launch<'_> {
         })?;
         let execution = Execution::new(self.argv, &environment(self.env, &user.home))
             .map_err(|error| start_failure(program, &error))?;
-        let mut command = Command::new(program);
-        let terminal = self.terminal;
-        let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-        let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-        sys::before_exec(&mut command, move || {
-            setsid()?;
-            if terminal {
-                // A console that cannot control a session still carries text.
-                let _ = ioctl_tiocsctty(rustix::stdio::stdin());
-            }
-            chroot(c".")?;
-            fchdir(&cwd)?;
-            set_thread_groups(&groups)?;
-            set_thread_gid(gid)?;
-            set_thread_uid(uid)?;
+        Ok(Ready {
+            groups: user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect(),
+            user,
+            cwd,
+            terminal: self.terminal,
+            execution,
+        })
+    }
+}
+
+impl Ready {
+    /// Becomes the program; gives why it cannot. Makes system calls only.
+    fn enter(&self) -> io::Error {
+        match self.become_user() {
             // In the standard library's stead, which would ask a shell to run what is no program.
-            Err(execution.execute())
-        });
-        Ok(command)
+            Ok(()) => self.execution.execute(),
+            Err(errno) => errno.into(),
+        }
+    }
+
+    fn become_user(&self) -> Result<(), Errno> {
+        if self.terminal {
+            // A console that cannot control a session still carries text.
+            let _ = ioctl_tiocsctty(stdin());
+        }
+        let (uid, gid) = (Uid::from_raw(self.user.uid), Gid::from_raw(self.user.gid));
+        if !uid.is_root() {
+            for stream in [stdin(), stdout(), stderr()] {
+                own(stream, uid);
+            }
+        }
+        chroot(c".")?;
+        fchdir(&self.cwd)?;
+        set_thread_groups(&self.groups)?;
+        set_thread_gid(gid)?;
+        set_thread_uid(uid)
+    }
+}
+
+/// Lets a user open what a stream of his is connected to by its name, `/dev/stdout` and the terminal's:
+/// pipes and terminals, and nothing that others use too. One that cannot be his still carries text.
+fn own(stream: BorrowedFd<'_>, uid: Uid) {
+    let is_pipe = || {
+        let stat = fstat(stream);
+        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+    };
+    if isatty(stream) || is_pipe() {
+        let _ = fchown(stream, Some(uid), None);
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::ffi::{CStr, CString, NulError, c_char};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
+
+use rustix::process::Pid;
 
 /// Target of [`kill`]: all processes but this one and PID 1.
 pub const EVERYONE: i32 = -1;
@@ -18,6 +20,15 @@ const EXT4_IOC_RESIZE_FS: libc::c_ulong = 0x4008_6610;
 pub fn kill(target: i32, signal: i32) {
     // SAFETY: kill takes two integers and touches no memory of ours.
     unsafe { libc::kill(target, signal) };
+}
+
+/// Sends a signal to a child's group, or to the child alone as long as it has made none of its own.
+pub fn kill_group(child: Pid, signal: i32) {
+    let number = child.as_raw_nonzero().get();
+    // SAFETY: kill takes two integers and touches no memory of ours.
+    if unsafe { libc::kill(-number, signal) } < 0 {
+        kill(number, signal);
+    }
 }
 
 /// Grows the ext4 file system that `directory` is on to `blocks` of its blocks.
@@ -41,6 +52,53 @@ pub fn before_exec(
     // SAFETY: this program has one thread, so the child's memory is in a consistent state after the
     // fork; and `prepare` makes system calls only.
     unsafe { command.pre_exec(run) };
+}
+
+/// Starts a child that does `work`, with its signals as a program expects them, and ends.
+pub fn fork(work: impl FnOnce()) -> io::Result<Pid> {
+    // SAFETY: this program has one thread, so the child's memory is in a consistent state, and it may do
+    // whatever its parent may.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: no handler is set. Rust's runtime had it ignored, which would stay so over an exec.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        if unblock_signals().is_ok() {
+            work();
+        }
+        // SAFETY: ends the process, and runs nothing of its parent's on the way.
+        unsafe { libc::_exit(126) }
+    }
+    Pid::from_raw(child).ok_or_else(io::Error::last_os_error)
+}
+
+/// Closes all descriptors but the standard streams and those to `keep`: for a child that was just forked,
+/// where nobody looks at the others any more.
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) {
+    let mut kept: Vec<u32> = keep
+        .iter()
+        .map(|fd| fd.as_raw_fd().cast_unsigned())
+        .collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept {
+        if first < fd {
+            close_range(first, fd - 1);
+        }
+        first = first.max(fd + 1);
+    }
+    close_range(first, u32::MAX);
+}
+
+fn close_range(first: u32, last: u32) {
+    // SAFETY: takes three integers; who owned the descriptors is never run again in this process.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if closed < 0 {
+        // A kernel before 5.9. Nobody here has more than the limit there is at the start.
+        for fd in first..=last.min(1024) {
+            // SAFETY: as above.
+            unsafe { libc::close(fd.cast_signed()) };
+        }
+    }
 }
 
 /// Strings as [`execve`] wants them: an array of pointers with a null at its end.

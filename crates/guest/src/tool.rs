@@ -13,16 +13,16 @@ mod processes;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use ignite_archive::{Place, Policy, Source, pack, unpack, unpack_into};
 use ignite_host::error::chain;
 use ignite_host::fs::RootDir;
 use ignite_wire::agent::Tool;
-use rustix::process::{chroot, setsid};
+use rustix::process::chroot;
 
 use crate::launch::find_user;
 use crate::root::Root;
@@ -49,20 +49,20 @@ const NO_PLACE: &str =
 /// Why a tool failed, and what to do about it.
 struct Failure(String, Option<String>);
 
-/// The command that runs a tool: this program, `itself`, in the root that is the working directory.
-pub fn command(tool: &Tool, itself: &File) -> io::Result<Command> {
-    let request = serde_json::to_string(tool).map_err(io::Error::other)?;
-    let argv = Strings::new([ARGV0, &request].into_iter())?;
-    let env = Strings::new(std::iter::empty::<&str>())?;
-    let program: OwnedFd = itself.as_fd().try_clone_to_owned()?;
-    let mut command = Command::new(ARGV0);
-    sys::before_exec(&mut command, move || {
-        setsid()?;
+/// Turns this process, whose working directory is the root, into a tool: this program, `itself`, in that
+/// root. Returns if that cannot be.
+pub fn become_it(tool: &Tool, itself: &File) -> io::Error {
+    let prepared = || -> io::Result<(Strings, Strings)> {
+        let request = serde_json::to_string(tool).map_err(io::Error::other)?;
+        let argv = Strings::new([ARGV0, &request].into_iter())?;
+        let env = Strings::new(std::iter::empty::<&str>())?;
         chroot(c".")?;
-        // In the standard library's stead: the program has no name in this root.
-        Err(sys::execute_open(&program, &argv, &env))
-    });
-    Ok(command)
+        Ok((argv, env))
+    };
+    match prepared() {
+        Ok((argv, env)) => sys::execute_open(itself, &argv, &env),
+        Err(error) => error,
+    }
 }
 
 /// Does what the only argument says.

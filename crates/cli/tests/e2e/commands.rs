@@ -3,11 +3,11 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use ignite_testkit::{Host, place, wait_until};
+use anyhow::{Context as _, Result, ensure};
+use ignite_testkit::{Host, boot, place, wait_until};
 use serde_json::Value;
 
-use crate::support::{SOON, Vm};
+use crate::support::{BOOT, SOON, Vm};
 
 #[test]
 fn exec_keeps_streams_and_exit_codes_apart() -> Result<()> {
@@ -102,6 +102,63 @@ fn input_streams_while_output_comes() -> Result<()> {
     Ok(())
 }
 
+/// Images that do not run as root write their logs there.
+#[test]
+fn a_user_opens_his_streams_by_their_names() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let vm = Vm::run(&host, &[])?;
+    let script = "echo out > /dev/stdout; echo err > /dev/stderr; id -u";
+    let exec = |words: &[&'static str]| {
+        let mut argv = vec!["exec", "-u", "65534"];
+        argv.extend(words);
+        argv.extend([vm.uid.as_str(), "--", "sh", "-c", script]);
+        host.ignite(argv)
+    };
+    let output = exec(&[]).output()?;
+    let said = [output.stdout.as_str(), output.stderr.as_str()];
+    ensure!(said == ["out\n65534\n", "err\n"], "{output}");
+    let mut terminal = exec(&["-t"]).at_terminal(24, 80)?;
+    for word in ["out", "err", "65534"] {
+        terminal.wait_for(word, SOON)?;
+    }
+    Ok(())
+}
+
+/// The same of an image's own command, whose output is the console.
+#[test]
+fn a_commands_user_opens_the_console_by_name() -> Result<()> {
+    let host = Host::new("alpha")?;
+    let busy = place::image("busy")?;
+    let layout = busy.strip_prefix("oci:").context("a layout")?;
+    let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/oci.sh");
+    let config = r#"{"User":"user","Env":["PATH=/bin"]}"#;
+    host.sh(&format!(
+        "zcat $(ls -S {layout}/blobs/sha256/* | head -n 1) >/run/root.tar
+         {tool} /run/root.tar /run/image user '{config}'"
+    ))
+    .ok()?;
+    let _slot = boot::slot()?;
+    let script = "echo out > /dev/stdout; echo err > /dev/stderr; id -un; sleep 1000";
+    host.ignite([
+        "run",
+        "--name",
+        "dropped",
+        "oci:/run/image",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ])
+    .deadline(BOOT)
+    .ok()?;
+    wait_until("the command's words", SOON, || {
+        let log = host.ignite(["logs", "dropped"]).ok()?;
+        let said: Vec<&str> = log.split_whitespace().rev().take(3).collect();
+        ensure!(said == ["user", "err", "out"], "{log}");
+        Ok(())
+    })
+}
+
 #[test]
 fn exec_refuses_a_vm_that_does_not_run() -> Result<()> {
     let host = Host::new("alpha")?;
@@ -169,11 +226,11 @@ fn a_command_gets_environment_user_and_directory_of_its_image() -> Result<()> {
     words.extend([image.as_str(), "--", "/bin/sh", "-c", script]);
     host.ignite(words)
         .env("TAKEN", "from here")
-        .deadline(crate::support::BOOT)
+        .deadline(BOOT)
         .ok()?;
     wait_until("the command's words", SOON, || {
         let log = host.ignite(["logs", "envs"]).ok()?;
-        anyhow::ensure!(
+        ensure!(
             log.contains("env=yes,a b,from here dir=/home user=0"),
             "{log}"
         );
@@ -239,7 +296,7 @@ fn timings_say_where_the_time_went() -> Result<()> {
     let _slot = ignite_testkit::boot::slot()?;
     let image = place::image("busy")?;
     let output = Vm::invocation(&host, &["--timings=json"], &image, &[])
-        .deadline(crate::support::BOOT)
+        .deadline(BOOT)
         .output()?;
     let line = output
         .stderr

@@ -2,7 +2,7 @@
 //! what is refused.
 
 use anyhow::{Context as _, Result, ensure};
-use ignite_testkit::{Host, boot, place, wait_until};
+use ignite_testkit::{Host, Running, boot, place, wait_until};
 use serde_json::Value;
 
 use crate::crashes::scenes::kill_supervisor;
@@ -379,6 +379,49 @@ fn a_server_that_dies_is_the_end_of_its_vm_and_is_named() -> Result<()> {
         "virtiofsd --help' for more information",
     ];
     start.refused(1, &words)?;
+    vm.verb("rm")?;
+    nothing_left(&host)
+}
+
+/// Who asks for its files waits, and nobody else: the agent looks at no file itself.
+#[test]
+fn a_share_that_does_not_answer_holds_up_who_uses_it_and_nobody_else() -> Result<()> {
+    let host = Host::new("alpha")?;
+    host.sh(
+        "mkdir -p /run/srv/dir/sub && printf '#!/bin/sh\\necho there\\n' > /run/srv/dir/program
+         chmod +x /run/srv/dir/program",
+    )
+    .ok()?;
+    let vm = Vm::run(&host, &["-v", "/run/srv/dir:/shared"])?;
+    host.sh("pkill -STOP virtiofsd").ok()?;
+    let start = |words: &[&str]| host.ignite(words).deadline(BOOT).start();
+    let uid = vm.uid.as_str();
+    let mut waiting = [
+        start(&["exec", "-w", "/shared/sub", uid, "--", "pwd"])?,
+        start(&["exec", uid, "--", "/shared/program"])?,
+        start(&["exec", uid, "--", "sleep", "1"])?,
+    ];
+    for _ in 0..3 {
+        // With input, and its end: nobody who waits for the share holds a pipe of the others' open.
+        let output = vm.exec(&["cat"]).stdin("as ever").output()?;
+        ensure!(output.code == 0 && output.stdout == "as ever", "{output}");
+    }
+    let is_over = |[first, second, _]: &mut [Running; 3]| -> Result<bool> {
+        Ok(first.is_over()? || second.is_over()?)
+    };
+    ensure!(!is_over(&mut waiting)?, "the share answered");
+    // One who leaves takes his program along, when the kernel lets it go.
+    let left = start(&["exec", uid, "--", "cat", "/shared/program"])?;
+    vm.exec(&["true"]).ok()?;
+    drop(left);
+    vm.exec(&["true"]).ok()?;
+    host.sh("pkill -CONT virtiofsd").ok()?;
+    let expected = ["/shared/sub\n", "there\n", ""];
+    for (client, expected) in waiting.into_iter().zip(expected) {
+        let output = client.wait(SOON)?;
+        ensure!(output.code == 0 && output.stdout == expected, "{output}");
+    }
+    vm.verb("stop")?;
     vm.verb("rm")?;
     nothing_left(&host)
 }

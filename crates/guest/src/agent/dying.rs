@@ -4,10 +4,9 @@
 //! They are looked at less and less often: nothing tells of their end that could be waited for in their
 //! place, as their descriptors went with their channels.
 
-use std::process::Child;
 use std::time::{Duration, Instant};
 
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::sys;
 
@@ -20,14 +19,14 @@ const LAST: Duration = Duration::from_secs(1);
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Dying {
-    children: Vec<Child>,
+    children: Vec<Pid>,
     /// The next look, and how long after the one before it.
     next: Option<(Instant, Duration)>,
 }
 
 impl Dying {
     /// Takes those that were killed.
-    pub fn extend(&mut self, killed: impl IntoIterator<Item = Child>, now: Instant) {
+    pub fn extend(&mut self, killed: impl IntoIterator<Item = Pid>, now: Instant) {
         let before = self.children.len();
         self.children.extend(killed);
         if self.children.len() > before {
@@ -35,14 +34,10 @@ impl Dying {
         }
     }
 
-    /// Kills a program, which has a group of its own, with that group.
-    pub fn kill(&mut self, mut child: Child, now: Instant) {
-        sys::kill(
-            -Pid::from_child(&child).as_raw_nonzero().get(),
-            libc::SIGKILL,
-        );
-        let alive = is_alive(&mut child);
-        self.extend(alive.then_some(child), now);
+    /// Kills a program, with those of its group.
+    pub fn kill(&mut self, child: Pid, now: Instant) {
+        sys::kill_group(child, libc::SIGKILL);
+        self.extend(is_alive(&child).then_some(child), now);
     }
 
     /// When to look again.
@@ -55,14 +50,14 @@ impl Dying {
         let Some((_, pause)) = self.next.filter(|(at, _)| *at <= now) else {
             return;
         };
-        self.children.retain_mut(is_alive);
+        self.children.retain(is_alive);
         let pause = (pause * 2).min(LAST);
         self.next = (!self.children.is_empty()).then_some((now + pause, pause));
     }
 
     /// How many are left now.
     pub fn count(&mut self) -> usize {
-        self.children.retain_mut(is_alive);
+        self.children.retain(is_alive);
         if self.children.is_empty() {
             self.next = None;
         }
@@ -71,22 +66,23 @@ impl Dying {
 }
 
 /// Whether its end is still to come.
-pub fn is_alive(child: &mut Child) -> bool {
-    matches!(child.try_wait(), Ok(None))
+fn is_alive(child: &Pid) -> bool {
+    matches!(waitpid(Some(*child), WaitOptions::NOHANG), Ok(None))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
 
+    use super::super::child::tests::waiting;
     use super::*;
 
-    /// One that lives as long as its input is open: as a killed one does that waits in the kernel.
-    fn waiting() -> Child {
-        let mut command = Command::new("cat");
-        let child = command.stdin(Stdio::piped()).process_group(0).spawn();
-        child.expect("there is a cat")
+    fn until(dying: &mut Dying, left: usize) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while dying.count() != left {
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Looks as often as is asked for, from a time on; the pauses between the looks.
@@ -104,7 +100,8 @@ mod tests {
     fn those_that_cannot_die_are_looked_at_less_and_less_often() {
         let (mut dying, now) = (Dying::default(), Instant::now());
         assert_eq!(dying.next(), None);
-        dying.extend([waiting()], now);
+        let (first, its_input) = waiting();
+        dying.extend([first], now);
         dying.look(now);
         let expected = [50, 100, 200, 400, 800, 1000, 1000];
         assert_eq!(
@@ -113,42 +110,36 @@ mod tests {
         );
         // Another one is looked at soon.
         let later = now + Duration::from_secs(60);
-        dying.extend([waiting()], later);
+        let (second, other_input) = waiting();
+        dying.extend([second], later);
         assert_eq!(dying.next(), Some(later + FIRST));
         assert_eq!(dying.count(), 2);
         dying.extend([], later);
         assert_eq!(pauses(&mut dying, later, 2).len(), 2);
-        for mut child in std::mem::take(&mut dying.children) {
-            drop(child.stdin.take());
-            child.wait().expect("it ends with its input");
-        }
+        drop((its_input, other_input));
+        until(&mut dying, 0);
     }
 
     #[test]
     fn the_dead_are_buried_and_nobody_is_looked_for_any_more() {
         let mut dying = Dying::default();
-        dying.extend([waiting(), waiting()], Instant::now());
-        drop(dying.children[0].stdin.take());
-        let until = |dying: &mut Dying, left| {
-            let deadline = Instant::now() + Duration::from_secs(30);
-            while dying.count() != left {
-                assert!(Instant::now() < deadline, "it does not end");
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        };
+        let ((first, its_input), (last, _input)) = (waiting(), waiting());
+        dying.extend([first, last], Instant::now());
+        drop(its_input);
         until(&mut dying, 1);
         assert!(dying.next().is_some());
         dying.look(Instant::now() + LAST);
-        let last = dying.children.pop().expect("it lives");
+        assert_eq!(dying.children.pop(), Some(last));
         dying.kill(last, Instant::now());
         until(&mut dying, 0);
         assert_eq!(dying.next(), None);
     }
+
     #[test]
     fn one_that_was_killed_is_kept_until_it_may_die() {
-        let killed = waiting();
+        let (killed, _input) = waiting();
         // Somebody holds what is left of it, as the kernel holds who waits for a disk.
-        let number = killed.id().cast_signed();
+        let number = killed.as_raw_nonzero().get();
         let mut holder = Command::new("cat");
         holder.stdin(Stdio::piped());
         sys::before_exec(&mut holder, move || sys::seize(number));
@@ -159,11 +150,7 @@ mod tests {
         assert_eq!(dying.count(), 1);
         drop(holder.stdin.take());
         holder.wait().expect("it ends with its input");
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while dying.count() > 0 {
-            assert!(Instant::now() < deadline, "it is not buried");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        until(&mut dying, 0);
         assert_eq!(dying.next(), None);
     }
 }

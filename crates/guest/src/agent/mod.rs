@@ -9,6 +9,7 @@
 //! One thread, one poll loop. Its memory is bounded whatever the host or the programs do: a fixed
 //! number of programs, a window of input for each, and output is only read while there is room.
 
+mod child;
 mod dying;
 mod port;
 mod program;
@@ -20,13 +21,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::link::{self, Message as Word};
 use crate::machine::Machine;
-use crate::root::Root;
 use crate::{boot, console, power};
 use dying::Dying;
 use ignite_host::signal::{PollFd, PollFlags, Signals, poll};
@@ -62,7 +61,6 @@ struct Agent {
     port: Port,
     /// When to look for a host that is not there.
     next_host: Instant,
-    root: Root,
     /// `/dev/null`, which the agent's own root does not have.
     null: File,
     /// This program, for its tools: soon it has no name any more.
@@ -114,7 +112,6 @@ impl Agent {
             machine,
             token: link::take_token(&link)?,
             port: Port::new(stream, machine.agent)?,
-            root: Root::open(Path::new(".")).map_err(io::Error::other)?,
             null: File::options().read(true).write(true).open("dev/null")?,
             itself: File::open("proc/self/exe")?,
             env: env.collect(),
@@ -336,7 +333,6 @@ impl Agent {
             None => Program::start(
                 request,
                 &self.env,
-                &self.root,
                 &self.null,
                 &self.itself,
                 &mut self.dying,
@@ -399,7 +395,7 @@ impl Agent {
             }
             None => self
                 .shutdown
-                .begin(Instant::now(), grace, &self.root, &self.null),
+                .begin(Instant::now(), grace, &self.null, &mut self.dying),
         }
     }
 

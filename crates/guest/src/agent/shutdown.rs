@@ -1,14 +1,16 @@
 //! Asking another's PID 1 to power the guest off, and noticing when it does so by itself.
 
 use std::fs::{self, File};
-use std::process::Stdio;
+use std::io;
 use std::time::{Duration, Instant};
 
 use ignite_wire::agent::PowerAction;
+use rustix::stdio::stderr;
 
+use super::child::Child;
+use super::dying::Dying;
 use crate::init::SYSTEMD_POWER_OFF;
 use crate::launch::Launch;
-use crate::root::Root;
 use crate::{console, sys};
 
 /// A shutdown under way.
@@ -30,11 +32,11 @@ enum Init {
 
 impl Shutdown {
     /// Asks PID 1, and allows it `grace`.
-    pub fn begin(&mut self, now: Instant, grace: Duration, root: &Root, null: &File) {
+    pub fn begin(&mut self, now: Instant, grace: Duration, null: &File, dying: &mut Dying) {
         let first = self.deadline.is_none();
         self.deadline = now.checked_add(grace).or(self.deadline);
         if first {
-            ask(init(), root, null);
+            ask(init(), null, dying);
         }
     }
 
@@ -70,16 +72,20 @@ fn classify(name: &str, program: &str) -> Init {
     }
 }
 
-fn ask(init: Init, root: &Root, null: &File) {
+fn ask(init: Init, null: &File, dying: &mut Dying) {
     match init {
         Init::Systemd => sys::kill(1, SYSTEMD_POWER_OFF),
         Init::Busybox => sys::kill(1, libc::SIGUSR2),
-        Init::Other => run_poweroff(root, null),
+        Init::Other => {
+            if let Err(error) = run_poweroff(null, dying) {
+                console::say(&format!("cannot run the image's poweroff: {error}"));
+            }
+        }
     }
 }
 
 /// Runs the image's `poweroff`. It is left to itself: the guest ends with it or at the deadline.
-fn run_poweroff(root: &Root, null: &File) {
+fn run_poweroff(null: &File, dying: &mut Dying) -> io::Result<()> {
     let argv = ["poweroff".to_owned()];
     let launch = Launch {
         argv: &argv,
@@ -88,18 +94,17 @@ fn run_poweroff(root: &Root, null: &File) {
         cwd: "",
         terminal: false,
     };
-    let Ok(mut command) = launch.command(root) else {
-        return;
-    };
-    let Ok(null) = null.try_clone() else { return };
     // Its errors are for the console, which is the agent's own standard error.
-    command
-        .stdin(null)
-        .stdout(Stdio::inherit())
-        .stderr(Stdio::inherit());
-    if let Err(error) = command.spawn() {
-        console::say(&format!("cannot run the image's poweroff: {error}"));
-    }
+    let console = || stderr().try_clone_to_owned();
+    let streams = [null.try_clone()?.into(), console()?, console()?];
+    let start = Child::start(&streams, &[], dying, || {
+        let refused = launch.become_it();
+        if let Some(message) = refused.message() {
+            console::say(message);
+        }
+        refused
+    });
+    start.map(drop)
 }
 
 /// What PID 1 is about to do, if its arguments say: `systemd-shutdown poweroff`, `init 0`.

@@ -10,16 +10,15 @@
 //! Nothing here blocks. What waits for the program is bounded by the window of its channel.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::{Child, Stdio};
 
 use ignite_wire::agent::{DATA_CHUNK, INITIAL_WINDOW, TerminalSize};
 use rustix::buffer::spare_capacity;
-use rustix::fs::{Mode, OFlags, fchown, open};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, read, write, writev};
-use rustix::pipe::fcntl_setpipe_size;
-use rustix::process::Uid;
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
@@ -41,8 +40,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Opens one of the root's, which is this process's working directory, for a program of `owner`.
-    pub fn open(size: TerminalSize, owner: u32) -> io::Result<Self> {
+    /// Opens one of the root's, which is this process's working directory.
+    pub fn open(size: TerminalSize) -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         // The second where the first is a link that leads out of the root, as this process sees it.
         let master = open("dev/ptmx", flags, Mode::empty())
@@ -54,17 +53,12 @@ impl Terminal {
         modes.input_modes |= InputModes::IUTF8;
         tcsetattr(&slave, OptionalActions::Now, &modes)?;
         resize(&master, size)?;
-        // So that the program can open it by its name.
-        fchown(&slave, Some(Uid::from_raw(owner)), None)?;
         Ok(Self { master, slave })
     }
-
-    /// The program's input, output and error output.
-    pub fn streams(&self) -> io::Result<[Stdio; 3]> {
-        let slave = || self.slave.try_clone().map(Stdio::from);
-        Ok([slave()?, slave()?, slave()?])
-    }
 }
+
+/// The program's side of what it is connected to: its input, output and error output.
+pub type Streams = [OwnedFd; 3];
 
 /// Tells a terminal its size; whoever runs in its foreground gets SIGWINCH.
 pub fn resize(terminal: impl AsFd, size: TerminalSize) -> io::Result<()> {
@@ -100,13 +94,17 @@ struct Input {
 }
 
 impl Wires {
-    /// The pipes a program was started with.
-    pub fn pipes(child: &mut Child) -> io::Result<Self> {
-        Self::over(
-            child.stdin.take().map(OwnedFd::from),
-            child.stdout.take().map(OwnedFd::from),
-            child.stderr.take().map(OwnedFd::from),
-        )
+    /// New pipes for a program, and its side of them; with `null` in place of an input it is not to have.
+    pub fn pipes(input: bool, null: &File) -> io::Result<(Self, Streams)> {
+        let pipe = || pipe_with(PipeFlags::CLOEXEC);
+        let (stdin, to_stdin) = match input.then(pipe).transpose()? {
+            Some((theirs, ours)) => (theirs, Some(ours)),
+            None => (null.try_clone()?.into(), None),
+        };
+        let (from_stdout, stdout) = pipe()?;
+        let (from_stderr, stderr) = pipe()?;
+        let wires = Self::over(to_stdin, Some(from_stdout), Some(from_stderr))?;
+        Ok((wires, [stdin, stdout, stderr]))
     }
 
     /// Our ends of the pipes of a program's input, output and error output.
@@ -129,15 +127,17 @@ impl Wires {
         })
     }
 
-    /// The terminal a program was started with.
-    pub fn terminal(terminal: Terminal) -> io::Result<Self> {
-        let input = terminal.master.try_clone()?;
-        Ok(Self {
-            input: Some(Input::new(input, Some(END_OF_TRANSMISSION))),
-            stdout: Some(terminal.master),
+    /// The terminal of a program, and the program's side of it.
+    pub fn terminal(terminal: Terminal) -> io::Result<(Self, Streams)> {
+        let Terminal { master, slave } = terminal;
+        let streams = [slave.try_clone()?, slave.try_clone()?, slave.try_clone()?];
+        let wires = Self {
+            input: Some(Input::new(master.try_clone()?, Some(END_OF_TRANSMISSION))),
+            stdout: Some(master),
             stderr: None,
-            slave: Some(terminal.slave),
-        })
+            slave: Some(slave),
+        };
+        Ok((wires, streams))
     }
 
     /// The descriptor of a stream, while it is open.

@@ -209,6 +209,14 @@ impl ExitStatus {
             Self::NotExecutable { .. } => 126,
         }
     }
+
+    /// Why it never ran, if that is so.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::NotFound { message } | Self::NotExecutable { message } => Some(message),
+            Self::Code { .. } | Self::Signal { .. } => None,
+        }
+    }
 }
 
 /// Answer of a supervisor to [`Message::Status`].
