@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ignite_api::Uid;
 use ignite_host::netns;
-use ignite_host::process::start_time;
+use ignite_host::process::{is_ending, start_time};
 use ignite_host::step::{self, Step};
 use ignite_store::{Liveness, ProcessRecord, State, StatusRecord, VmLock, VmSummary};
 use ignite_wire::supervisor::End;
@@ -49,7 +49,8 @@ impl Engine {
             let status = lock.status()?;
             let name = || -> Result<String, Error> { Ok(lock.record()?.name.to_string()) };
             let ending = !status.state.is_live();
-            if !ending && status.supervisor.as_ref().is_none_or(is_alive) {
+            let goes_on = |it: &ProcessRecord| !is_ending(it.pid) && is_alive(it);
+            if !ending && status.supervisor.as_ref().is_none_or(goes_on) {
                 return Err(Error::Running { name: name()? });
             }
             if Instant::now() > deadline {

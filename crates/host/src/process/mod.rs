@@ -17,7 +17,7 @@ mod spec;
 
 pub use child::{Child, Status};
 pub use error::Error;
-pub use other::{Watched, start_time, usage};
+pub use other::{Watched, is_ending, start_time, usage};
 pub use run::{Limits, Output, run, run_until};
 pub use spawn::spawn;
 pub use spec::{Spec, Stdio, find_program};

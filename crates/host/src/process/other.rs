@@ -26,6 +26,37 @@ pub fn start_time(pid: i32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// Whether a process that is still there, and holds what it has, is at its end: killed, or on its way out.
+pub fn is_ending(pid: i32) -> bool {
+    let told = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    is_exiting(&told("stat")) || is_killed(&told("status"))
+}
+
+/// `PF_EXITING` (linux/sched.h) in field 9 of `/proc/<pid>/stat`.
+fn is_exiting(stat: &str) -> bool {
+    const PF_EXITING: u64 = 4;
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let flags = rest.split_whitespace().nth(9 - 3);
+    flags.is_some_and(|flags| {
+        flags
+            .parse()
+            .is_ok_and(|flags: u64| flags & PF_EXITING != 0)
+    })
+}
+
+/// Whether SIGKILL is among the signals that `/proc/<pid>/status` says are on their way.
+fn is_killed(status: &str) -> bool {
+    const KILL: u64 = 1 << (9 - 1);
+    let pending = |line: &str| {
+        let set = line
+            .strip_prefix("SigPnd:")
+            .or_else(|| line.strip_prefix("ShdPnd:"))?;
+        u64::from_str_radix(set.trim(), 16).ok()
+    };
+    let mut pending = status.lines().filter_map(pending);
+    pending.any(|set| set & KILL != 0)
+}
+
 /// Processor time and resident memory of a process and its threads; none where it is gone.
 ///
 /// `/proc/<pid>/stat`: fields 14 and 15 are clock ticks, 24 is pages.
@@ -103,6 +134,22 @@ mod tests {
         assert!(Watched::open(pid, begun).expect("asked").is_none());
         child.wait().expect("waited");
         assert!(Watched::open(pid, begun).expect("asked").is_none());
+    }
+
+    /// As Linux writes it of one that was killed while it had no turn, and of one on its way out.
+    #[test]
+    fn one_at_its_end_is_told_from_one_that_lives() {
+        let stat = |flags| format!("7 (a) b) R 1 7 7 0 -1 {flags} 0 0 0 0 1 2");
+        assert!(is_exiting(&stat("4228100")) && !is_exiting(&stat("4194560")));
+        assert!(!is_exiting("7 (a) R 1") && !is_exiting(""));
+        let status = |of_thread, of_all| {
+            format!("Name:\ta\nSigPnd:\t{of_thread}\nShdPnd:\t{of_all}\nSigBlk:\t0100\n")
+        };
+        assert!(is_killed(&status("0000000000000100", "0000000000000000")));
+        assert!(is_killed(&status("0000000000000000", "0000000000004100")));
+        assert!(!is_killed(&status("0000000000000000", "0000000000004000")));
+        let own = i32::try_from(std::process::id()).expect("a number");
+        assert!(!is_ending(own) && !is_ending(i32::MAX));
     }
 
     #[test]

@@ -127,7 +127,10 @@ fn work(
 /// were, and whether all went on well.
 fn kill_one(scene: &Scene, operation: Operation, step: &str, number: usize) -> (usize, Result<()>) {
     let brought = operation.begin(scene, step).and_then(|under_way| {
-        let all = halted(&scene.host, step)?;
+        let all = match halted(&scene.host, step) {
+            Ok(all) => all,
+            Err(fault) => return Err(fault.context(said(under_way))),
+        };
         operation.keeps_gift(&scene.host, step)?;
         Ok((under_way, all))
     });
@@ -141,6 +144,12 @@ fn kill_one(scene: &Scene, operation: Operation, step: &str, number: usize) -> (
         all.len(),
         fault.with_context(|| format!("{} killed", victim.argv.join(" "))),
     )
+}
+
+/// What a command said that never came to its step.
+fn said(under_way: UnderWay) -> String {
+    let output = under_way.command.wait(Duration::from_secs(1));
+    output.map_or_else(|error| format!("{error:#}"), |output| output.to_string())
 }
 
 /// Waits until a process has stopped itself; all that are there then.
