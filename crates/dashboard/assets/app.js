@@ -23,8 +23,12 @@ const map = new NetworkMap(byId("map"), open);
 const panel = new Panel(byId("panel"), goBack);
 let before = null;
 
-/** Focus goes back to where the panel was opened from; a map that was drawn anew has another element there. */
+/**
+ * Focus goes back to where the panel was opened from; a map that was drawn anew has another element there. The
+ * browser does so by itself where it can, and who went on before this is heard is left where he is.
+ */
 function goBack() {
+  if (document.activeElement && document.activeElement !== document.body) return;
   const key = before?.dataset?.rove;
   const again = before?.isConnected ? before : key && document.querySelector(`[data-rove="${CSS.escape(key)}"]`);
   if (again) again.focus();
