@@ -35,6 +35,7 @@ mod overlay;
 mod pause;
 mod podman;
 mod ports;
+mod processors;
 mod rates;
 mod selecting;
 mod sessions;

@@ -27,14 +27,19 @@ fn systemd_boots_gets_the_same_address_and_stops_in_order() -> Result<()> {
         &[],
     )?;
     let state = wait_until("systemd", UP, || {
-        let state = vm
-            .exec(&["systemctl", "is-system-running"])
-            .output()?
-            .stdout
-            .trim()
-            .to_owned();
-        ensure!(state == "running" || state == "degraded", "it is {state:?}");
-        Ok(state)
+        // It answers once there is something to answer: to be asked again and again takes the
+        // processor from what is awaited.
+        let answer = vm
+            .exec(&["systemctl", "is-system-running", "--wait"])
+            .deadline(UP)
+            .output()?;
+        let state = answer.stdout.trim();
+        ensure!(
+            state == "running" || state == "degraded",
+            "it is {state:?} {:?}",
+            answer.stderr
+        );
+        Ok(state.to_owned())
     })?;
     if state == "degraded" {
         let failed = vm

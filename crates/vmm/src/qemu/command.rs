@@ -64,18 +64,27 @@ pub struct Interface<'a> {
     pub mtu: u32,
 }
 
+/// What a machine needs whose instructions are translated.
+#[derive(Debug, Clone, Copy)]
+pub struct Translation {
+    /// Whether its processors run at the same time: each in a thread of its own.
+    pub is_parallel: bool,
+    /// The rate of the host's time stamp counter.
+    pub tsc_khz: Option<u32>,
+}
+
 /// The arguments, without the program.
 pub fn command_line(
     machine: &Machine,
     interfaces: &[Interface<'_>],
-    tsc_khz: Option<u32>,
+    translation: Translation,
 ) -> Result<Vec<OsString>, Error> {
     check(machine, interfaces.len())?;
     let mut line = Line {
         next_file: first_file(interfaces.len()),
         ..Line::default()
     };
-    base(machine, tsc_khz, &mut line);
+    base(machine, translation, &mut line);
     streams(&mut line);
     for (number, disk) in machine.disks.iter().enumerate() {
         block_device(number, disk, &mut line);
@@ -133,7 +142,7 @@ fn check(machine: &Machine, nics: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn base(machine: &Machine, tsc_khz: Option<u32>, line: &mut Line) {
+fn base(machine: &Machine, translation: Translation, line: &mut Line) {
     // Whoever serves a directory reads and writes the guest's memory, too.
     if machine.shares.is_empty() {
         line.option("-machine", "microvm,acpi=on");
@@ -147,9 +156,13 @@ fn base(machine: &Machine, tsc_khz: Option<u32>, line: &mut Line) {
     }
     match machine.vmm {
         Vmm::QemuTcg => {
+            let threads = match translation.is_parallel {
+                true => "multi",
+                false => "single",
+            };
             line.option(
                 "-accel",
-                format!("tcg,thread=multi,tb-size={TRANSLATION_CACHE}"),
+                format!("tcg,thread={threads},tb-size={TRANSLATION_CACHE}"),
             );
             line.option("-cpu", TRANSLATED_CPU);
         }
@@ -173,7 +186,7 @@ fn base(machine: &Machine, tsc_khz: Option<u32>, line: &mut Line) {
     line.option("-sandbox", SANDBOX);
     line.option("-kernel", format!("/proc/self/fd/{}", fd::KERNEL));
     line.option("-initrd", format!("/proc/self/fd/{}", fd::INITRAMFS));
-    line.option("-append", arguments(machine, tsc_khz));
+    line.option("-append", arguments(machine, translation.tsc_khz));
 }
 
 fn streams(line: &mut Line) {

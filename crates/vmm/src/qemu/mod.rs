@@ -7,6 +7,7 @@
 //!   share    the servers of shared directories
 //!   server   one of them that runs
 //!   qmp      the control protocol
+//!   version  what depends on QEMU's
 //!   mod      the process and its streams
 //! ```
 
@@ -16,6 +17,7 @@ pub mod qmp;
 mod room;
 mod server;
 mod share;
+mod version;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -24,10 +26,10 @@ use std::os::unix::net::UnixStream;
 
 use ignite_host::process::{self, Child, Spec, Stdio};
 use ignite_wire::agent::DiskCounters;
-use ignite_wire::supervisor::{Machine, Rate};
+use ignite_wire::supervisor::{Machine, Rate, Vmm};
 
 use crate::{Console, Error, Reports, Request, Resources, Tap};
-use command::{Interface, fd};
+use command::{Interface, Translation, fd};
 pub(crate) use files::kind_of;
 use server::Server;
 
@@ -72,7 +74,13 @@ impl Qemu {
                 mtu: nic.mtu,
             })
             .collect();
-        let arguments = command::command_line(machine, &interfaces, tsc_khz)?;
+        let program = room::program(machine);
+        let translation = Translation {
+            is_parallel: machine.cpus == 1
+                || machine.vmm == Vmm::QemuTcg && version::is_parallel(&program),
+            tsc_khz,
+        };
+        let arguments = command::command_line(machine, &interfaces, translation)?;
         let files = files::open(machine)?;
         let servers = share::serve(machine, &resources)?;
         let (console, console_end) = Console::stream().map_err(|source| Error::Stream {
@@ -88,7 +96,7 @@ impl Qemu {
                 confinement.furnish(&plan, &[files.kernel.as_fd()])
             })
             .transpose()?;
-        let mut spec = Spec::new(room::program(machine))
+        let mut spec = Spec::new(program)
             .args(arguments)
             .env_clear()
             .parent_death_signal(SIGKILL)

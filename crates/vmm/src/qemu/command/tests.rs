@@ -39,6 +39,16 @@ const INTERFACE: Interface<'_> = Interface {
     mtu: 1450,
 };
 
+const TRANSLATION: Translation = Translation {
+    is_parallel: true,
+    tsc_khz: Some(2_100_000),
+};
+
+const TURNS: Translation = Translation {
+    is_parallel: false,
+    tsc_khz: None,
+};
+
 /// One option with its value a line.
 fn text(arguments: &[OsString]) -> String {
     let mut text = String::new();
@@ -53,7 +63,7 @@ fn text(arguments: &[OsString]) -> String {
 
 #[test]
 fn a_translated_machine() {
-    let line = command_line(&machine(), &[INTERFACE], Some(2_100_000)).expect("a good machine");
+    let line = command_line(&machine(), &[INTERFACE], TRANSLATION).expect("a good machine");
     insta::assert_snapshot!(text(&line), @r"
     -machine microvm,acpi=on
     -accel tcg,thread=multi,tb-size=64
@@ -94,13 +104,19 @@ fn a_translated_machine() {
 }
 
 #[test]
+fn processors_of_a_translated_machine_may_take_turns() {
+    let line = command_line(&machine(), &[], TURNS).expect("a good machine");
+    assert!(text(&line).contains("\n-accel tcg,thread=single,tb-size=64\n"));
+}
+
+#[test]
 fn a_machine_on_kvm_without_network() {
     let machine = Machine {
         vmm: Vmm::QemuKvm,
         disks: Vec::new(),
         ..machine()
     };
-    let line = command_line(&machine, &[], None).expect("a good machine");
+    let line = command_line(&machine, &[], TURNS).expect("a good machine");
     insta::assert_snapshot!(text(&line), @r"
     -machine microvm,acpi=on
     -accel kvm
@@ -133,11 +149,11 @@ fn a_balloon_is_the_last_device() {
         balloon: Some(0),
         ..machine()
     };
-    let line = command_line(&machine, &[INTERFACE], None).expect("a good machine");
+    let line = command_line(&machine, &[INTERFACE], TURNS).expect("a good machine");
     let line = text(&line);
     let (_, last) = line.rsplit_once('\n').expect("lines");
     insta::assert_snapshot!(last, @"-device virtio-balloon-device,deflate-on-oom=on,free-page-reporting=on,bus=virtio-mmio-bus.18");
-    let error = command_line(&machine, &[INTERFACE; 19], None).expect_err("one too many");
+    let error = command_line(&machine, &[INTERFACE; 19], TURNS).expect_err("one too many");
     assert!(error.to_string().contains("24 virtio devices"), "{error}");
 }
 
@@ -172,9 +188,9 @@ fn quiet_unless_the_log_level_is_spoken_of() {
 #[test]
 fn more_devices_than_transports_are_refused() {
     let interfaces = vec![INTERFACE; 19];
-    assert!(command_line(&machine(), &interfaces, None).is_ok());
+    assert!(command_line(&machine(), &interfaces, TURNS).is_ok());
     let interfaces = vec![INTERFACE; 20];
-    let error = command_line(&machine(), &interfaces, None).expect_err("one too many");
+    let error = command_line(&machine(), &interfaces, TURNS).expect_err("one too many");
     assert_eq!(
         error.to_string(),
         "the machine has 24 virtio devices (2 disks, 20 network interfaces), and room for 23"
@@ -192,7 +208,7 @@ fn senseless_machines_are_refused() {
         ..machine()
     };
     for machine in [no_processor, odd_memory] {
-        let error = command_line(&machine, &[], None).expect_err("senseless");
+        let error = command_line(&machine, &[], TURNS).expect_err("senseless");
         assert!(matches!(error, Error::BadMachine { .. }));
     }
 }
@@ -213,7 +229,7 @@ fn volumes_follow_the_vms_own_disks() {
         read_only: false,
         server: PathBuf::from("/usr/lib/qemu/virtiofsd"),
     });
-    let line = text(&command_line(&machine, &[INTERFACE], None).expect("a good machine"));
+    let line = text(&command_line(&machine, &[INTERFACE], TURNS).expect("a good machine"));
     for wanted in [
         "-machine microvm,acpi=on,memory-backend=memory",
         "-global virtio-mmio.force-legacy=false",
