@@ -65,9 +65,8 @@ impl Bare {
     /// Takes machine, kernel and command line from the host's one VM.
     fn like(host: &Host) -> Result<Self> {
         let pid = host.sh("pidof qemu-system-x86_64").ok()?;
-        let cmdline = host
-            .sh(&format!("tr '\\0' '\\n' </proc/{}/cmdline", pid.trim()))
-            .ok()?;
+        let proc = format!("/proc/{}", pid.trim());
+        let cmdline = host.sh(&format!("tr '\\0' '\\n' <{proc}/cmdline")).ok()?;
         let words: Vec<&str> = cmdline.lines().collect();
         let value = |option: &str| {
             let at = words.iter().position(|word| word == &option)?;
@@ -77,9 +76,13 @@ impl Bare {
         for option in [
             "-M", "-machine", "-accel", "-cpu", "-m", "-smp", "-kernel", "-append",
         ] {
-            if let Some(value) = value(option) {
-                argv.extend([option.to_owned(), value.to_owned()]);
-            }
+            let Some(value) = value(option) else { continue };
+            // What the VM's QEMU was given open has a name on the host.
+            let value = match value.strip_prefix("/proc/self/") {
+                Some(open) => host.sh(&format!("readlink {proc}/{open}")).ok()?,
+                None => value.to_owned(),
+            };
+            argv.extend([option.to_owned(), value]);
         }
         ensure!(
             argv.iter().any(|word| word == "-kernel"),
